@@ -1,0 +1,103 @@
+"""archenc turns an architecture into a vector and a vector into a rank."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES
+
+if TYPE_CHECKING:
+    from archenc.dataset import ArchDataset
+    from archenc.encoder import Encoder
+    from archenc.graphs import ArchGraphs
+    from archenc.heads.base import Head
+    from archenc.losses import Loss
+    from archenc.predictor import Predictor
+    from archenc.spaces.base import Space
+    from archenc.spaces.cell import CellSpace
+
+__version__ = "0.1.0"
+
+_LAZY = {  # heavy names are imported when first asked for, so that `import archenc` stays fast
+    "ArchDataset": "archenc.dataset",
+    "ArchGraphs": "archenc.graphs",
+    "CellSpace": "archenc.spaces.cell",
+    "Encoder": "archenc.encoder",
+    "Head": "archenc.heads.base",
+    "Loss": "archenc.losses",
+    "Predictor": "archenc.predictor",
+    "Space": "archenc.spaces.base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'archenc' has no attribute {name!r}")
+
+
+def list_encoders() -> list[str]:
+    """Names of all encoders, built-in and installed by others."""
+    return ENCODERS.names()
+
+
+def list_heads() -> list[str]:
+    """Names of all heads."""
+    return HEADS.names()
+
+
+def list_losses() -> list[str]:
+    """Names of all losses."""
+    return LOSSES.names()
+
+
+def list_spaces() -> list[str]:
+    """Names of all search spaces."""
+    return SPACES.names()
+
+
+def list_datasets() -> list[str]:
+    """Names of all data sets."""
+    return DATASETS.names()
+
+
+def create_space(name: str, **parameters: Any) -> Space:
+    """Build a search space by name."""
+    space: Space = SPACES.get(name)(**parameters)
+    return space
+
+
+def create_encoder(name: str, space: Space, **hyperparameters: Any) -> Encoder:
+    """Build an encoder by name for a space; raises :class:`archenc.errors.InvalidParameter` for a hyper-parameter it does not have."""
+    from archenc.parameters import build
+
+    encoder: Encoder = build("encoder", name, ENCODERS.get(name), space, **hyperparameters)
+    return encoder
+
+
+def load_dataset(name: str, label: str | None = None, **options: Any) -> ArchDataset:
+    """Load a data set by name, with ``label`` selected instead of its default one."""
+    dataset: ArchDataset = DATASETS.get(name)(**options)
+    return dataset if label is None else dataset.with_label(label)
+
+
+__all__ = [
+    "ArchDataset",
+    "ArchGraphs",
+    "CellSpace",
+    "Encoder",
+    "Head",
+    "Loss",
+    "Predictor",
+    "Space",
+    "__version__",
+    "create_encoder",
+    "create_space",
+    "list_datasets",
+    "list_encoders",
+    "list_heads",
+    "list_losses",
+    "list_spaces",
+    "load_dataset",
+]

@@ -1,0 +1,90 @@
+"""The contract of an encoder: architectures in, vectors out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from archenc.errors import InvalidParameter
+from archenc.graphs import ArchGraphs, OpOn
+from archenc.spaces.base import Space
+
+
+class Encoder(nn.Module, ABC):
+    """Maps each architecture of a space to a vector.
+
+    A subclass sets the class attributes, calls ``super().__init__(space, simplify=simplify)`` first, sets ``self.cell_dim``, and
+    implements :meth:`encode_cells`. Every other keyword of its ``__init__`` is a hyper-parameter with a default.
+
+    Attributes:
+        form: the form of graphs it works on: ``"node"``, ``"edge"``, or None for the form in which the space gives them.
+        fixed: True for an encoding without parameters, which is computed once for a whole store.
+        invariant: True if isomorphic architectures get the same encoding.
+        paper: authors, venue, year and section of the source.
+        cell_dim: length of the encoding of one cell.
+        simplify: whether graphs are simplified first (:meth:`archenc.spaces.base.Space.simplify`).
+    """
+
+    form: ClassVar[OpOn | None] = None
+    fixed: ClassVar[bool] = False
+    invariant: ClassVar[bool] = False
+    paper: ClassVar[str] = ""
+
+    cell_dim: int
+
+    def __init__(self, space: Space, *, simplify: bool = False) -> None:
+        reason = self.unsupported(space)
+        if reason is not None:
+            raise InvalidParameter(f"the encoder {type(self).__name__} cannot encode the space {space.name!r}: {reason}")
+        super().__init__()
+        self.space = space
+        self.simplify = simplify
+
+    @classmethod
+    def unsupported(cls, space: Space) -> str | None:
+        """Why the encoder is not defined on ``space``, with the remedy, or None if it is."""
+        if cls.form == "edge" and space.op_on == "node":
+            return "it needs operations on edges, and this space has them on nodes; choose another encoder"
+        return None
+
+    @property
+    def dim(self) -> int:
+        """Length of the encoding of an architecture: its cells' encodings in a row."""
+        return self.cell_dim * self.space.cells
+
+    def prepare(self, graphs: ArchGraphs) -> ArchGraphs:
+        """The graphs in the form the encoder works on; does nothing when they already are. Do it once for a store, not per batch."""
+        if self.form == "node" or graphs.op_on == "node":
+            graphs = self.space.node_form(graphs)
+        if self.simplify and not graphs.simplified:
+            graphs = self.space.simplify(graphs)
+        return graphs
+
+    @abstractmethod
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        """Encode each row of prepared graphs.
+
+        Shapes:
+            graphs: R rows; returns (R, cell_dim) float32.
+        """
+
+    def forward(self, graphs: ArchGraphs) -> Tensor:
+        """(N, dim) float32."""
+        graphs = self.prepare(graphs)
+        return self.encode_cells(graphs).reshape(-1, self.dim)
+
+    @torch.no_grad()
+    def encode(self, graphs: ArchGraphs, batch_size: int = 8192) -> np.ndarray:
+        """Encode a whole store without gradients, (N, dim) float32; leaves the train/eval mode as it was."""
+        training = self.training
+        self.eval()
+        try:
+            prepared = self.prepare(graphs)
+            parts = [self(prepared[start : start + batch_size]).cpu().numpy() for start in range(0, len(graphs), batch_size)]
+        finally:
+            self.train(training)
+        return np.concatenate(parts) if parts else np.zeros((0, self.dim), dtype=np.float32)

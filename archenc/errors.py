@@ -1,0 +1,42 @@
+"""Typed errors: each message is one sentence that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+
+class ArchencError(Exception):
+    """Base of every error that a user's input can cause; the command line turns it into exit code 2."""
+
+
+class UnknownName(ArchencError, KeyError):
+    """A name that no registry, label table or protocol folder knows."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the sentence
+        return str(self.args[0]) if self.args else ""
+
+
+class InvalidArchitecture(ArchencError, ValueError):
+    """An architecture that is malformed or does not belong to its search space."""
+
+
+class InvalidTable(ArchencError, ValueError):
+    """A table of architectures and labels that cannot be used as it is."""
+
+
+class InvalidParameter(ArchencError, ValueError):
+    """A parameter, or a combination of them, that makes no sense."""
+
+
+class DataNotFound(ArchencError, FileNotFoundError):
+    """A data file, folder or package that is not where it should be."""
+
+
+class CorruptFile(ArchencError, ValueError):
+    """A file whose checksum, size, shape or content is not what it should be."""
+
+
+class UnsafePickle(CorruptFile):
+    """A pickle that asks for something outside its allow-list."""
+
+
+class NotFitted(ArchencError, ValueError):
+    """A predictor that is used before it was fitted."""

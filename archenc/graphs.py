@@ -1,0 +1,154 @@
+"""ArchGraphs: a batch of architectures as dense padded arrays.
+
+One store holds a whole benchmark, so taking a batch is a gather and no code loops over architectures.
+
+Conventions, the same for every space:
+
+* ``adjacency[n, i, j] = 1`` is an edge from node ``i`` to node ``j``; nodes are in topological order (strictly upper triangular).
+* The input nodes come first (``0 .. num_inputs - 1``), the output node is always the last one (``V - 1``), padding lies just
+  before it.
+* Operations on nodes: ``ops`` is (R, V) with 0 padding, 1 input, 2 output, ``k + 3`` the space's k-th operation.
+* Operations on edges: ``ops`` is (R, V, V), or (R, S, V, V) where a pair of nodes may be joined by up to S edges,
+  with 0 no edge, ``k + 1`` the space's k-th operation.
+* An architecture of several cells (DARTS: normal and reduction) is that many consecutive rows: R = N * cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archenc.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    import networkx
+
+    from archenc.spaces.base import Space
+
+OpOn = Literal["node", "edge"]
+Index = int | slice | Sequence[int] | np.ndarray | Tensor
+
+PAD, INPUT, OUTPUT, NODE_OFFSET = 0, 1, 2, 3
+ABSENT, EDGE_OFFSET = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class ArchGraphs:
+    """A batch of N architectures of one space.
+
+    Attributes:
+        space: the search space that gives the operation ids their meaning.
+        adjacency: uint8 (R, V, V).
+        ops: uint8 (R, V), (R, V, V) or (R, S, V, V); see the module's conventions.
+        mask: bool (R, V), True where a node exists.
+        simplified: whether what computes nothing was cut from this form (:meth:`archenc.spaces.base.Space.simplify`).
+    """
+
+    space: Space
+    adjacency: Tensor
+    ops: Tensor
+    mask: Tensor
+    simplified: bool = False
+
+    @property
+    def op_on(self) -> OpOn:
+        """Where the operations sit in this form of the graphs."""
+        return "node" if self.ops.dim() == 2 else "edge"
+
+    @property
+    def num_nodes(self) -> int:
+        """V: nodes of a row, padding included."""
+        return self.adjacency.shape[-1]
+
+    @property
+    def num_ops(self) -> int:
+        """Size of the operation vocabulary of this form, special ids included."""
+        return len(self.space.operations) + (NODE_OFFSET if self.op_on == "node" else EDGE_OFFSET)
+
+    @property
+    def device(self) -> torch.device:
+        return self.adjacency.device
+
+    def __len__(self) -> int:
+        return self.adjacency.shape[0] // self.space.cells
+
+    def __repr__(self) -> str:
+        cells = f", {self.space.cells} cells each" if self.space.cells > 1 else ""
+        return f"ArchGraphs({self.space.name}: {len(self)} architectures{cells}, {self.num_nodes} nodes, ops on {self.op_on}s)"
+
+    def __getitem__(self, index: Index) -> ArchGraphs:
+        """The architectures at ``index`` (an int, a slice, positions or a boolean mask), always as a batch."""
+        rows = self._rows(index)
+        return replace(self, adjacency=self.adjacency[rows], ops=self.ops[rows], mask=self.mask[rows])
+
+    def _rows(self, index: Index) -> Tensor | slice:
+        if isinstance(index, slice) and self.space.cells == 1:
+            return index
+        if isinstance(index, slice):
+            picked = torch.arange(len(self))[index]
+        elif isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"architecture {index} of {len(self)}")
+            picked = torch.tensor([int(index) % len(self)])
+        else:
+            picked = torch.as_tensor(np.asarray(index) if not isinstance(index, Tensor) else index)
+            if picked.numel() == 0:
+                picked = picked.long()
+            if picked.dtype == torch.bool:
+                if len(picked) != len(self):
+                    raise IndexError(f"a mask of {len(picked)} for {len(self)} architectures")
+                picked = picked.nonzero().squeeze(1)
+        picked = picked.to(self.device)
+        cells = self.space.cells
+        return picked if cells == 1 else (picked[:, None] * cells + torch.arange(cells, device=self.device)).flatten()
+
+    def to(self, device: torch.device | str) -> ArchGraphs:
+        return replace(self, adjacency=self.adjacency.to(device), ops=self.ops.to(device), mask=self.mask.to(device))
+
+    def edge_ops(self) -> Tensor:
+        """Operation ids on edges with an explicit slot axis, (R, S, V, V)."""
+        if self.op_on == "node":
+            raise InvalidParameter("these graphs carry their operations on nodes, so they have no edge operations")
+        return self.ops.unsqueeze(1) if self.ops.dim() == 3 else self.ops
+
+    def transitive_closure(self) -> Tensor:
+        """(R, V, V) uint8, 1 where a path of at least one edge leads from i to j."""
+        from archenc.transforms import reachability
+
+        return reachability(self.adjacency)
+
+    def hash(self) -> np.ndarray:
+        """(N, 16) uint8: the space's canonical hash, equal for isomorphic architectures."""
+        return self.space.hash(self)
+
+    def to_networkx(self, index: int = 0) -> networkx.DiGraph:
+        """One architecture as a graph whose nodes or edges carry ``op`` names; several cells become disjoint components."""
+        from archenc.convert import to_networkx
+
+        return to_networkx(self[index])
+
+    def to_pyg(self) -> list[Any]:
+        """The architectures as PyTorch Geometric ``Data`` objects (see :mod:`archenc.pyg`)."""
+        from archenc.pyg import to_data_list
+
+        return to_data_list(self)
+
+
+def concatenate(batches: Sequence[ArchGraphs]) -> ArchGraphs:
+    """Join batches of the same space and form, in order."""
+    if not batches:
+        raise InvalidParameter("there is nothing to concatenate; give at least one batch of graphs")
+    first = batches[0]
+    if any(b.space != first.space or b.ops.shape[1:] != first.ops.shape[1:] for b in batches):
+        raise InvalidParameter("only graphs of one space and one form can be concatenated; convert them first")
+    return replace(
+        first,
+        adjacency=torch.cat([b.adjacency for b in batches]),
+        ops=torch.cat([b.ops for b in batches]),
+        mask=torch.cat([b.mask for b in batches]),
+    )

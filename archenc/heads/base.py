@@ -1,0 +1,58 @@
+"""The contract of a head: an encoding in, a score out; higher is better.
+
+There are two kinds. A :class:`NeuralHead` is a module that is trained by gradient descent, together with a learned encoder. An
+:class:`EstimatorHead` is fitted once on finished encodings.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from archenc.losses import Loss
+
+
+class Head(ABC):
+    """What both kinds share.
+
+    Attributes:
+        paper: authors, venue, year and section of the source, where there is one.
+    """
+
+    paper: ClassVar[str] = ""
+
+    @classmethod
+    @abstractmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        """Why the head cannot be trained with ``loss``, with the remedy, or None if it can."""
+
+
+class NeuralHead(nn.Module, Head):
+    """A module ``Head(dim, **hyperparameters)`` on encodings of length ``dim``."""
+
+    @abstractmethod
+    def forward(self, encodings: Tensor) -> Tensor:
+        """(B, dim) to scores (B,)."""
+
+
+class EstimatorHead(Head):
+    """An estimator ``Head(*, ..., random_state=None)`` that is fitted on finished encodings."""
+
+    @abstractmethod
+    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> EstimatorHead:
+        """Fit on (n, dim) float32 encodings and (n,) float64 targets, higher is better."""
+
+    @abstractmethod
+    def predict(self, encodings: np.ndarray) -> np.ndarray:
+        """(n, dim) to float64 (n,) scores, in the units of the targets where the loss is pointwise."""
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """What was learnt: arrays for safetensors and JSON values; no pickle."""
+
+    @abstractmethod
+    def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> EstimatorHead:
+        """Take back what :meth:`state` gave; predictions are equal afterwards."""

@@ -1,0 +1,159 @@
+"""The contract of a search space: parse, print, validate, sample, enumerate, mutate, hash and simplify architectures.
+
+Every method takes and gives a whole batch (:class:`~archenc.graphs.ArchGraphs`); a single architecture is a batch of one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archenc import transforms
+from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.graphs import NODE_OFFSET, ArchGraphs, OpOn
+from archenc.hashing import wl_hash
+
+
+class Space(ABC):
+    """A search space.
+
+    Attributes:
+        name: the registered name, or the user's own.
+        op_on: where operations sit, ``"node"`` or ``"edge"``.
+        operations: names of the choosable operations; the position is the operation's number k.
+        max_nodes: V, nodes of a cell, inputs and output included.
+        max_edges: most edges of a cell, or None.
+        num_inputs: input nodes of a cell.
+        cells: cells of an architecture.
+        edges_per_pair: most edges that may join the same ordered pair of nodes.
+        topology: the fixed edges as (source, target) pairs, or None when they are part of the choice.
+        none_op, skip_op: the operations that compute zero and identity, or None.
+        paper: where the space was published.
+    """
+
+    name: str
+    op_on: OpOn
+    operations: tuple[str, ...]
+    max_nodes: int
+    max_edges: int | None = None
+    num_inputs: int = 1
+    cells: int = 1
+    edges_per_pair: int = 1
+    topology: tuple[tuple[int, int], ...] | None = None
+    none_op: str | None = None
+    skip_op: str | None = None
+    paper: str = ""
+
+    # -- what a space must say -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def parse(self, architectures: Any) -> ArchGraphs:
+        """Read one architecture or a sequence of them (text, tuple or dict; see the space's own docstring).
+
+        Raises:
+            InvalidArchitecture: what is wrong, at which position of the sequence, and what a right one looks like.
+        """
+
+    @abstractmethod
+    def format(self, graphs: ArchGraphs) -> list[str]:
+        """The text of each architecture; ``parse(format(g))`` gives ``g`` back."""
+
+    @abstractmethod
+    def validate(self, graphs: ArchGraphs) -> ArchGraphs:
+        """Give ``graphs`` back if every architecture belongs to the space, else raise :class:`InvalidArchitecture` for the first."""
+
+    @abstractmethod
+    def sample(self, n: int, seed: int | np.random.Generator = 0) -> ArchGraphs:
+        """Draw ``n`` architectures with replacement."""
+
+    @abstractmethod
+    def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
+        """One random change (an operation or an edge) in each architecture; the result is valid and differs from its parent."""
+
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """What :func:`archenc.spaces.from_config` needs to build the space again, as JSON values."""
+
+    # -- what follows from it --------------------------------------------------------------------------------------
+
+    def enumerate(self) -> ArchGraphs:
+        """Every architecture of the space, once; raises :class:`InvalidParameter` where that is not defined."""
+        raise InvalidParameter(f"the space {self.name!r} is too large to enumerate; use sample(n, seed) instead")
+
+    def hash(self, graphs: ArchGraphs) -> np.ndarray:
+        """(N, 16) uint8, equal for isomorphic architectures (:mod:`archenc.hashing`)."""
+        return wl_hash(graphs)
+
+    def simplify(self, graphs: ArchGraphs) -> ArchGraphs:
+        """Cut what computes nothing (:func:`archenc.transforms.simplify`)."""
+        return transforms.simplify(graphs)
+
+    def node_form(self, graphs: ArchGraphs) -> ArchGraphs:
+        """The op-on-node form: the graphs themselves, or the line graph of op-on-edge ones."""
+        return graphs if graphs.op_on == "node" else transforms.line_graph(graphs)
+
+    def edge_slots(self) -> Tensor:
+        """(E, 3) int64: source, target and slot of every place where an operation on an edge can sit, by target, source, slot."""
+        if self.topology is not None:
+            pairs = sorted(self.topology, key=lambda edge: (edge[1], edge[0]))
+        else:
+            pairs = [(i, j) for j in range(self.num_inputs, self.max_nodes) for i in range(j)]
+        return torch.tensor([(i, j, s) for i, j in pairs for s in range(self.edges_per_pair)], dtype=torch.int64).reshape(-1, 3)
+
+    @property
+    def num_node_form_nodes(self) -> int:
+        """V of the op-on-node form."""
+        return self.max_nodes if self.op_on == "node" else self.num_inputs + len(self.edge_slots()) + 1
+
+    @property
+    def node_vocabulary(self) -> tuple[str, ...]:
+        """Names of the ids in op-on-node form."""
+        return ("<padding>", "input", "output", *self.operations)
+
+    @property
+    def edge_vocabulary(self) -> tuple[str, ...]:
+        """Names of the ids in op-on-edge form."""
+        return ("<absent>", *self.operations)
+
+    def graphs(self, adjacency: Any, ops: Any, mask: Any = None) -> ArchGraphs:
+        """Build a batch from arrays that already follow the conventions of :mod:`archenc.graphs` (no validation)."""
+        adjacency = torch.as_tensor(np.asarray(adjacency)).to(torch.uint8)
+        ops = torch.as_tensor(np.asarray(ops)).to(torch.uint8)
+        if mask is None:
+            mask = ops != 0 if ops.dim() == 2 else torch.ones(adjacency.shape[:2], dtype=torch.bool)
+        return ArchGraphs(self, adjacency, ops, torch.as_tensor(np.asarray(mask)).bool())
+
+    def operation_number(self, name: str, where: str) -> int:
+        """k of the operation called ``name``; raises :class:`InvalidArchitecture` that says ``where`` it stood."""
+        try:
+            return self.operations.index(name)
+        except ValueError:
+            known = ", ".join(self.operations)
+            raise InvalidArchitecture(f"{where}: unknown operation {name!r}; {self.name} knows {known}") from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self.config() == other.config()
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self.name))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self.operations)} operations on {self.op_on}s, {self.max_nodes} nodes)"
+
+
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
+    """The random generator for ``seed``, or ``seed`` itself if it is one already."""
+    return seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+
+
+def as_sequence(architectures: Any) -> Sequence[Any]:
+    """One architecture (text or dict) as a list of one, several as they are."""
+    return [architectures] if isinstance(architectures, str | bytes | dict) else list(architectures)
+
+
+__all__ = ["NODE_OFFSET", "Space", "as_sequence", "generator"]

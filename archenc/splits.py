@@ -1,0 +1,48 @@
+"""Splits of a data set as explicit index arrays with a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from archenc.errors import InvalidParameter
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A training pool and a test set, as positions in a data set.
+
+    Attributes:
+        name: what the split is called in results.
+        pool: int64 (P,), positions from which training sets are drawn, in a meaningful order.
+        test: int64 (T,), positions that are never trained on.
+    """
+
+    name: str
+    pool: np.ndarray
+    test: np.ndarray
+
+    def __post_init__(self) -> None:
+        if np.intersect1d(self.pool, self.test).size:
+            raise InvalidParameter(f"the split {self.name!r} has architectures in both halves; make them disjoint")
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of both index arrays."""
+        parts = (np.ascontiguousarray(part, dtype="<i8").tobytes() for part in (self.pool, self.test))
+        return hashlib.sha256(b"|".join(parts)).hexdigest()
+
+    def training_subset(self, size: int, seed: int) -> np.ndarray:
+        """Positions of a training set: the first ``size`` of ``RandomState(seed).permutation(pool)``."""
+        if not 1 <= size <= len(self.pool):
+            raise InvalidParameter(f"a training set of {size} cannot be drawn from a pool of {len(self.pool)}; choose 1 to {len(self.pool)}")
+        return np.random.RandomState(seed).permutation(self.pool)[:size]
+
+
+def halves(rows: np.ndarray | int, seed: int = 0) -> Split:
+    """Random halves: the first half (the larger one for odd counts) of a permutation is the pool, the rest the test set."""
+    order = np.random.RandomState(seed).permutation(rows).astype(np.int64)
+    cut = (len(order) + 1) // 2
+    return Split(f"halves-{seed}", order[:cut], order[cut:])

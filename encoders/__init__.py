@@ -1,0 +1,1 @@
+"""The zoo: one file an encoder or a family of encoders."""
