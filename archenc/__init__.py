@@ -78,7 +78,9 @@ def create_encoder(name: str, space: Space, **hyperparameters: Any) -> Encoder:
 
 def load_dataset(name: str, label: str | None = None, **options: Any) -> ArchDataset:
     """Load a data set by name, with ``label`` selected instead of its default one."""
-    dataset: ArchDataset = DATASETS.get(name)(**options)
+    from archenc.parameters import build
+
+    dataset: ArchDataset = build("data set", name, DATASETS.get(name), **options)
     return dataset if label is None else dataset.with_label(label)
 
 

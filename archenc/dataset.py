@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from archenc.errors import InvalidTable, UnknownName
 from archenc.graphs import ArchGraphs, Index
 from archenc.spaces.base import Space
-from archenc.splits import Split
+from archenc.splits import Split, halves
+
+Duplicates = Literal["unknown", "none", "kept", "averaged"]
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,13 @@ class ArchDataset:
         name: the registered name, or the user's own.
         graphs: the architectures.
         labels: float64 (N,) each; NaN where an architecture has no such label.
-        label: name of the selected label.
+        label: name of the selected label; empty where none is selected, as there are none or no obvious one.
         descriptions: one sentence for each label (unit, data, number of seeds).
         splits: published splits by name.
+        subsets: named parts, as int64 positions.
+        groups: int (N,), equal for isomorphic architectures, where the benchmark publishes it.
+        duplicates: what was done about isomorphic architectures: there are ``"none"``, they were ``"kept"`` as rows of their own or
+            ``"averaged"`` into one, or it is ``"unknown"``.
         provenance: citation, licence, files.
     """
 
@@ -56,19 +65,23 @@ class ArchDataset:
     label: str
     descriptions: Mapping[str, str] = field(default_factory=dict)
     splits: Mapping[str, Split] = field(default_factory=dict)
+    subsets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    duplicates: Duplicates = "unknown"
     provenance: Provenance = field(default_factory=Provenance)
 
     def __post_init__(self) -> None:
         for name, values in self.labels.items():
             if values.shape != (len(self.graphs),):
-                raise InvalidTable(f"{self.name}: label {name!r} has shape {values.shape} for {len(self.graphs)} architectures; give one number each")
-        self._check_label(self.label)
+                raise InvalidTable(
+                    f"{self.name}: label {name!r} has shape {values.shape} for {len(self.graphs)} architectures; give one number each"
+                )
+        if self.label:
+            self._check_label(self.label)
 
     def _check_label(self, label: str) -> None:
         if label not in self.labels:
-            near = difflib.get_close_matches(label, self.labels, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "'archenc data show' lists them"
-            raise UnknownName(f"the data set {self.name!r} has no label {label!r}; {hint}")
+            raise UnknownName(f"the data set {self.name!r} has no label {label!r}; {_hint(label, self.labels)}")
 
     @property
     def space(self) -> Space:
@@ -76,16 +89,27 @@ class ArchDataset:
 
     @property
     def y(self) -> np.ndarray:
-        """float64 (N,): the selected label."""
-        return np.asarray(self.labels[self.label])
+        """float64 (N,): the selected label; raises :class:`InvalidTable` where none is selected."""
+        if not self.labels:
+            raise InvalidTable(f"the data set {self.name!r} has no labels; use its graphs, or load one with labels")
+        if not self.label:
+            raise InvalidTable(f"no label is selected in {self.name!r}; choose one by with_label, such as {next(iter(self.labels))!r}")
+        return self.labels[self.label]
 
     def __len__(self) -> int:
         return len(self.graphs)
 
     def __getitem__(self, index: Index) -> ArchDataset:
-        """The architectures at ``index`` with all their labels; published splits are dropped, as their positions no longer hold."""
+        """The architectures at ``index`` with all their labels, without splits and subsets, whose positions no longer hold."""
         at = np.atleast_1d(np.arange(len(self))[index])
-        return replace(self, graphs=self.graphs[at], labels={k: v[at] for k, v in self.labels.items()}, splits={})
+        return replace(
+            self,
+            graphs=self.graphs[at],
+            labels={name: values[at] for name, values in self.labels.items()},
+            groups=None if self.groups is None else self.groups[at],
+            splits={},
+            subsets={},
+        )
 
     def with_label(self, label: str) -> ArchDataset:
         """The same data set with another label selected; raises :class:`UnknownName` with the nearest name."""
@@ -96,5 +120,56 @@ class ArchDataset:
         """int64: positions whose selected label is a finite number."""
         return np.flatnonzero(np.isfinite(self.y))
 
+    def subset(self, name: str) -> ArchDataset:
+        """The architectures of a named part; raises :class:`UnknownName` with the nearest name."""
+        if name not in self.subsets:
+            raise UnknownName(f"the data set {self.name!r} has no subset {name!r}; {_hint(name, self.subsets)}")
+        return self[self.subsets[name]]
+
+    def split(self, name: str | None = None, *, train_size: int, seed: int = 0) -> tuple[ArchDataset, ArchDataset]:
+        """A training set and the test set that belongs to it.
+
+        Args:
+            name: a published split, or None for random halves of the labelled rows (:func:`archenc.splits.halves` with ``seed``).
+            train_size: architectures to train on, drawn from the split's pool.
+            seed: which ones (:meth:`archenc.splits.Split.training_subset`).
+
+        Raises:
+            UnknownName: there is no split of that name.
+            InvalidParameter: the pool is smaller than ``train_size``.
+            InvalidTable: the selected label is missing somewhere in the published split.
+        """
+        split = halves(self.labelled_rows(), seed) if name is None else self._published(name)
+        return self[split.training_subset(train_size, seed)], self[split.test]
+
+    def _published(self, name: str) -> Split:
+        if name not in self.splits:
+            raise UnknownName(f"the data set {self.name!r} has no split {name!r}; {_hint(name, self.splits)}")
+        split = self.splits[name]
+        missing = int(np.isnan(self.y[np.concatenate([split.pool, split.test])]).sum())
+        if missing:
+            raise InvalidTable(f"{missing} architectures of the split {name!r} have no label {self.label!r}; select another label")
+        return split
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the space, the architectures and the selected label, for files of results."""
+        digest = hashlib.sha256(json.dumps([self.space.config(), self.label], sort_keys=True).encode())
+        for tensor in (self.graphs.adjacency, self.graphs.ops):
+            digest.update(str(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
+        if self.label:
+            digest.update(self.y.astype("<f8").tobytes())
+        return digest.hexdigest()
+
     def __repr__(self) -> str:
-        return f"ArchDataset({self.name}: {len(self)} architectures of {self.space.name}, y = {self.label!r}, {len(self.labels)} labels)"
+        chosen = f"y = {self.label!r}" if self.label else "no label selected"
+        known = "" if self.duplicates == "unknown" else f", isomorphic duplicates: {self.duplicates}"
+        return f"ArchDataset({self.name}: {len(self)} architectures of {self.space.name}, {chosen}, {len(self.labels)} labels{known})"
+
+
+def _hint(name: str, known: Mapping[str, object]) -> str:
+    """The remedy for an unknown name: the nearest one, all of a few, or where they are listed."""
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"choose one of {', '.join(known)}" if 0 < len(known) <= 8 else "'archenc data show' lists all"

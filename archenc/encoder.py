@@ -21,7 +21,8 @@ class Encoder(nn.Module, ABC):
     implements :meth:`encode_cells`. Every other keyword of its ``__init__`` is a hyper-parameter with a default.
 
     Attributes:
-        form: the form of graphs it works on: ``"node"``, ``"edge"``, or None for the form in which the space gives them.
+        form: the form of graphs it works on: ``"node"``, ``"edge"``, or None for the form in which the space gives them. An encoder that
+            offers the choice sets it on the instance.
         fixed: True for an encoding without parameters, which is computed once for a whole store.
         invariant: True if isomorphic architectures get the same encoding.
         paper: authors, venue, year and section of the source.
@@ -29,7 +30,7 @@ class Encoder(nn.Module, ABC):
         simplify: whether graphs are simplified first (:meth:`archenc.spaces.base.Space.simplify`).
     """
 
-    form: ClassVar[OpOn | None] = None
+    form: OpOn | None = None
     fixed: ClassVar[bool] = False
     invariant: ClassVar[bool] = False
     paper: ClassVar[str] = ""
@@ -57,9 +58,18 @@ class Encoder(nn.Module, ABC):
         return self.cell_dim * self.space.cells
 
     def prepare(self, graphs: ArchGraphs) -> ArchGraphs:
-        """The graphs in the form the encoder works on; does nothing when they already are. Do it once for a store, not per batch."""
-        if self.form == "node" or graphs.op_on == "node":
+        """The graphs in the form the encoder works on; does nothing when they already are. Do it once for a store, not per batch.
+
+        Raises:
+            InvalidParameter: graphs of another space, or in op-on-node form for an encoder that works on edges.
+        """
+        if graphs.space is not self.space and graphs.space != self.space:
+            raise InvalidParameter(f"{type(self).__name__} was built for {self.space.name!r} and got graphs of {graphs.space.name!r}; build another")
+        form = self.form or self.space.op_on
+        if form == "node":
             graphs = self.space.node_form(graphs)
+        elif graphs.op_on == "node":
+            raise InvalidParameter(f"{type(self).__name__} works on edges and got graphs in node form; give them as {self.space.name!r} does")
         if self.simplify and not graphs.simplified:
             graphs = self.space.simplify(graphs)
         return graphs

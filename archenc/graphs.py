@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -77,26 +78,33 @@ class ArchGraphs:
     def __len__(self) -> int:
         return self.adjacency.shape[0] // self.space.cells
 
+    @property
+    def shape(self) -> tuple[int]:
+        """(N,), so that scikit-learn's splitters index the batch as an array."""
+        return (len(self),)
+
     def __repr__(self) -> str:
         cells = f", {self.space.cells} cells each" if self.space.cells > 1 else ""
         return f"ArchGraphs({self.space.name}: {len(self)} architectures{cells}, {self.num_nodes} nodes, ops on {self.op_on}s)"
 
-    def __getitem__(self, index: Index) -> ArchGraphs:
+    def __getitem__(self, index: Index | tuple[Index, EllipsisType]) -> ArchGraphs:
         """The architectures at ``index`` (an int, a slice, positions or a boolean mask), always as a batch."""
+        if isinstance(index, tuple) and len(index) == 2 and index[1] is ...:
+            index = index[0]  # graphs[index, ...] is how scikit-learn indexes arrays
         rows = self._rows(index)
         return replace(self, adjacency=self.adjacency[rows], ops=self.ops[rows], mask=self.mask[rows])
 
     def _rows(self, index: Index) -> Tensor | slice:
-        if isinstance(index, slice) and self.space.cells == 1:
+        if isinstance(index, slice) and self.space.cells == 1 and (index.step is None or index.step > 0):
             return index
         if isinstance(index, slice):
-            picked = torch.arange(len(self))[index]
+            picked = torch.from_numpy(np.arange(len(self))[index].copy())  # torch knows no negative steps
         elif isinstance(index, int | np.integer):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"architecture {index} of {len(self)}")
             picked = torch.tensor([int(index) % len(self)])
         else:
-            picked = torch.as_tensor(np.asarray(index) if not isinstance(index, Tensor) else index)
+            picked = torch.as_tensor(index if isinstance(index, Tensor) else np.ascontiguousarray(index))
             if picked.numel() == 0:
                 picked = picked.long()
             if picked.dtype == torch.bool:

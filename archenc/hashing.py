@@ -17,30 +17,31 @@ _LANES = (np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344))  # digit
 _CHUNK = 65_536
 
 
-def _mix(words: np.ndarray) -> np.ndarray:
+def mix(words: np.ndarray) -> np.ndarray:
     """A bijection of 64-bit words whose every output bit depends on every input bit (the finaliser of SplitMix64)."""
     words = words + np.uint64(0x9E3779B97F4A7C15)
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    mixed: np.ndarray = words ^ (words >> np.uint64(31))
+    return mixed
 
 
 def _refine(colours: np.ndarray, edge_words: np.ndarray) -> np.ndarray:
     """One round: colours (R, V) with edge_words (R, V, V), 0 where there is no edge."""
     edge = edge_words != 0
-    sent = np.where(edge, _mix(colours[:, :, None] ^ edge_words), np.uint64(0))
-    received = np.where(edge, _mix(_mix(colours)[:, None, :] ^ edge_words), np.uint64(0))
-    sources = _mix(sent.sum(axis=1, dtype=np.uint64))
+    sent = np.where(edge, mix(colours[:, :, None] ^ edge_words), np.uint64(0))
+    received = np.where(edge, mix(mix(colours)[:, None, :] ^ edge_words), np.uint64(0))
+    sources = mix(sent.sum(axis=1, dtype=np.uint64))
     targets = received.sum(axis=2, dtype=np.uint64)
-    return _mix(colours * np.uint64(3) + sources + _mix(targets + np.uint64(1)))
+    return mix(colours * np.uint64(3) + sources + mix(targets + np.uint64(1)))
 
 
 def _lane(node_words: np.ndarray, edge_words: np.ndarray, mask: np.ndarray, seed: np.uint64) -> np.ndarray:
-    edge_words = np.where(edge_words != 0, _mix(edge_words ^ seed), np.uint64(0))
-    colours = _mix(node_words ^ seed)
+    edge_words = np.where(edge_words != 0, mix(edge_words ^ seed), np.uint64(0))
+    colours = mix(node_words ^ seed)
     for _ in range(mask.shape[1]):
         colours = _refine(colours, edge_words)
-    return _mix(np.where(mask, _mix(colours), np.uint64(0)).sum(axis=1, dtype=np.uint64) ^ seed)
+    return mix(np.where(mask, mix(colours), np.uint64(0)).sum(axis=1, dtype=np.uint64) ^ seed)
 
 
 def _words(graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -50,10 +51,10 @@ def _words(graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     role[: graphs.space.num_inputs] = np.arange(1, graphs.space.num_inputs + 1)  # the inputs of a cell are not exchangeable
     role[-1] = np.uint64(255)
     if graphs.op_on == "node":
-        nodes = _mix(graphs.ops.numpy().astype(np.uint64)) + role
+        nodes = mix(graphs.ops.numpy().astype(np.uint64)) + role
         return nodes, graphs.adjacency.numpy().astype(np.uint64), mask
     slots = np.where(live_edges(graphs).numpy(), graphs.edge_ops().numpy(), ABSENT).astype(np.uint64)
-    words = np.where(slots != 0, _mix(slots), np.uint64(0)).sum(axis=1, dtype=np.uint64)  # the slots of a pair are a multiset
+    words = np.where(slots != 0, mix(slots), np.uint64(0)).sum(axis=1, dtype=np.uint64)  # the slots of a pair are a multiset
     touched = (words != 0).any(1) | (words != 0).any(2)
     touched[:, : graphs.space.num_inputs] = True
     touched[:, -1] = True
@@ -69,7 +70,7 @@ def wl_hash(graphs: ArchGraphs) -> np.ndarray:
     words = np.concatenate(digests).reshape(len(graphs), graphs.space.cells, len(_LANES))
     combined = words[:, 0]
     for cell in range(1, graphs.space.cells):
-        combined = _mix(combined * np.uint64(5) + words[:, cell])
+        combined = mix(combined * np.uint64(5) + words[:, cell])
     return np.ascontiguousarray(combined).view(np.uint8).reshape(len(graphs), 16)
 
 

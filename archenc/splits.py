@@ -18,6 +18,9 @@ class Split:
         name: what the split is called in results.
         pool: int64 (P,), positions from which training sets are drawn, in a meaningful order.
         test: int64 (T,), positions that are never trained on.
+
+    Raises:
+        InvalidParameter: a position stands twice, or in both halves.
     """
 
     name: str
@@ -25,6 +28,11 @@ class Split:
     test: np.ndarray
 
     def __post_init__(self) -> None:
+        for half in ("pool", "test"):
+            positions = np.asarray(getattr(self, half), dtype=np.int64)
+            if len(np.unique(positions)) < len(positions):
+                raise InvalidParameter(f"the {half} of the split {self.name!r} has a position twice; give each position once")
+            object.__setattr__(self, half, positions)
         if np.intersect1d(self.pool, self.test).size:
             raise InvalidParameter(f"the split {self.name!r} has architectures in both halves; make them disjoint")
 
@@ -35,14 +43,22 @@ class Split:
         return hashlib.sha256(b"|".join(parts)).hexdigest()
 
     def training_subset(self, size: int, seed: int) -> np.ndarray:
-        """Positions of a training set: the first ``size`` of ``RandomState(seed).permutation(pool)``."""
+        """Positions of a training set: the first ``size`` of ``RandomState(seed).permutation(pool)``.
+
+        Smaller training sets of one seed are therefore parts of larger ones.
+        """
         if not 1 <= size <= len(self.pool):
-            raise InvalidParameter(f"a training set of {size} cannot be drawn from a pool of {len(self.pool)}; choose 1 to {len(self.pool)}")
+            raise InvalidParameter(
+                f"a training set of {size} cannot be drawn from a pool of {len(self.pool)}; choose 1 to {len(self.pool)}"
+            )
         return np.random.RandomState(seed).permutation(self.pool)[:size]
 
 
 def halves(rows: np.ndarray | int, seed: int = 0) -> Split:
-    """Random halves: the first half (the larger one for odd counts) of a permutation is the pool, the rest the test set."""
+    """Random halves of ``rows`` (positions, or N for 0 to N - 1).
+
+    The first half of ``RandomState(seed).permutation(rows)`` (the larger one for odd counts) is the pool, the rest the test set.
+    """
     order = np.random.RandomState(seed).permutation(rows).astype(np.int64)
     cut = (len(order) + 1) // 2
     return Split(f"halves-{seed}", order[:cut], order[cut:])

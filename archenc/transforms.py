@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,22 +55,27 @@ def permute_nodes(graphs: ArchGraphs, order: Tensor) -> ArchGraphs:
 
 
 def keep_nodes(graphs: ArchGraphs, keep: Tensor) -> ArchGraphs:
-    """Op-on-node graphs without the nodes where ``keep`` (R, V) is False; the rest closes up, the output stays last.
+    """The graphs without the nodes where ``keep`` (R, V) is False and without their edges; the rest closes up, the output stays last.
 
-    Input and output nodes are always kept.
+    Input nodes and the output node are always kept.
     """
-    ends = (graphs.ops == INPUT) | (graphs.ops == OUTPUT)
-    keep = (keep & graphs.mask) | ends
+    keep = keep & graphs.mask
+    keep[:, : graphs.space.num_inputs] = True
+    keep[:, -1] = True
     pairs = keep[:, :, None] & keep[:, None, :]
-    cut = replace(
-        graphs,
-        adjacency=graphs.adjacency * pairs,
-        ops=torch.where(keep, graphs.ops, PAD),
-        mask=keep,
-    )
+    if graphs.op_on == "node":
+        ops = torch.where(keep, graphs.ops, PAD)
+    else:
+        ops = graphs.ops * (pairs if graphs.ops.dim() == 3 else pairs.unsqueeze(1))
+    cut = replace(graphs, adjacency=graphs.adjacency * pairs, ops=ops, mask=keep)
     place = torch.where(keep, 0, 1)
     place[:, -1] = 2  # behind the padding
     return permute_nodes(cut, torch.argsort(place, dim=1, stable=True))
+
+
+def prune(graphs: ArchGraphs) -> ArchGraphs:
+    """The graphs without the nodes that lie on no input-output path, whatever their operations are (NAS-Bench-101, section 2)."""
+    return keep_nodes(graphs, on_path(graphs.adjacency, graphs.space.num_inputs))
 
 
 def bypass_nodes(graphs: ArchGraphs, bypass: Tensor) -> ArchGraphs:
@@ -152,3 +158,43 @@ def line_graph(graphs: ArchGraphs) -> ArchGraphs:
     mask = ops != PAD
     adjacency = (template & mask[:, :, None] & mask[:, None, :]).to(torch.uint8)
     return keep_nodes(replace(graphs, adjacency=adjacency, ops=ops, mask=mask, simplified=False), mask)
+
+
+def isomorphic_twin(graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
+    """The same architectures with their interior nodes relabelled at random, in a topological order.
+
+    In a space of a fixed topology only relabellings that give back that topology are used; where a "none" edge would then point
+    backwards, it is turned round, as it carries nothing. Rows without such a relabelling stay as they are.
+    """
+    rng = np.random.default_rng(seed)
+    live = graphs.adjacency.bool() if graphs.op_on == "node" else live_edges(graphs).any(1)
+    order = _random_topological_order(live, graphs.mask, graphs.space.num_inputs, rng)
+    twin = permute_nodes(graphs, order)
+    if graphs.op_on == "edge":
+        ops = twin.ops.triu() + twin.ops.tril().transpose(-1, -2)
+        twin = replace(twin, ops=ops, adjacency=(ops.reshape(graphs.edge_ops().shape) != ABSENT).any(1).to(torch.uint8))
+    if graphs.space.topology is None:
+        return twin
+    same = (twin.adjacency == graphs.adjacency).flatten(1).all(1)
+    return replace(
+        graphs,
+        ops=torch.where(same.reshape(-1, *([1] * (graphs.ops.dim() - 1))), twin.ops, graphs.ops),
+        mask=torch.where(same[:, None], twin.mask, graphs.mask),
+    )
+
+
+def _random_topological_order(edges: Tensor, mask: Tensor, num_inputs: int, rng: np.random.Generator) -> Tensor:
+    """int64 (R, V): inputs first, then the interior nodes in random topological order, padding and the output node where they are."""
+    rows, nodes = mask.shape
+    order = torch.arange(nodes).repeat(rows, 1)
+    open_ = mask.clone()
+    open_[:, :num_inputs] = False
+    open_[:, -1] = False
+    for place in range(num_inputs, nodes - 1):
+        waiting = (edges & open_[:, :, None]).any(1)
+        ready = open_ & ~waiting
+        chosen = (torch.from_numpy(rng.random((rows, nodes))) * ready).argmax(1)
+        any_left = open_.any(1)
+        order[:, place] = torch.where(any_left, chosen, order[:, place])
+        open_[any_left.nonzero()[:, 0], chosen[any_left]] = False
+    return order

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from archenc.losses import Loss
+from archenc.errors import NotFitted
+from archenc.losses import Loss, MSELoss
 
 
 class Head(ABC):
@@ -56,3 +57,16 @@ class EstimatorHead(Head):
     @abstractmethod
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> EstimatorHead:
         """Take back what :meth:`state` gave; predictions are equal afterwards."""
+
+    def _check_fitted(self) -> None:
+        """Raises :class:`NotFitted` unless there are attributes that :meth:`fit` or :meth:`restore` set, whose names end in ``_``."""
+        if not any(name.endswith("_") for name in vars(self)):
+            raise NotFitted(f"this {type(self).__name__} is not fitted; call fit(encodings, targets, loss) first")
+
+
+def rejects_all_but_squared_error(loss: Loss) -> str | None:
+    """:meth:`Head.rejects` of the estimators that minimise the squared error by construction."""
+    if isinstance(loss, MSELoss) and not loss.sigmoid:
+        return None
+    other = "'comparator'" if loss.kind == "comparator" else "'lightgbm', 'xgboost' or 'mlp'"
+    return f"it minimises the squared error; use the loss 'mse' without sigmoid, or the head {other} with {loss.name!r}"

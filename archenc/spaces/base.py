@@ -129,7 +129,7 @@ class Space(ABC):
         return ArchGraphs(self, adjacency, ops, torch.as_tensor(np.asarray(mask)).bool())
 
     def operation_number(self, name: str, where: str) -> int:
-        """k of the operation called ``name``; raises :class:`InvalidArchitecture` that says ``where`` it stood."""
+        """Number k of the operation called ``name``; raises :class:`InvalidArchitecture` that says ``where`` it stood."""
         try:
             return self.operations.index(name)
         except ValueError:

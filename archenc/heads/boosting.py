@@ -1,0 +1,197 @@
+"""Gradient-boosted trees under any loss on scores, through LightGBM and XGBoost."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.random import RandomState
+
+from archenc.errors import CorruptFile
+from archenc.heads.base import EstimatorHead
+from archenc.losses import Loss
+
+Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+LEAST_CURVATURE = 1e-6
+
+
+def newton_terms(loss: Loss, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gradient and a positive curvature for each architecture.
+
+    The curvature is the loss's Hessian diagonal, kept above ``LEAST_CURVATURE``. A loss that has none at all, the hinge loss, gets ones:
+    first-order gradient boosting (Friedman, Greedy Function Approximation: A Gradient Boosting Machine, Annals of Statistics 2001).
+    """
+    gradient, hessian = loss.derivatives(scores, targets)
+    return gradient, np.maximum(hessian, LEAST_CURVATURE) if hessian.any() else np.ones_like(hessian)
+
+
+class BoostingHead(EstimatorHead):
+    """Trees that are added one by one, each a Newton step on the loss.
+
+    Every loss goes through the same custom objective. The start is one Newton step from zero for all architectures alike: the mean of the
+    targets under MSE, and zero under losses that see only differences of scores. Runs on one thread, and gives the same trees for the same
+    ``random_state``.
+
+    Args:
+        n_estimators: number of trees.
+        learning_rate: factor on each tree.
+        max_depth: greatest depth of a tree.
+        subsample: share of the architectures that each tree sees.
+        colsample: share of the encoding's columns that each tree sees.
+        reg_lambda: L2 penalty on the leaves' values.
+        random_state: seed of the samples of architectures and columns.
+    """
+
+    start_: float
+    booster_: Any
+
+    def __init__(
+        self,
+        *,
+        n_estimators: int = 600,
+        learning_rate: float = 0.04,
+        max_depth: int = 4,
+        subsample: float = 0.7,
+        colsample: float = 0.4,
+        reg_lambda: float = 1.0,
+        random_state: int | None = None,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.learning_rate = learning_rate
+        self.max_depth = max_depth
+        self.subsample = subsample
+        self.colsample = colsample
+        self.reg_lambda = reg_lambda
+        self.random_state = random_state
+
+    @classmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        if loss.kind == "comparator":
+            return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'bce'"
+        return None
+
+    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> BoostingHead:
+        gradient, hessian = newton_terms(loss, np.zeros(len(targets)), targets)
+        self.start_ = float(-gradient.sum() / hessian.sum())
+        self.booster_ = self._boost(encodings, lambda raw: newton_terms(loss, self.start_ + raw, targets), self._seed())
+        return self
+
+    def _seed(self) -> int:
+        return int(RandomState().randint(2**31)) if self.random_state is None else self.random_state
+
+    def predict(self, encodings: np.ndarray) -> np.ndarray:
+        self._check_fitted()
+        return self.start_ + np.asarray(self._raw(encodings), dtype=np.float64)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self._check_fitted()
+        return {"model": np.frombuffer(self._dump(), dtype=np.uint8)}, {"start": self.start_}
+
+    def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> BoostingHead:
+        self.start_ = values["start"]
+        try:
+            self.booster_ = self._parse(arrays["model"].tobytes())
+        except Exception as error:  # each library has a class of its own
+            raise CorruptFile(
+                f"the saved {type(self).__name__} cannot be read ({type(error).__name__}); train and save it again"
+            ) from error
+        return self
+
+    @abstractmethod
+    def _boost(self, encodings: np.ndarray, objective: Objective, seed: int) -> Any:
+        """The fitted model of the library."""
+
+    @abstractmethod
+    def _raw(self, encodings: np.ndarray) -> Any:
+        """Sums of the trees."""
+
+    @abstractmethod
+    def _dump(self) -> bytes:
+        """The model in the library's own exchange format."""
+
+    @abstractmethod
+    def _parse(self, model: bytes) -> Any:
+        """The model that :meth:`_dump` wrote."""
+
+
+class LightGBMHead(BoostingHead):
+    """Boosting by LightGBM; parameters as in :class:`BoostingHead`."""
+
+    paper = "Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017"
+
+    def _boost(self, encodings: np.ndarray, objective: Objective, seed: int) -> Any:
+        import lightgbm
+
+        if (encodings == encodings[0]).all():
+            return None  # LightGBM cannot be trained where no column varies
+        parameters = {
+            "objective": lambda raw, _: objective(raw),
+            "learning_rate": self.learning_rate,
+            "max_depth": self.max_depth,
+            "num_leaves": 2**self.max_depth,
+            "bagging_fraction": self.subsample,
+            "bagging_freq": 1,
+            "feature_fraction": self.colsample,
+            "lambda_l2": self.reg_lambda,
+            "min_data_in_leaf": 2,  # the defaults, 20 and 3, would forbid every split of some 40 architectures
+            "min_data_in_bin": 1,
+            "feature_pre_filter": False,  # LightGBM stops where it finds nothing to split, as with 3 architectures
+            "seed": seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "num_threads": 1,
+            "verbosity": -1,
+        }
+        return lightgbm.train(parameters, lightgbm.Dataset(encodings), num_boost_round=self.n_estimators)
+
+    def _raw(self, encodings: np.ndarray) -> Any:
+        return np.zeros(len(encodings)) if self.booster_ is None else self.booster_.predict(encodings, raw_score=True, num_threads=1)
+
+    def _dump(self) -> bytes:
+        return b"" if self.booster_ is None else str(self.booster_.model_to_string()).encode()
+
+    def _parse(self, model: bytes) -> Any:
+        import lightgbm
+
+        return lightgbm.Booster(model_str=model.decode()) if model else None
+
+
+class XGBoostHead(BoostingHead):
+    """Boosting by XGBoost; parameters as in :class:`BoostingHead`."""
+
+    paper = "Chen and Guestrin, XGBoost: A Scalable Tree Boosting System, KDD 2016"
+
+    def _boost(self, encodings: np.ndarray, objective: Objective, seed: int) -> Any:
+        import xgboost
+
+        parameters = {
+            "base_score": 0.0,
+            "learning_rate": self.learning_rate,
+            "max_depth": self.max_depth,
+            "subsample": self.subsample,
+            "colsample_bytree": self.colsample,
+            "reg_lambda": self.reg_lambda,
+            "seed": seed,
+            "nthread": 1,
+            "verbosity": 0,
+        }
+        data = xgboost.DMatrix(encodings, nthread=1)
+        return xgboost.train(parameters, data, num_boost_round=self.n_estimators, obj=lambda raw, _: objective(raw))
+
+    def _raw(self, encodings: np.ndarray) -> Any:
+        import xgboost
+
+        return self.booster_.predict(xgboost.DMatrix(encodings, nthread=1), output_margin=True)
+
+    def _dump(self) -> bytes:
+        return bytes(self.booster_.save_raw("ubj"))
+
+    def _parse(self, model: bytes) -> Any:
+        import xgboost
+
+        booster = xgboost.Booster({"nthread": 1, "verbosity": 0})
+        booster.load_model(bytearray(model))
+        return booster

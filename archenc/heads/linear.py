@@ -1,0 +1,54 @@
+"""Ridge regression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
+from archenc.losses import Loss
+
+
+class RidgeHead(EstimatorHead):
+    """Linear regression with an L2 penalty: the least sum of (y - w z - b)² + alpha |w|², z being standardised encodings.
+
+    Args:
+        alpha: strength of the penalty; b is not penalised.
+        random_state: unused, as the solution is unique.
+    """
+
+    paper = "Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems, Technometrics 1970"
+
+    coefficients_: np.ndarray
+    intercept_: float
+
+    def __init__(self, *, alpha: float = 1.0, random_state: int | None = None) -> None:
+        self.alpha = alpha
+        self.random_state = random_state
+
+    @classmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        return rejects_all_but_squared_error(loss)
+
+    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> RidgeHead:
+        scaler = StandardScaler().fit(encodings.astype(np.float64))
+        ridge = Ridge(alpha=self.alpha).fit(scaler.transform(encodings), targets)
+        self.coefficients_ = ridge.coef_ / scaler.scale_
+        self.intercept_ = float(ridge.intercept_ - scaler.mean_ @ self.coefficients_)
+        return self
+
+    def predict(self, encodings: np.ndarray) -> np.ndarray:
+        self._check_fitted()
+        return np.asarray(encodings.astype(np.float64) @ self.coefficients_ + self.intercept_)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self._check_fitted()
+        return {"coefficients": self.coefficients_}, {"intercept": self.intercept_}
+
+    def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> RidgeHead:
+        self.coefficients_ = arrays["coefficients"]
+        self.intercept_ = values["intercept"]
+        return self

@@ -1,0 +1,124 @@
+"""Heads that are trained by gradient descent: a multi-layer perceptron, and a comparator of two encodings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archenc.errors import InvalidParameter, NotFitted
+from archenc.heads.base import NeuralHead
+from archenc.losses import Loss
+
+PAIRS_PER_BLOCK = 16_384
+"""Pairs that :meth:`ComparatorHead.forward` compares at once: some 13 MB an activation for 200 hidden units."""
+
+
+def _after_first(hidden: Sequence[int], dropout: float) -> nn.Sequential:
+    """What follows the first Linear: ReLU, Dropout and the next Linear for each hidden size, the last Linear giving the score."""
+    layers: list[nn.Module] = []
+    for size, following in pairwise([*hidden, 1]):
+        layers += [nn.ReLU(), nn.Dropout(dropout), nn.Linear(size, following)]
+    return nn.Sequential(*layers)
+
+
+class MLPHead(NeuralHead):
+    """A multi-layer perceptron: Linear, ReLU and Dropout for each hidden size, then Linear to the score.
+
+    Args:
+        dim: length of an encoding.
+        hidden: hidden sizes; none at all makes the head linear.
+        dropout: probability of dropping a hidden unit.
+    """
+
+    paper = "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 3.3"
+
+    def __init__(self, dim: int, *, hidden: Sequence[int] = (200,), dropout: float = 0.1) -> None:
+        super().__init__()
+        self.first = nn.Linear(dim, hidden[0] if hidden else 1)
+        self.rest = _after_first(hidden, dropout)
+
+    @classmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        if loss.kind == "comparator":
+            return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'bce'"
+        return None
+
+    def forward(self, encodings: Tensor) -> Tensor:
+        scores: Tensor = self.rest(self.first(encodings)).squeeze(-1)
+        return scores
+
+
+class ComparatorHead(NeuralHead):
+    """Tells from two encodings which architecture is better: P(a beats b) = (sigmoid(f(a, b)) + 1 - sigmoid(f(b, a))) / 2.
+
+    f is a multi-layer perceptron on the two encodings. Its first layer is linear, so it is applied to each encoding and the results are
+    added for each pair.
+
+    The score of one architecture is its mean probability of beating the reference architectures, those it was trained on. Deviation
+    from the paper: there test architectures are ranked by a randomised quicksort, whose result depends on which others are in the set.
+
+    Args:
+        dim: length of an encoding.
+        hidden: hidden sizes of f.
+        dropout: probability of dropping a hidden unit.
+        pairing: f sees both encodings in a row (``"concat"``) or their difference (``"difference"``).
+    """
+
+    paper = "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 3.3"
+
+    reference: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        hidden: Sequence[int] = (200,),
+        dropout: float = 0.1,
+        pairing: Literal["concat", "difference"] = "concat",
+    ) -> None:
+        super().__init__()
+        if pairing not in ("concat", "difference"):
+            raise InvalidParameter(f"the head 'comparator' has no pairing {pairing!r}; choose 'concat' or 'difference'")
+        self.dim = dim
+        self.pairing = pairing
+        self.first = nn.Linear(2 * dim if pairing == "concat" else dim, hidden[0] if hidden else 1)
+        self.rest = _after_first(hidden, dropout)
+        self.register_buffer("reference", torch.empty(0, dim))
+
+    @classmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        if loss.kind != "comparator":
+            return f"it judges pairs of encodings; use the loss 'comparator', or the head 'mlp' with {loss.name!r}"
+        return None
+
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Logit of "a beats b", for encodings (..., dim) that broadcast against each other; antisymmetric when not dropping units."""
+        weight = self.first.weight
+        first, second = (weight[:, : self.dim], weight[:, self.dim :]) if self.pairing == "concat" else (weight, -weight)
+        ab = self.rest(functional.linear(a, first, self.first.bias) + functional.linear(b, second)).squeeze(-1)
+        ba = self.rest(functional.linear(b, first, self.first.bias) + functional.linear(a, second)).squeeze(-1)
+        wins = torch.logaddexp(functional.logsigmoid(ab), functional.logsigmoid(-ba))
+        losses = torch.logaddexp(functional.logsigmoid(-ab), functional.logsigmoid(ba))
+        return wins - losses
+
+    def set_reference(self, encodings: Tensor) -> None:
+        """Keep the encodings (R, dim) of the architectures that :meth:`forward` compares with."""
+        self.reference = encodings.detach().clone()
+
+    def forward(self, encodings: Tensor) -> Tensor:
+        """(B, dim) to the mean probabilities (B,) of beating a reference architecture; raises :class:`NotFitted` without a reference."""
+        if not len(self.reference):
+            raise NotFitted("the head 'comparator' has nothing to compare with; call set_reference with the training encodings first")
+        blocks = torch.split(encodings, max(1, PAIRS_PER_BLOCK // len(self.reference)))
+        return torch.cat([torch.sigmoid(self.compare(block[:, None], self.reference)).mean(1) for block in blocks])
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any) -> None:
+        stored = state_dict.get(prefix + "reference")
+        if stored is not None:  # its length is that of the training set
+            self.reference = self.reference.new_empty(stored.shape)
+        super()._load_from_state_dict(state_dict, prefix, *arguments)

@@ -1,0 +1,53 @@
+"""Label transforms: what a pointwise loss sees instead of the raw labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from archenc.errors import InvalidParameter
+
+
+@dataclass(frozen=True)
+class LabelTransform:
+    """A monotone map from labels to targets, through the points (x, z) that were seen in training.
+
+    Between the points both directions interpolate linearly; outside, they go on with the slope of the whole range. A standardisation is the
+    case of two points.
+    """
+
+    x: np.ndarray
+    z: np.ndarray
+
+    @classmethod
+    def fit(cls, kind: str, y: np.ndarray) -> LabelTransform:
+        """``"standardize"``, ``"normal-scores"`` or ``"none"`` of labels (n,)."""
+        if kind == "none":
+            return cls(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+        if kind == "standardize":
+            mean, deviation = float(y.mean()), float(y.std()) or 1.0
+            return cls(np.array([mean, mean + deviation]), np.array([0.0, 1.0]))
+        if kind == "normal-scores":
+            values, first = np.unique(y, return_index=True)
+            if len(values) < 2:
+                return cls.fit("standardize", y)
+            quantiles = (rankdata(y)[first] - 0.5) / len(y)  # Hazen's plotting positions
+            return cls(values, ndtri(quantiles))
+        raise InvalidParameter(f"there is no label transform {kind!r}; choose 'standardize', 'normal-scores' or 'none'")
+
+    def forward(self, y: np.ndarray) -> np.ndarray:
+        """Labels to targets."""
+        return _piecewise_linear(y, self.x, self.z)
+
+    def inverse(self, z: np.ndarray) -> np.ndarray:
+        """Targets to labels."""
+        return _piecewise_linear(z, self.z, self.x)
+
+
+def _piecewise_linear(values: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    slope = (z[-1] - z[0]) / (x[-1] - x[0])
+    inside = np.interp(values, x, z)
+    return inside + slope * (np.minimum(values - x[0], 0.0) + np.maximum(values - x[-1], 0.0))

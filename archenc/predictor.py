@@ -1,0 +1,238 @@
+"""Predictor: an encoder, a head and a loss as one scikit-learn estimator over graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from archenc import create_encoder
+from archenc.encoder import Encoder
+from archenc.errors import InvalidParameter, InvalidTable, NotFitted
+from archenc.graphs import ArchGraphs
+from archenc.heads.base import NeuralHead
+from archenc.labels import LabelTransform
+from archenc.losses import Loss
+from archenc.metrics import kendall_tau
+from archenc.parameters import build
+from archenc.registry import HEADS, LOSSES
+from archenc.training import LRSchedule, Network, Schedule, Standardise, fit_network, score_all
+
+EpochCallback = Callable[[int, "Predictor"], None]
+
+
+class Predictor(BaseEstimator):  # type: ignore[misc]
+    """Ranks architectures of the space it was fitted on.
+
+    A learned encoder and a neural head are trained together by Adam. A fixed encoding is computed once and its columns are standardised for
+    a neural head. An estimator head (ridge, Gaussian process, trees) is fitted on the fixed encoding; on a learned encoder, it is fitted on
+    the embeddings that the encoder learnt with an MLP head under the same loss.
+
+    Args:
+        encoder: name of an encoder (``archenc.list_encoders()``).
+        head: name of a head.
+        loss: name of a loss.
+        simplify: whether the encoder sees simplified graphs.
+        encoder_params, head_params, loss_params: their keyword parameters.
+        epochs, batch_size, lr, weight_decay, lr_schedule: of the gradient training (:class:`archenc.training.Schedule`).
+        label_transform: what the loss sees, ``"standardize"``, ``"normal-scores"`` (rank-based inverse normal) or ``"none"``. It matters to
+            pointwise losses only, and their predictions come back in the labels' units.
+        random_state: seed of initial weights, minibatches, pairs and trees; None draws one.
+        device: where the gradient training runs.
+        progress: a progress bar, if the standard error is a terminal.
+
+    Attributes:
+        space_: the search space of the training graphs.
+        encoder_: the encoder, trained.
+        network_: encoder and neural head, if there was gradient training.
+        head_: the head, trained.
+    """
+
+    def __init__(
+        self,
+        encoder: str = "gates",
+        head: str = "mlp",
+        loss: str = "hinge",
+        *,
+        simplify: bool = False,
+        encoder_params: dict[str, Any] | None = None,
+        head_params: dict[str, Any] | None = None,
+        loss_params: dict[str, Any] | None = None,
+        epochs: int = 200,
+        batch_size: int = 512,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        lr_schedule: LRSchedule = "constant",
+        label_transform: str = "standardize",
+        random_state: int | np.random.RandomState | None = None,
+        device: str = "cpu",
+        progress: bool = False,
+    ) -> None:
+        self.encoder = encoder
+        self.head = head
+        self.loss = loss
+        self.simplify = simplify
+        self.encoder_params = encoder_params
+        self.head_params = head_params
+        self.loss_params = loss_params
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.label_transform = label_transform
+        self.random_state = random_state
+        self.device = device
+        self.progress = progress
+
+    # -- fitting ---------------------------------------------------------------------------------------------------
+
+    def fit(self, graphs: ArchGraphs, y: np.ndarray, on_epoch_end: EpochCallback | None = None) -> Predictor:
+        """Train on n architectures and their labels, higher is better.
+
+        Args:
+            graphs: n architectures of one space.
+            y: (n,) finite labels, for example accuracies in percent.
+            on_epoch_end: called as ``on_epoch_end(epoch, self)`` after each epoch of a predictor with a neural head.
+
+        Raises:
+            InvalidTable: labels that are missing, not finite, or not one for each architecture.
+            UnknownName, InvalidParameter: an encoder, head, loss or parameter that does not exist or does not go together.
+        """
+        y = _checked_labels(graphs, y)
+        seed = self._seed()
+        self.space_ = graphs.space
+        self.loss_ = self._build_loss()
+        self.labels_ = LabelTransform.fit(self.label_transform, y)
+        targets = self.labels_.forward(y)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder_ = self._build_encoder().to(self.device)
+            if self._head_is_neural():
+                self._fit_neural(graphs, targets, seed, on_epoch_end)
+            else:
+                self._fit_estimator(graphs, targets, seed)
+        return self
+
+    def _fit_neural(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
+        self.head_ = self._build_head(dim=self.encoder_.dim)
+        self._train(graphs, targets, seed, on_epoch_end)
+
+    def _fit_estimator(self, graphs: ArchGraphs, targets: np.ndarray, seed: int) -> None:
+        self.head_ = self._build_head(random_state=seed)
+        if not self.encoder_.fixed:  # the encoder learns with an MLP head first
+            final = self.head_
+            self.head_ = build("head", "mlp", HEADS.get("mlp"), self.encoder_.dim)
+            self._train(graphs, targets, seed, None)
+            self.head_ = final
+        self.head_.fit(self.encoder_.encode(graphs.to(self.device)), targets, self.loss_)
+
+    def _train(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
+        inputs = self._network_inputs(graphs)
+        first = Standardise(inputs) if isinstance(inputs, torch.Tensor) else self.encoder_
+        self.network_ = Network(first, self.head_).to(self.device)
+        fit_network(
+            self.network_,
+            inputs,
+            torch.as_tensor(targets, dtype=torch.float32, device=self.device),
+            self.loss_,
+            Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.lr_schedule),
+            torch.Generator().manual_seed(seed),
+            None if on_epoch_end is None else lambda epoch: on_epoch_end(epoch, self),
+            self.progress,
+        )
+
+    def _network_inputs(self, graphs: ArchGraphs) -> ArchGraphs | torch.Tensor:
+        graphs = graphs.to(self.device)
+        if self.encoder_.fixed:
+            return torch.as_tensor(self.encoder_.encode(graphs), device=self.device)
+        return self.encoder_.prepare(graphs)
+
+    # -- using -----------------------------------------------------------------------------------------------------
+
+    def predict(self, graphs: ArchGraphs) -> np.ndarray:
+        """float64 (N,): a score for each architecture, higher is better; in the labels' units if the loss is pointwise.
+
+        Raises:
+            NotFitted: before :meth:`fit`.
+            InvalidTable: architectures of another space.
+        """
+        self._check_usable(graphs)
+        if len(graphs) == 0:
+            return np.zeros(0)
+        if isinstance(self.head_, NeuralHead):
+            scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
+        else:
+            scores = self.head_.predict(self.encoder_.encode(graphs.to(self.device)))
+        return self.labels_.inverse(scores) if self.loss_.kind == "pointwise" else scores
+
+    def embed(self, graphs: ArchGraphs) -> np.ndarray:
+        """float32 (N, dim): the encodings of the fitted encoder."""
+        self._check_usable(graphs)
+        return self.encoder_.encode(graphs.to(self.device))
+
+    def score(self, graphs: ArchGraphs, y: np.ndarray) -> float:
+        """Kendall's tau-b between predictions and labels."""
+        return float(kendall_tau(np.asarray(y), self.predict(graphs)))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``predictor.json`` and ``weights.safetensors`` into ``folder``, which is made if absent; nothing is pickled."""
+        from archenc.persistence import save_predictor
+
+        if not hasattr(self, "head_"):
+            raise NotFitted("this predictor is not fitted and cannot be saved; call fit(graphs, y) first")
+        return save_predictor(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Predictor:
+        """Read what :meth:`save` wrote; predictions are equal."""
+        from archenc.persistence import load_predictor
+
+        return load_predictor(Path(folder))
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _build_encoder(self) -> Encoder:
+        return create_encoder(self.encoder, self.space_, simplify=self.simplify, **(self.encoder_params or {}))
+
+    def _build_loss(self) -> Loss:
+        loss: Loss = build("loss", self.loss, LOSSES.get(self.loss), **(self.loss_params or {}))
+        return loss
+
+    def _head_is_neural(self) -> bool:
+        return issubclass(HEADS.get(self.head), NeuralHead)
+
+    def _build_head(self, dim: int | None = None, **fixed: Any) -> Any:
+        factory = HEADS.get(self.head)
+        reason = factory.rejects(self.loss_)
+        if reason is not None:
+            raise InvalidParameter(f"the head {self.head!r} cannot be trained with the loss {self.loss!r}: {reason}")
+        return build("head", self.head, factory, *([] if dim is None else [dim]), **fixed, **(self.head_params or {}))
+
+    def _check_usable(self, graphs: ArchGraphs) -> None:
+        if not hasattr(self, "head_"):
+            raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
+        if graphs.space != self.space_:
+            raise InvalidTable(f"this predictor was fitted on {self.space_.name!r} and cannot rank {graphs.space.name!r}; fit another one")
+
+
+def _checked_labels(graphs: ArchGraphs, y: np.ndarray) -> np.ndarray:
+    y = np.asarray(y, dtype=np.float64)
+    if y.shape != (len(graphs),):
+        raise InvalidTable(f"y has shape {y.shape} for {len(graphs)} architectures; give one label each")
+    if len(y) < 2:
+        raise InvalidTable(f"{len(y)} labelled architectures cannot be ranked; give at least 2")
+    bad = np.flatnonzero(~np.isfinite(y))
+    if bad.size:
+        raise InvalidTable(f"y[{bad[0]}] is {y[bad[0]]} ({bad.size} such labels in all); drop those architectures or give finite labels")
+    return y

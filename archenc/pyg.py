@@ -1,0 +1,196 @@
+"""PyTorch Geometric views of architectures; the only module that imports torch_geometric.
+
+One architecture is one ``Data``. Operations on nodes: ``x`` int64 (n, 1) holds the ids of :mod:`archenc.graphs`. Operations on
+edges: ``edge_attr`` int64 (e, 1) holds them, and ``x`` says 1 for an input node, 2 for the output and 3 for the rest. Padding is left
+out. The nodes of several cells (DARTS: normal and reduction) are disjoint, and ``cell`` int64 (n,) tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data, InMemoryDataset
+
+from archenc.dataset import ArchDataset
+from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.graphs import ABSENT, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
+from archenc.spaces.base import Space
+
+
+def _collated(graphs: ArchGraphs) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """All architectures in a row: tensors by name, nodes (N,) and edges (N,) of each; node numbers start at 0 in each architecture."""
+    cells = graphs.space.cells
+    mask = graphs.mask
+    number = mask.flatten().cumsum(0).reshape(mask.shape) - 1  # of each node in the whole batch
+    nodes = mask.sum(1).reshape(-1, cells).sum(1)
+    first = nodes.cumsum(0) - nodes
+    if graphs.op_on == "node":
+        row, source, target = graphs.adjacency.nonzero().T
+        tensors = {"x": graphs.ops[mask].long()[:, None]}
+    else:
+        ops = graphs.edge_ops()
+        row, slot, source, target = (ops != ABSENT).nonzero().T
+        roles = torch.full((graphs.num_nodes,), NODE_OFFSET)
+        roles[: graphs.space.num_inputs] = INPUT
+        roles[-1] = OUTPUT
+        tensors = {"x": roles.expand(mask.shape)[mask][:, None], "edge_attr": ops[row, slot, source, target].long()[:, None]}
+    edge_index = torch.stack([number[row, source], number[row, target]]) - first[row // cells]
+    tensors = {"x": tensors.pop("x"), "edge_index": edge_index, **tensors}
+    if cells > 1:
+        tensors["cell"] = (torch.arange(len(mask)) % cells)[:, None].expand(mask.shape)[mask]
+    return tensors, nodes, torch.bincount(row // cells, minlength=len(graphs))
+
+
+def _targets(graphs: ArchGraphs, y: Any) -> Tensor:
+    targets = torch.as_tensor(np.asarray(y), dtype=torch.float32)
+    if targets.shape != (len(graphs),):
+        raise InvalidParameter(f"y has shape {tuple(targets.shape)} for {len(graphs)} architectures; give one number each")
+    return targets
+
+
+def _slices(tensors: dict[str, Tensor], nodes: Tensor, edges: Tensor) -> dict[str, Tensor]:
+    """Where each architecture's part of each tensor begins and ends, (N + 1,) each."""
+    counts = {"edge_index": edges, "edge_attr": edges, "y": torch.ones_like(nodes)}
+    return {name: torch.nn.functional.pad(counts.get(name, nodes).cumsum(0), (1, 0)) for name in tensors}
+
+
+def to_data_list(graphs: ArchGraphs, y: Any = None) -> list[Data]:
+    """One ``Data`` an architecture, with ``y`` (1,) float32 where targets (N,) are given."""
+    tensors, nodes, edges = _collated(graphs)
+    if y is not None:
+        tensors["y"] = _targets(graphs, y)
+    bounds = {name: slices.diff().tolist() for name, slices in _slices(tensors, nodes, edges).items()}
+    parts = {name: torch.split(tensor, bounds[name], dim=1 if name == "edge_index" else 0) for name, tensor in tensors.items()}
+    return [Data(**dict(zip(parts, values, strict=True))) for values in zip(*parts.values(), strict=True)]
+
+
+def to_batch(graphs: ArchGraphs, y: Any = None) -> Batch:
+    """The whole batch as one disconnected graph, as ``Batch.from_data_list(to_data_list(graphs, y))`` but without its loop."""
+    tensors, nodes, edges = _collated(graphs)
+    if y is not None:
+        tensors["y"] = _targets(graphs, y)
+    slices = _slices(tensors, nodes, edges)
+    first = slices["x"][:-1]
+    none = torch.zeros_like(first)
+    increments = {name: first if name == "edge_index" else none for name in tensors}
+    tensors["edge_index"] = tensors["edge_index"] + first.repeat_interleave(edges)
+    batch = Batch(_base_cls=Data, batch=torch.arange(len(graphs)).repeat_interleave(nodes), ptr=slices["x"], **tensors)
+    batch._num_graphs = len(graphs)  # what Batch.to_data_list and indexing read
+    batch._slice_dict = slices
+    batch._inc_dict = increments
+    return batch
+
+
+def from_batch(space: Space, batch: Batch) -> ArchGraphs:
+    """The architectures of a PyG batch that follows this module's conventions; it gives back what :func:`to_batch` was given.
+
+    Raises:
+        InvalidArchitecture: more nodes or parallel edges than the space allows, or an id that it does not have.
+    """
+    on_nodes = batch.get("edge_attr") is None
+    nodes = space.num_node_form_nodes if on_nodes else space.max_nodes
+    vocabulary = space.node_vocabulary if on_nodes else space.edge_vocabulary
+    ids = (batch.x if on_nodes else batch.edge_attr).flatten()
+    row = batch.batch * space.cells + (batch.cell if space.cells > 1 else 0)
+    count = torch.bincount(row, minlength=batch.num_graphs * space.cells)
+    if (row.diff() < 0).any() or (count > nodes).any() or (ids <= 0).any() or (ids >= len(vocabulary)).any():
+        remedy = f"give at most {nodes} nodes a cell, cells in order, and ids from 1 to {len(vocabulary) - 1}"
+        raise InvalidArchitecture(f"the PyG batch does not hold architectures of {space.name}; {remedy}")
+    place = torch.arange(len(row)) - (count.cumsum(0) - count)[row]
+    place = torch.where(place == count[row] - 1, nodes - 1, place)  # the output is the last node, padding lies before it
+    source, target = batch.edge_index
+    at, i, j = row[source], place[source], place[target]
+    mask = torch.zeros(len(count), nodes, dtype=torch.bool)
+    mask[row, place] = True
+    adjacency = torch.zeros(len(count), nodes, nodes, dtype=torch.uint8)
+    adjacency[at, i, j] = 1
+    if on_nodes:
+        ops = torch.full((len(count), nodes), PAD, dtype=torch.uint8)
+        ops[row, place] = ids.to(torch.uint8)
+        return ArchGraphs(space, adjacency, ops, mask)
+    slot = _occurrence((at * nodes + i) * nodes + j)
+    if (slot >= space.edges_per_pair).any():
+        raise InvalidArchitecture(
+            f"the PyG batch joins two nodes by more edges than {space.name} allows; give at most {space.edges_per_pair}"
+        )
+    ops = torch.full((len(count), space.edges_per_pair, nodes, nodes), ABSENT, dtype=torch.uint8)
+    ops[at, slot, i, j] = ids.to(torch.uint8)
+    return ArchGraphs(space, adjacency, ops if space.edges_per_pair > 1 else ops.squeeze(1), mask)
+
+
+def _occurrence(keys: Tensor) -> Tensor:
+    """How many times the same key stood before each position."""
+    order = keys.argsort(stable=True)
+    ordered = keys[order]
+    starts = torch.cat([torch.ones(1, dtype=torch.bool), ordered[1:] != ordered[:-1]])[: len(keys)]
+    index = torch.arange(len(keys))
+    before = torch.empty_like(index)
+    before[order] = index - torch.where(starts, index, 0).cummax(0).values
+    return before
+
+
+class ArchInMemoryDataset(InMemoryDataset):
+    """A data set's architectures with its selected label as ``y``, stored collated; built by array operations.
+
+    Args:
+        dataset: architectures without the selected label have ``y`` NaN; take ``dataset[dataset.labelled_rows()]`` to leave them out.
+    """
+
+    def __init__(self, dataset: ArchDataset) -> None:
+        super().__init__(None)
+        tensors, nodes, edges = _collated(dataset.graphs)
+        tensors["y"] = _targets(dataset.graphs, dataset.y)
+        self._data = Data(**tensors)
+        self.slices = _slices(tensors, nodes, edges)
+
+
+class ArchLoader:
+    """Minibatches of a data set, dense or as PyG batches, in the same order for the same seed; see :func:`loader`."""
+
+    def __init__(self, dataset: ArchDataset, form: Literal["dense", "pyg"], batch_size: int, shuffle: bool, seed: int) -> None:
+        self.graphs = dataset.graphs
+        self.targets = _targets(dataset.graphs, dataset.y)
+        self.form = form
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self.graphs) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        order = np.arange(len(self.graphs))
+        if self.shuffle:
+            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+        self.epoch += 1
+        for start in range(0, len(order), self.batch_size):
+            rows = torch.from_numpy(order[start : start + self.batch_size])
+            graphs, targets = self.graphs[rows], self.targets[rows]
+            yield (graphs, targets) if self.form == "dense" else to_batch(graphs, targets)
+
+
+def loader(
+    dataset: ArchDataset, form: Literal["dense", "pyg"] = "dense", batch_size: int = 512, shuffle: bool = False, seed: int = 0
+) -> ArchLoader:
+    """Minibatches of ``dataset`` with its selected label, one form or the other, in the same order for the same seed.
+
+    Args:
+        dataset: the data set.
+        form: ``"dense"`` yields (:class:`ArchGraphs`, float32 targets (B,)), ``"pyg"`` yields a ``Batch`` with ``y`` (B,).
+        batch_size: architectures a batch; the last one may be smaller.
+        shuffle: whether each pass is in a new random order, which depends on ``seed`` and the number of the pass.
+        seed: for ``shuffle``.
+
+    Raises:
+        InvalidParameter: an unknown form or a batch size below 1.
+    """
+    if form not in ("dense", "pyg"):
+        raise InvalidParameter(f"there is no form {form!r}; choose 'dense' or 'pyg'")
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise InvalidParameter(f"the batch size is {batch_size!r}; give a whole number of at least 1")
+    return ArchLoader(dataset, form, int(batch_size), shuffle, seed)

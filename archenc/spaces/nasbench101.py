@@ -1,0 +1,261 @@
+"""NAS-Bench-101: cells of at most seven nodes and nine edges, with one of three operations on each interior node."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from typing import Any
+
+import numpy as np
+import torch
+
+from archenc import transforms
+from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
+from archenc.hashing import mix
+from archenc.spaces.cell import CellSpace
+from archenc.spaces.variation import all_digits
+
+OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+MAX_NODES, MAX_EDGES = 7, 9
+_PAIRS = [(i, j) for j in range(MAX_NODES) for i in range(j)]  # bit i + j (j - 1) / 2 of an adjacency code is the edge i -> j
+
+
+class NASBench101(CellSpace):
+    """The cell space of NAS-Bench-101: 423,624 cells up to isomorphism.
+
+    Architectures are written as a dict or JSON text with ``adjacency`` (or ``matrix``) and ``ops``, as in the official records. What
+    lies on no input-output path is cut first, as the official ``ModelSpec`` does; then at most 7 nodes and 9 edges may be left.
+    """
+
+    paper = "Ying, Klein, Christiansen, Real, Murphy, Hutter: NAS-Bench-101, ICML 2019, sections 2.1 and 2.2"
+
+    def __init__(self) -> None:
+        super().__init__("nasbench101", OPERATIONS, max_nodes=MAX_NODES, max_edges=MAX_EDGES)
+        self.edge_probability = 0.5
+
+    def config(self) -> dict[str, Any]:
+        return {"name": "nasbench101", "parameters": {}}
+
+    def hash(self, graphs: ArchGraphs) -> np.ndarray:
+        """(N, 16) uint8: the official module hash, MD5 bytes (section 2.2 and the ``hash_module`` of the official records).
+
+        A node starts from the MD5 of ``"(out-degree, in-degree, label)"`` with label -1 for the input, -2 for the output and k for
+        operation k. As many rounds as there are nodes, it becomes the MD5 of its sources' sorted digests, "|", its targets' sorted
+        digests, "|" and its own. The cell's hash is the MD5 of the text of the sorted list of digests.
+        """
+        digests = np.zeros((len(graphs), 16), dtype=np.uint8)
+        counts = graphs.mask.sum(1)
+        for count in np.unique(counts.numpy()).tolist():
+            rows = (counts == count).nonzero()[:, 0]
+            at = torch.tensor([*range(count - 1), MAX_NODES - 1])
+            adjacency = graphs.adjacency[rows][:, at][:, :, at].numpy().astype(bool)
+            digests[rows.numpy()] = _module_hashes(adjacency, graphs.ops[rows][:, at].numpy())
+        return digests
+
+    def enumerate(self, max_nodes: int = MAX_NODES) -> ArchGraphs:
+        """Every cell of at most ``max_nodes`` nodes once, sorted by the official hash (the order of the official records).
+
+        Each cell is given in the writing of the smallest code: adjacency bits first, then operations.
+        """
+        if not isinstance(max_nodes, int) or not 2 <= max_nodes <= MAX_NODES:
+            raise InvalidParameter(f"max_nodes is {max_nodes!r}; give a whole number from 2 to {MAX_NODES}")
+        parts = [_canonical_cells(count) for count in range(2, max_nodes + 1)]
+        sizes = np.repeat(np.arange(2, max_nodes + 1), [len(bits) for bits, _ in parts])
+        graphs = self.from_bits(sizes, np.concatenate([bits for bits, _ in parts]), np.concatenate([ops for _, ops in parts]))
+        digests = self.hash(graphs)
+        return graphs[np.lexsort(_big_endian_words(digests).T[::-1])]
+
+    # -- packed tables ---------------------------------------------------------------------------------------------
+
+    def from_bits(self, n_nodes: Any, adj_bits: Any, ops5: Any) -> ArchGraphs:
+        """Unpack a table of cells.
+
+        Args:
+            n_nodes: (N,) nodes of each cell, 2 to 7.
+            adj_bits: (N,) integers; bit i + j (j - 1) / 2 is the edge i -> j (i < j).
+            ops5: (N, 5) operation numbers k of the interior nodes, anything from 3 up where there is none.
+
+        Raises:
+            InvalidArchitecture: shapes that do not belong together or numbers out of range.
+        """
+        counts, bits, interior = np.asarray(n_nodes), np.asarray(adj_bits), np.asarray(ops5)
+        if bits.shape != counts.shape or interior.shape != (*counts.shape, MAX_NODES - 2):
+            raise InvalidArchitecture(
+                f"tables of shape {counts.shape}, {bits.shape} and {interior.shape} differ; give (N,), (N,) and (N, 5)"
+            )
+        adjacency = np.zeros((len(counts), MAX_NODES, MAX_NODES), dtype=np.uint8)
+        for bit, (source, target) in enumerate(_PAIRS):
+            adjacency[:, source, target] = bits >> bit & 1
+        ops = np.zeros((len(counts), MAX_NODES), dtype=np.int8)
+        ops[:, 1:-1] = np.where(interior < len(OPERATIONS), interior.astype(np.int16) + 1, -1)
+        ops[np.arange(len(counts)), np.clip(counts.astype(np.int64) - 1, 0, MAX_NODES - 1)] = len(OPERATIONS) + 1
+        return self.from_arrays(adjacency, ops, counts)
+
+    def from_arrays(self, adjacency: Any, ops: Any, n_nodes: Any) -> ArchGraphs:
+        """Cells from arrays in which the output is node ``n_nodes - 1``; it is moved to the last position.
+
+        Args:
+            adjacency: (N, 7, 7), 1 for an edge i -> j, zero outside the first n_nodes rows and columns.
+            ops: (N, 7): 0 input, 1 to 3 operation k + 1, 4 output; what stands beyond the output is not read.
+            n_nodes: (N,) nodes of each cell, 2 to 7.
+
+        Raises:
+            InvalidArchitecture: shapes that do not belong together or numbers out of range.
+        """
+        wiring, labels, counts = np.asarray(adjacency), np.asarray(ops), np.asarray(n_nodes)
+        if wiring.shape != (len(counts), MAX_NODES, MAX_NODES) or labels.shape != (len(counts), MAX_NODES):
+            raise InvalidArchitecture(f"tables of shape {wiring.shape} and {labels.shape} are no cells; give (N, 7, 7) and (N, 7) arrays")
+        if len(counts) and not (counts.min() >= 2 and counts.max() <= MAX_NODES):
+            raise InvalidArchitecture(f"cells of {counts.min()} to {counts.max()} nodes; NAS-Bench-101 has 2 to {MAX_NODES}")
+        ids = np.array([INPUT, *range(NODE_OFFSET, NODE_OFFSET + len(OPERATIONS)), OUTPUT], dtype=np.uint8)
+        padded = np.zeros_like(wiring, dtype=np.uint8)
+        node_ops = np.full(labels.shape, PAD, dtype=np.uint8)
+        for count in range(2, MAX_NODES + 1):
+            rows = np.flatnonzero(counts == count)
+            own = labels[rows, :count]
+            if own.size and not (own.min() >= 0 and own.max() < len(ids)):
+                raise InvalidArchitecture(f"a cell of {count} nodes has an operation outside 0 to 4; give a number for each of its nodes")
+            place = np.array([*range(count - 1), MAX_NODES - 1])
+            node_ops[rows[:, None], place] = ids[own.astype(np.int64)]
+            padded[rows[:, None, None], place[:, None], place] = wiring[rows, :count, :count]
+        return self.graphs(padded, node_ops)
+
+
+# -- the official hash -------------------------------------------------------------------------------------------------
+
+
+def _big_endian_words(digests: np.ndarray) -> np.ndarray:
+    """(N, 2) unsigned words whose order is that of the digests (N, 16) and of their hexadecimal texts."""
+    words: np.ndarray = np.ascontiguousarray(digests).view(">u8").astype(np.uint64)
+    return words
+
+
+def _md5_rows(texts: np.ndarray) -> np.ndarray:
+    """(M, 16) uint8: the MD5 of each row of texts (M, length) uint8."""
+    rows, length = texts.shape
+    joined = texts.tobytes()
+    digests = b"".join(
+        [hashlib.md5(joined[start : start + length], usedforsecurity=False).digest() for start in range(0, rows * length, length)]
+    )
+    return np.frombuffer(digests, dtype=np.uint8).reshape(rows, 16)
+
+
+_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+
+
+def _hex_text(digests: np.ndarray) -> np.ndarray:
+    """(..., 16) bytes to (..., 32) characters."""
+    return np.stack([_HEX[digests >> 4], _HEX[digests & 15]], axis=-1).reshape(*digests.shape[:-1], 32)
+
+
+def _ranked(digests: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct digests in ascending order, and for each node the rank of its own."""
+    order = np.lexsort(_big_endian_words(digests).T[::-1])
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return digests[order], rank[inverse]
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows of a (M, width) int32 array, and for each row the number of its distinct one."""
+    keys = np.zeros(len(rows), dtype=np.uint64)
+    for column in rows.T:
+        keys = mix(keys ^ column.astype(np.uint64))
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    if not np.array_equal(rows[first][inverse], rows):  # two rows share a 64-bit key: compare the rows themselves
+        packed = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
+        _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
+    return rows[first], inverse
+
+
+def _module_hashes(adjacency: np.ndarray, ops: np.ndarray) -> np.ndarray:
+    """(R, 16) official hashes of cells that all have n nodes: adjacency (R, n, n) bool, ops (R, n) ids."""
+    rows, nodes = ops.shape
+    labels = np.where(ops == INPUT, -1, np.where(ops == OUTPUT, -2, ops.astype(np.int32) - NODE_OFFSET))
+    starts = np.stack([adjacency.sum(2), adjacency.sum(1), labels], axis=2).reshape(-1, 3).astype(np.int32)
+    kinds, inverse = _distinct(starts)
+    texts = [str(tuple(kind)).encode() for kind in kinds.tolist()]
+    digests = np.array([list(hashlib.md5(text, usedforsecurity=False).digest()) for text in texts], dtype=np.uint8)
+    digests, ranks = _ranked(digests, inverse)
+    for _ in range(nodes):
+        digests, ranks = _next_round(adjacency, digests, ranks.reshape(rows, nodes))
+    final = _hex_text(digests[np.sort(ranks.reshape(rows, nodes), axis=1)])
+    quoted = np.full((rows, nodes, 36), ord("'"), dtype=np.uint8)  # 'digest', with the comma and space that follow it
+    quoted[:, :, 1:33] = final
+    quoted[:, :, 34:] = np.frombuffer(b", ", dtype=np.uint8)
+    text = quoted.reshape(rows, -1)[:, :-1]
+    text[:, -1] = ord("]")
+    return _md5_rows(np.concatenate([np.full((rows, 1), ord("["), dtype=np.uint8), text], axis=1))
+
+
+def _next_round(adjacency: np.ndarray, digests: np.ndarray, ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One round for all nodes: each distinct (sources, targets, own) is hashed once."""
+    rows, nodes = ranks.shape
+    nothing = np.int32(len(digests))
+    sources = np.sort(np.where(adjacency.transpose(0, 2, 1), ranks[:, None, :], nothing), axis=2)
+    targets = np.sort(np.where(adjacency, ranks[:, None, :], nothing), axis=2)
+    signatures = np.concatenate([sources, targets, ranks[:, :, None]], axis=2).reshape(rows * nodes, -1)
+    distinct, inverse = _distinct(signatures)
+    text = _hex_text(digests)
+    degrees = np.stack([(distinct[:, :nodes] < nothing).sum(1), (distinct[:, nodes:-1] < nothing).sum(1)], axis=1)
+    new = np.empty((len(distinct), 16), dtype=np.uint8)
+    bar = ord("|")
+    for ins, outs in np.unique(degrees, axis=0).tolist():
+        at = np.flatnonzero((degrees == (ins, outs)).all(1))
+        wall = np.full((len(at), 1), bar, dtype=np.uint8)
+        before = text[distinct[at, :ins]].reshape(len(at), -1)
+        behind = text[distinct[at, nodes : nodes + outs]].reshape(len(at), -1)
+        new[at] = _md5_rows(np.concatenate([before, wall, behind, wall, text[distinct[at, -1]]], axis=1))
+    return _ranked(new, inverse)
+
+
+# -- enumeration -------------------------------------------------------------------------------------------------------
+
+
+def _canonical_cells(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """(M,) adjacency codes and (M, 5) operation numbers (255 = none) of all cells of exactly ``nodes`` nodes, one writing each.
+
+    A wiring is kept if no relabelling of its interior nodes has a smaller code; of the operations on it, those are kept that no
+    relabelling which leaves the wiring alone makes smaller.
+    """
+    interior = nodes - 2
+    codes = _pruned_codes(nodes)
+    permutations = list(itertools.permutations(range(1, nodes - 1)))
+    images = np.stack([_relabelled(codes, (0, *permutation, nodes - 1)) for permutation in permutations])
+    canonical = (images >= codes).all(axis=0)
+    codes, symmetric = codes[canonical], (images == codes)[:, canonical]
+    choices = all_digits(len(OPERATIONS), interior)
+    weights = len(OPERATIONS) ** np.arange(interior - 1, -1, -1)
+    smallest = np.ones((len(codes), len(choices)), dtype=bool)
+    for permutation, leaves_alone in zip(permutations, symmetric, strict=True):
+        moved = np.empty_like(choices)
+        moved[:, np.array(permutation, dtype=np.int64) - 1] = choices
+        smallest &= ~leaves_alone[:, None] | (moved @ weights >= np.arange(len(choices)))
+    wiring, choice = np.nonzero(smallest)
+    ops = np.full((len(wiring), MAX_NODES - 2), 255, dtype=np.uint8)
+    ops[:, :interior] = choices[choice]
+    return codes[wiring], ops
+
+
+def _pruned_codes(nodes: int) -> np.ndarray:
+    """(M,) int64: codes of all wirings of ``nodes`` nodes in topological order with every node on a path and at most nine edges."""
+    pairs = _PAIRS[: nodes * (nodes - 1) // 2]
+    codes = np.arange(2 ** len(pairs), dtype=np.int64)
+    codes = codes[np.bitwise_count(codes) <= MAX_EDGES]
+    adjacency = torch.zeros(len(codes), nodes, nodes, dtype=torch.uint8)
+    for bit, (source, target) in enumerate(pairs):
+        adjacency[:, source, target] = torch.from_numpy(codes >> bit & 1)
+    whole = np.flatnonzero(transforms.on_path(adjacency).all(1).numpy())
+    return codes[whole]
+
+
+def _relabelled(codes: np.ndarray, new: tuple[int, ...]) -> np.ndarray:
+    """The codes after node v became ``new[v]``; a value above every code where an edge would lead backwards."""
+    result = np.zeros_like(codes)
+    for bit, (source, target) in enumerate(_PAIRS[: len(new) * (len(new) - 1) // 2]):
+        if new[source] < new[target]:
+            result |= (codes >> bit & 1) << _PAIRS.index((new[source], new[target]))
+        else:
+            result |= (codes >> bit & 1) << len(_PAIRS)
+    return result

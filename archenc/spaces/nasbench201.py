@@ -1,0 +1,129 @@
+"""NAS-Bench-201: cells of four nodes that are all joined, with one of five operations on each of the six edges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from archenc.errors import InvalidArchitecture
+from archenc.graphs import ArchGraphs
+from archenc.spaces import notation
+from archenc.spaces.cell import CellSpace
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+_NASLIB_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
+_NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+_FROM_NASLIB_OP = np.array([OPERATIONS.index(op) for op in _NASLIB_OPERATIONS])
+_TO_NASLIB_OP = np.argsort(_FROM_NASLIB_OP)
+_FROM_NASLIB_EDGE = np.array([_NASLIB_EDGES.index(edge) for edge in EDGES])  # NASLib's place of each of our edges
+_TO_NASLIB_EDGE = np.argsort(_FROM_NASLIB_EDGE)
+_NUMBERS: dict[Any, int] = {name: k for k, name in enumerate(OPERATIONS)}
+_OP = r"([^|~]+)~"
+_STRING = re.compile(rf"\|{_OP}0\|\+\|{_OP}0\|{_OP}1\|\+\|{_OP}0\|{_OP}1\|{_OP}2\|")
+_EXAMPLE = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
+
+
+class NASBench201(CellSpace):
+    """The topology space of NAS-Bench-201 (also of NATS-Bench): 15,625 cells.
+
+    Architectures are written as the official string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, as the official nested tuple
+    ``((("op", 0),), (("op", 0), ("op", 1)), (("op", 0), ("op", 1), ("op", 2)))``, or as six operations (names or numbers k) in the
+    order of the string: edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3. NASLib numbers operations and edges otherwise:
+    :meth:`from_naslib`, :meth:`to_naslib`.
+
+    The 15,625 cells have 14,125 values of :meth:`hash` ("none" edges count as absent) and 5,257 after
+    ``space.hash(space.simplify(space.node_form(graphs)))``. The published 6,466 isomorphism groups are neither coarser nor finer than
+    these: they are the classes of equal expressions in which sums keep equal terms and every "none" as a term, and in which a node used
+    twice is not told from two equal nodes.
+    """
+
+    paper = "Dong and Yang: NAS-Bench-201, ICLR 2020; Dong, Liu, Musial, Gabrys: NATS-Bench, TPAMI 2021"
+
+    def __init__(self) -> None:
+        super().__init__("nasbench201", OPERATIONS, op_on="edge", max_nodes=4, topology=EDGES, none_op="none", skip_op="skip_connect")
+
+    def config(self) -> dict[str, Any]:
+        return {"name": "nasbench201", "parameters": {}}
+
+    def parse(self, architectures: Any) -> ArchGraphs:
+        one = _is_nested(architectures) or notation.is_architecture(self, architectures)
+        items = [architectures] if one else notation.as_list(architectures, self)
+        rows = [self._numbers(item, f"architecture {number}") for number, item in enumerate(items)]
+        return self.from_ops(np.array(rows, dtype=np.int64).reshape(-1, 6))
+
+    def _numbers(self, item: Any, where: str) -> Sequence[int]:
+        """The six operation numbers of one architecture in any of its forms."""
+        if isinstance(item, str):
+            match = _STRING.fullmatch(item.strip())
+            if match is None:
+                raise InvalidArchitecture(f"{where}: {item[:60]!r} is no NAS-Bench-201 string; write it as {_EXAMPLE}")
+            names: Any = match.groups()
+        elif _is_nested(item):
+            names = _names_of_nested(item, where)
+        elif isinstance(item, Sequence | np.ndarray) and not isinstance(item, bytes):
+            names = item
+        else:
+            raise InvalidArchitecture(f"{where}: a {type(item).__name__} is no NAS-Bench-201 architecture; write it as {_EXAMPLE}")
+        try:
+            return [_NUMBERS[name] for name in names] if len(names) == 6 else notation.read_ops(self, names, where)
+        except (KeyError, TypeError):
+            return notation.read_ops(self, names, where)  # says which one is wrong
+
+    def format(self, graphs: ArchGraphs) -> list[str]:
+        """The official string of each architecture."""
+        return ["|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*row) for row in self._names(graphs)]
+
+    def to_tuples(self, graphs: ArchGraphs) -> list[tuple[tuple[tuple[str, int], ...], ...]]:
+        """The official nested tuple of each architecture."""
+        pieces = [[(op, source) for op, (source, _) in zip(row, EDGES, strict=True)] for row in self._names(graphs)]
+        return [(tuple(row[:1]), tuple(row[1:3]), tuple(row[3:])) for row in pieces]
+
+    def _names(self, graphs: ArchGraphs) -> list[list[str]]:
+        return [[OPERATIONS[k] for k in row] for row in self.to_ops(graphs).tolist()]
+
+    def from_naslib(self, tuples: Iterable[Sequence[int]] | np.ndarray) -> ArchGraphs:
+        """Architectures from NASLib's six numbers.
+
+        NASLib's operations are 0 skip_connect, 1 none, 2 nor_conv_3x3, 3 nor_conv_1x1, 4 avg_pool_3x3, and its edges come in the
+        order 0->1, 0->2, 0->3, 1->2, 1->3, 2->3.
+
+        Raises:
+            InvalidArchitecture: not six numbers from 0 to 4.
+        """
+        table = np.asarray(tuples if isinstance(tuples, np.ndarray) else [tuple(item) for item in tuples])
+        if table.size == 0:
+            table = np.zeros((0, 6), dtype=np.int64)
+        if table.ndim != 2 or table.shape[1] != 6 or table.dtype.kind not in "iu" or table.min(initial=0) < 0 or table.max(initial=0) > 4:
+            raise InvalidArchitecture(
+                "NASLib's form of a NAS-Bench-201 cell is six numbers from 0 to 4; give one such tuple an architecture"
+            )
+        return self.from_ops(_FROM_NASLIB_OP[table[:, _FROM_NASLIB_EDGE]])
+
+    def to_naslib(self, graphs: ArchGraphs) -> np.ndarray:
+        """(N, 6) int64: NASLib's numbers, see :meth:`from_naslib`."""
+        numbers: np.ndarray = _TO_NASLIB_OP[self.to_ops(graphs)][:, _TO_NASLIB_EDGE]
+        return numbers
+
+
+def _is_nested(item: Any) -> bool:
+    """Whether ``item`` is the official nested form: a sequence of nodes, each a sequence of (operation, source) pairs."""
+    try:
+        name, source = item[0][0]
+    except (TypeError, ValueError, IndexError, KeyError):
+        return False
+    return isinstance(item, Sequence) and isinstance(name, str) and isinstance(source, int)
+
+
+def _names_of_nested(item: Any, where: str) -> list[str]:
+    names: list[str] = []
+    for target, node in enumerate(item, start=1):
+        pairs = [tuple(pair) for pair in node]
+        if [pair[1:] for pair in pairs] != [(source,) for source in range(target)]:
+            remedy = "give it one (operation, source) pair for every earlier node, in order"
+            raise InvalidArchitecture(f"{where}, node {target}: its sources are not 0 to {target - 1}; {remedy}")
+        names += [pair[0] for pair in pairs]
+    return names

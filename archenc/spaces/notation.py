@@ -1,0 +1,303 @@
+"""How a CellSpace reads and writes architectures: dicts, JSON text and lists of operations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from archenc.errors import InvalidArchitecture
+from archenc.graphs import EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
+from archenc.spaces.variation import sort_slots
+
+if TYPE_CHECKING:
+    from archenc.spaces.cell import CellSpace
+
+
+class Cell(NamedTuple):
+    """One cell of n nodes in topological order, output last: adjacency (n, n) and ops (n,) or (S, n, n) as ids."""
+
+    adjacency: np.ndarray
+    ops: np.ndarray
+
+
+def position(space: CellSpace, row: int) -> str:
+    """What row ``row`` of a batch is called in messages."""
+    architecture, cell = divmod(row, space.cells)
+    return f"architecture {architecture}" + (f", cell {cell}" if space.cells > 1 else "")
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def read(space: CellSpace, architectures: Any) -> ArchGraphs:
+    """One architecture or a sequence of them as a batch that follows the conventions but is not yet validated."""
+    batch = [architectures] if is_architecture(space, architectures) else as_list(architectures, space)
+    cells = [cell for number, item in enumerate(batch) for cell in split_cells(space, item, number)]
+    if space.topology is not None and all(_is_ops_list(cell) for cell in cells):
+        numbers = [read_ops(space, cell, position(space, row)) for row, cell in enumerate(cells)]
+        return space.from_ops(np.array(numbers, dtype=np.int64).reshape(len(batch), -1))
+    return stack(space, [read_cell(space, cell, position(space, row)) for row, cell in enumerate(cells)])
+
+
+def as_list(architectures: Any, space: CellSpace) -> list[Any]:
+    """The members of a sequence of architectures."""
+    try:
+        return list(architectures)
+    except TypeError:
+        kind = type(architectures).__name__
+        raise InvalidArchitecture(
+            f"{space.name} cannot read a {kind} as architectures; give a dict, its JSON text or a list of them"
+        ) from None
+
+
+def _is_ops_list(item: Any) -> bool:
+    """Whether this is meant as one cell's operations: a flat sequence of names or numbers."""
+    if isinstance(item, np.ndarray):
+        return item.ndim == 1
+    if not isinstance(item, Sequence) or isinstance(item, str | bytes) or not item:
+        return False
+    return all(isinstance(op, int | np.integer) or (isinstance(op, str) and not op.lstrip().startswith(("{", "[", "|"))) for op in item)
+
+
+def is_architecture(space: CellSpace, item: Any) -> bool:
+    """Whether ``item`` is a single architecture, as opposed to a sequence of them."""
+    if isinstance(item, str | bytes | Mapping):
+        return True
+    if space.cells == 1:
+        return space.topology is not None and _is_ops_list(item)
+    return (
+        isinstance(item, Sequence)
+        and len(item) == space.cells
+        and all(isinstance(cell, Mapping) or (space.topology is not None and _is_ops_list(cell)) for cell in item)
+    )
+
+
+def split_cells(space: CellSpace, item: Any, number: int) -> list[Any]:
+    """The cells of architecture ``number``."""
+    where = f"architecture {number}"
+    if isinstance(item, str | bytes):
+        item = load_json(item, where, space)
+    if space.cells == 1:
+        return [item]
+    if isinstance(item, np.ndarray) and item.ndim == 1 and item.size == space.cells * space.places:
+        return list(item.reshape(space.cells, -1))
+    if not isinstance(item, Sequence | np.ndarray) or isinstance(item, str) or len(item) != space.cells:
+        raise InvalidArchitecture(f"{where}: an architecture of {space.name} has {space.cells} cells; give a list of {space.cells}")
+    return list(item)
+
+
+def load_json(text: str | bytes, where: str, space: CellSpace) -> Any:
+    """The value of a JSON text; raises :class:`InvalidArchitecture` that says ``where`` it stood."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        shown = text[:40].decode(errors="replace") if isinstance(text, bytes) else text[:40]
+        remedy = f"write it as {space.format(space.sample(1))[0][:120]}"
+        raise InvalidArchitecture(f"{where}: {shown!r} is not the JSON text of an architecture of {space.name}; {remedy}") from None
+
+
+def read_ops(space: CellSpace, cell: Any, where: str) -> list[int]:
+    """Numbers k of a cell's operations, given by name or number."""
+    if len(cell) != space.places:
+        raise InvalidArchitecture(f"{where}: {len(cell)} operations for a cell of {space.places}; give one for each place")
+    return [op_number(space, op, f"{where}, place {place}") for place, op in enumerate(cell)]
+
+
+def op_number(space: CellSpace, op: Any, where: str) -> int:
+    """Number k of an operation given by name or by k itself."""
+    if isinstance(op, str):
+        return space.operation_number(op, where)
+    if not isinstance(op, int | np.integer) or isinstance(op, bool) or not 0 <= op < len(space.operations):
+        raise InvalidArchitecture(
+            f"{where}: {op!r} is no operation; give a name of {space.name} or a number from 0 to {len(space.operations) - 1}"
+        )
+    return int(op)
+
+
+def read_cell(space: CellSpace, cell: Any, where: str) -> Cell:
+    """A cell from its dict, in topological order and without nodes on no input-output path."""
+    if not isinstance(cell, Mapping):
+        keys = "'adjacency' and 'ops'" if space.op_on == "node" else "'edges'"
+        raise InvalidArchitecture(f"{where}: a {type(cell).__name__} is no cell of {space.name}; give a dict with {keys}")
+    read_dict = _read_node_cell if space.op_on == "node" else _read_edge_cell
+    adjacency, ops, inputs, output = read_dict(space, cell, where)
+    order = _topological_order(adjacency, inputs, output, where)
+    if space.topology is None:
+        used = _on_path(adjacency, order, inputs, output)
+        order = [node for node in order if used[node] or node in inputs or node == output]
+    if len(order) > space.max_nodes:
+        raise InvalidArchitecture(f"{where}: {len(order)} nodes, and {space.name} allows {space.max_nodes}; remove some")
+    if space.topology is not None and len(order) < space.max_nodes:
+        raise InvalidArchitecture(
+            f"{where}: {len(order)} nodes, and the fixed topology of {space.name} has {space.max_nodes}; use all of them"
+        )
+    picked = np.array(order)
+    return Cell(adjacency[np.ix_(picked, picked)], ops[picked] if ops.ndim == 1 else ops[:, picked][:, :, picked])
+
+
+_Parts = tuple[np.ndarray, np.ndarray, list[int], int]
+
+
+def _read_node_cell(space: CellSpace, cell: Mapping[str, Any], where: str) -> _Parts:
+    names = cell.get("ops")
+    matrix = cell.get("adjacency", cell.get("matrix"))
+    if names is None or matrix is None:
+        missing = "ops" if names is None else "adjacency"
+        raise InvalidArchitecture(f"{where}: the key {missing!r} is missing; give both 'adjacency' and 'ops'")
+    if isinstance(names, str) or not isinstance(names, Sequence | np.ndarray) or not all(isinstance(name, str) for name in names):
+        raise InvalidArchitecture(f"{where}: 'ops' is not a list of names; give one operation name a node")
+    adjacency = _binary_matrix(matrix, len(names), where)
+    inputs = [node for node, name in enumerate(names) if name == "input"]
+    outputs = [node for node, name in enumerate(names) if name == "output"]
+    if len(inputs) != space.num_inputs or len(outputs) != 1:
+        remedy = f"name {space.num_inputs} 'input' and one 'output'"
+        raise InvalidArchitecture(f"{where}: {len(inputs)} input and {len(outputs)} output nodes; {remedy}")
+    special = {"input": INPUT, "output": OUTPUT}
+    ids = [
+        special[name] if name in special else space.operation_number(name, f"{where}, node {node}") + NODE_OFFSET
+        for node, name in enumerate(names)
+    ]
+    return adjacency, np.array(ids, dtype=np.uint8), inputs, outputs[0]
+
+
+def _binary_matrix(matrix: Any, nodes: int, where: str) -> np.ndarray:
+    try:
+        adjacency = np.asarray(matrix)
+    except ValueError:
+        raise InvalidArchitecture(f"{where}: the rows of the adjacency differ in length; give {nodes} rows of {nodes} numbers") from None
+    if adjacency.shape != (nodes, nodes):
+        raise InvalidArchitecture(f"{where}: an adjacency of shape {adjacency.shape} for {nodes} operations; make it {nodes} x {nodes}")
+    if adjacency.dtype.kind not in "buif" or not np.isin(adjacency, (0, 1)).all():
+        raise InvalidArchitecture(f"{where}: the adjacency holds something other than 0 and 1; use 1 for an edge")
+    return adjacency.astype(np.uint8)
+
+
+def _read_edge_cell(space: CellSpace, cell: Mapping[str, Any], where: str) -> _Parts:
+    edges = cell.get("edges")
+    nodes = cell.get("nodes", space.max_nodes)
+    if not isinstance(edges, Sequence | np.ndarray) or isinstance(edges, str):
+        raise InvalidArchitecture(f"{where}: the key 'edges' is missing or no list; give [source, target, operation] triples")
+    if not isinstance(nodes, int | np.integer) or isinstance(nodes, bool) or not space.num_inputs < nodes <= space.max_nodes:
+        raise InvalidArchitecture(f"{where}: {nodes!r} nodes; give a whole number from {space.num_inputs + 1} to {space.max_nodes}")
+    adjacency = np.zeros((nodes, nodes), dtype=np.uint8)
+    ops = np.zeros((space.edges_per_pair, nodes, nodes), dtype=np.uint8)
+    for number, edge in enumerate(edges):
+        place = f"{where}, edge {number}"
+        if isinstance(edge, str) or not isinstance(edge, Sequence) or len(edge) != 3:
+            raise InvalidArchitecture(f"{place}: {edge!r} is no edge; write [source, target, operation]")
+        source, target = (_node_number(node, nodes, place) for node in edge[:2])
+        slot = int(adjacency[source, target])
+        if slot == space.edges_per_pair:
+            raise InvalidArchitecture(f"{place}: more edges {source} -> {target} than the {slot} that {space.name} allows; remove one")
+        ops[slot, source, target] = op_number(space, edge[2], place) + EDGE_OFFSET
+        adjacency[source, target] += 1
+    return (adjacency > 0).astype(np.uint8), ops, list(range(space.num_inputs)), nodes - 1
+
+
+def _node_number(node: Any, nodes: int | np.integer, where: str) -> int:
+    if not isinstance(node, int | np.integer) or isinstance(node, bool) or not 0 <= node < nodes:
+        raise InvalidArchitecture(f"{where}: {node!r} is no node; give a number from 0 to {nodes - 1}")
+    return int(node)
+
+
+def _topological_order(adjacency: np.ndarray, inputs: list[int], output: int, where: str) -> list[int]:
+    """Inputs first, output last, and of the nodes that could come next always the lowest; raises on a cycle."""
+    waiting = adjacency.sum(axis=0, dtype=np.int64)
+    order: list[int] = []
+    ready = sorted(np.flatnonzero(waiting == 0).tolist())
+    while ready:
+        node = min(ready, key=lambda n: (n not in inputs, n))
+        ready.remove(node)
+        order.append(node)
+        for target in np.flatnonzero(adjacency[node]).tolist():
+            waiting[target] -= 1
+            if waiting[target] == 0:
+                ready.append(target)
+    if len(order) < len(adjacency):
+        stuck = sorted(set(range(len(adjacency))) - set(order))
+        raise InvalidArchitecture(f"{where}: the graph has a cycle among the nodes {stuck}; remove an edge of it")
+    middle = [node for node in order if node not in inputs and node != output]
+    return [*inputs, *middle, output]
+
+
+def _on_path(adjacency: np.ndarray, order: list[int], inputs: list[int], output: int) -> np.ndarray:
+    ahead = np.isin(np.arange(len(adjacency)), inputs)
+    behind = np.arange(len(adjacency)) == output
+    for node in order:
+        ahead[node] |= (ahead & (adjacency[:, node] == 1)).any()
+    for node in reversed(order):
+        behind[node] |= (behind & (adjacency[node] == 1)).any()
+    used: np.ndarray = ahead & behind
+    return used
+
+
+def stack(space: CellSpace, cells: Sequence[Cell]) -> ArchGraphs:
+    """Pad cells to the space's nodes, the output moved to the last position."""
+    rows, nodes = len(cells), space.max_nodes
+    adjacency = np.zeros((rows, nodes, nodes), dtype=np.uint8)
+    ops = np.zeros((rows, nodes) if space.op_on == "node" else (rows, space.edges_per_pair, nodes, nodes), dtype=np.uint8)
+    mask = np.zeros((rows, nodes), dtype=bool)
+    for row, cell in enumerate(cells):
+        place = np.array([*range(len(cell.adjacency) - 1), nodes - 1])
+        mask[row, place] = True
+        adjacency[row][np.ix_(place, place)] = cell.adjacency
+        if space.op_on == "node":
+            ops[row, place] = cell.ops
+        else:
+            ops[row][:, place[:, None], place] = cell.ops
+    tensor = torch.from_numpy(ops)
+    if space.op_on == "edge":
+        tensor = sort_slots(tensor) if space.edges_per_pair > 1 else tensor.squeeze(1)
+    return ArchGraphs(space, torch.from_numpy(adjacency), tensor, torch.from_numpy(mask))
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def write(space: CellSpace, graphs: ArchGraphs) -> list[str]:
+    """Compact JSON of each architecture."""
+    if space.topology is not None:
+        names = [[space.operations[k] for k in row] for row in space.to_ops(graphs).tolist()]
+        if space.cells > 1:
+            width = space.places
+            return [_compact([row[start : start + width] for start in range(0, len(row), width)]) for row in names]
+        return [_compact(row) for row in names]
+    write_cell = _write_node_cell if space.op_on == "node" else _write_edge_cell
+    cells = write_cell(space, graphs)
+    if space.cells == 1:
+        return [_compact(cell) for cell in cells]
+    return [_compact(cells[start : start + space.cells]) for start in range(0, len(cells), space.cells)]
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _write_node_cell(space: CellSpace, graphs: ArchGraphs) -> list[dict[str, Any]]:
+    adjacency, ops = graphs.adjacency.numpy(), graphs.ops.numpy()
+    cells = []
+    for row in range(len(ops)):
+        nodes = np.flatnonzero(ops[row] != PAD)
+        names = [space.node_vocabulary[k] for k in ops[row, nodes]]
+        cells.append({"adjacency": adjacency[row][np.ix_(nodes, nodes)].tolist(), "ops": names})
+    return cells
+
+
+def _write_edge_cell(space: CellSpace, graphs: ArchGraphs) -> list[dict[str, Any]]:
+    ops, mask = graphs.edge_ops().numpy(), graphs.mask.numpy()
+    cells = []
+    for row in range(len(ops)):
+        nodes = np.flatnonzero(mask[row])
+        number = {int(node): k for k, node in enumerate(nodes)}
+        slot, source, target = np.nonzero(ops[row])
+        by_pair = np.lexsort((slot, source, target))
+        edges = [
+            [number[int(source[e])], number[int(target[e])], space.operations[ops[row, slot[e], source[e], target[e]] - EDGE_OFFSET]]
+            for e in by_pair
+        ]
+        cells.append({"nodes": len(nodes), "edges": edges})
+    return cells

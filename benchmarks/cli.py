@@ -1,0 +1,100 @@
+"""``archenc bench``: run protocols and report on the runs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archenc.errors import InvalidParameter
+
+app = typer.Typer(help="Compare methods on fixed protocols.", rich_markup_mode=None)
+
+
+def parse_numbers(text: str | None, default: tuple[int, ...], option: str, least: int) -> tuple[int, ...]:
+    """``"39,78"`` as (39, 78); ``default`` for None."""
+    if text is None:
+        return default
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and len(part) < 10 and int(part) >= least for part in parts):
+        raise InvalidParameter(
+            f"{option} {text!r} is not a list of whole numbers from {least}; write for example {option} {least},{least + 1}"
+        )
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+@app.command("run")
+def run_protocol(
+    protocol_name: Annotated[str, typer.Argument(metavar="PROTOCOL", help="Name of a protocol, or path of a .yaml file.")],
+    methods: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Names, or ENCODER+HEAD+LOSS[:simplify]; default: the protocol's.")
+    ] = None,
+    methods_file: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="More methods by name.")] = None,
+    sizes: Annotated[str | None, typer.Option(metavar="N,N", help="Training sizes; default: the protocol's.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="S,S", help="Seeds; default: the protocol's.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes, of one thread each if more than one.")] = 1,
+    runs: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of run files; default: runs/PROTOCOL.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compute finished runs again.")] = False,
+) -> None:
+    """Compute what is missing of a protocol, then print its leaderboard; an interrupted command goes on where it was."""
+    from archenc.benchmarks.methods import find_method, load_methods
+    from archenc.benchmarks.protocol import load_protocol
+
+    protocol = load_protocol(protocol_name)
+    known = load_methods(methods_file)
+    names = protocol.methods if methods is None else tuple(dict.fromkeys(name.strip() for name in methods.split(",")))
+    chosen = [find_method(name, known) for name in names]
+    chosen_sizes = parse_numbers(sizes, protocol.train_sizes, "--sizes", 2)
+    chosen_seeds = parse_numbers(seeds, protocol.seeds, "--seeds", 0)
+    folder = runs or Path("runs") / protocol.name
+    if folder.exists() and not folder.is_dir():
+        raise InvalidParameter(f"--runs {folder} is a file; give the name of a folder")
+    command = ["archenc", "bench", "run", protocol_name, *(["--methods-file", str(methods_file)] if methods_file else [])]
+
+    from archenc.benchmarks import runner
+    from archenc.benchmarks.report import leaderboard_text
+    from archenc.benchmarks.results import leaderboards, read_run
+
+    todo, warnings = runner.plan(protocol, chosen, chosen_sizes, chosen_seeds, folder, shlex.join(command), force)
+    for warning in warnings:
+        print(f"archenc: warning: {warning}", file=sys.stderr)
+    failures = runner.run(todo, jobs)
+    wanted = [runner.Job(protocol, method, size, chosen_seeds, folder, "") for method in chosen for size in chosen_sizes]
+    paths = [job.path(seed) for job in wanted for seed in job.seeds]
+    for board in leaderboards(read_run(path) for path in paths if path.exists()):
+        print(leaderboard_text(board))
+    if failures:
+        print("\n".join(f"archenc: error: run failed: {line}" for line in runner.summarise(failures)), file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command("report")
+def report(
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the tables, plots and the page.")],
+) -> None:
+    """Write leaderboard.csv, leaderboard.md, runs.csv, plots and one index.html from finished runs."""
+    if out.exists() and not out.is_dir():
+        raise InvalidParameter(f"--out {out} is a file; give the name of a folder")
+    from archenc.benchmarks.report import write_report
+    from archenc.benchmarks.results import read_runs
+
+    for path in write_report(read_runs(runs), out):
+        print(path)
+
+
+@app.command("list")
+def list_all() -> None:
+    """List protocols and methods."""
+    from archenc.benchmarks.methods import load_methods
+    from archenc.benchmarks.protocol import list_protocols, load_protocol
+
+    print("protocols")
+    for name in list_protocols():
+        print(f"  {name}: {load_protocol(name).purpose}")
+    print("methods")
+    for name in load_methods():
+        print(f"  {name}")

@@ -1,0 +1,212 @@
+"""Protocols: YAML files that fix what is measured, so that a number means the same next year.
+
+A protocol names the data set, the label, the split, the training sizes, the seeds, the selection rule and the metrics. Once results exist
+it is not edited: a change gets a new version.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import reprlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
+from archenc.files import read_bytes
+from archenc.splits import Split, halves
+
+if TYPE_CHECKING:
+    from archenc.dataset import ArchDataset
+
+MAX_YAML_BYTES = 2**16
+SELECTIONS = {"last_epoch": 1, "mean_last_5_epochs": 5}
+"""Over how many last epochs of a gradient-trained predictor the metrics are averaged."""
+
+FOLDER = Path(str(files("archenc.benchmarks"))) / "protocols"
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How pool and test set are made: random halves of the labelled rows from ``seed``, or the published split ``name``."""
+
+    kind: str
+    seed: int | None = None
+    name: str | None = None
+
+    def apply(self, dataset: ArchDataset) -> Split:
+        """The split of ``dataset``; raises :class:`UnknownName` for one it does not have, :class:`InvalidTable` for one without labels."""
+        labelled = dataset.labelled_rows()
+        if self.kind == "halves":
+            return halves(labelled, seed=self.seed or 0)
+        if self.name is None or self.name not in dataset.splits:
+            known = ", ".join(dataset.splits) or "none"
+            raise UnknownName(f"the data set {dataset.name!r} has no split {self.name!r}; it has {known}")
+        split = dataset.splits[self.name]
+        if not np.isin(np.concatenate([split.pool, split.test]), labelled).all():
+            raise InvalidTable(f"the split {self.name!r} holds architectures without the label {dataset.label!r}; choose another label")
+        return split
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is measured.
+
+    Attributes:
+        name, version: together they name it for good.
+        purpose: one sentence: which question it answers.
+        source: the paper whose setting it follows.
+        dataset, label: names known to :func:`archenc.load_dataset`.
+        split: how pool and test set are made.
+        train_sizes: numbers of training architectures.
+        seeds: each draws a training set and seeds the predictor.
+        selection: ``"last_epoch"``, or ``"mean_last_5_epochs"``: metrics averaged over the last five epochs (GATES, ECCV 2020).
+        metrics: names known to :func:`archenc.metrics.metric`; the first one orders the leaderboard.
+        methods: names in ``methods.yaml`` that are run by default.
+    """
+
+    name: str
+    version: int
+    purpose: str
+    source: str
+    dataset: str
+    label: str
+    split: SplitRule
+    train_sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    selection: str
+    metrics: tuple[str, ...]
+    methods: tuple[str, ...]
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """What decides a number, as JSON values: not the texts, nor the lists of sizes, seeds and methods, which only say what to run."""
+        split = {key: value for key, value in asdict(self.split).items() if value is not None}
+        names = ("name", "version", "dataset", "label", "selection")
+        return {**{name: getattr(self, name) for name in names}, "split": split, "metrics": list(self.metrics)}
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of :attr:`setting`."""
+        return hashlib.sha256(canonical_json(self.setting).encode()).hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping from a small YAML file; raises :class:`CorruptFile` with the line for text that is none."""
+    try:
+        text = read_bytes(path, MAX_YAML_BYTES).decode("utf-8")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
+            raise CorruptFile(f"{path} uses YAML aliases (*name), which are not read here; write the values out")
+        content = yaml.safe_load(text)
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
+        raise CorruptFile(f"{path}{line}: this is not YAML ({error.problem}); repair it") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if isinstance(error, CorruptFile):
+            raise
+        raise CorruptFile(f"{path} is not YAML ({str(error).splitlines()[0]}); repair it") from None
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise CorruptFile(f"{path} does not hold named values; write lines such as 'name: value'")
+    return content
+
+
+def check_keys(content: Mapping[str, Any], required: Iterable[str], optional: Iterable[str], where: str) -> None:
+    """Raise :class:`InvalidParameter` for an unknown key, with the nearest known one, or for a missing one."""
+    known = [*required, *optional]
+    for key in content:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
+            raise InvalidParameter(f"{where}: unknown key {str(key)[:60]!r}; {hint}")
+    for key in required:
+        if key not in content:
+            raise InvalidParameter(f"{where}: the key {key!r} is missing; add it")
+
+
+def _value(content: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+    value = content[key]
+    if type(value) is not kind or value == "":
+        raise InvalidParameter(f"{where}: {key!r} is {reprlib.repr(value)} but should be a {kind.__name__}; correct it")
+    return value
+
+
+def _values(content: Mapping[str, Any], key: str, kind: type, where: str, least: int = 0) -> tuple[Any, ...]:
+    values = _value(content, key, list, where)
+    for value in values:
+        if type(value) is not kind or (isinstance(value, int) and value < least):
+            wanted = f"whole numbers from {least}" if kind is int else "names"
+            raise InvalidParameter(f"{where}: {key!r} holds {reprlib.repr(value)} but should hold {wanted}; correct it")
+    if not values or len(set(values)) < len(values):
+        raise InvalidParameter(f"{where}: {key!r} should hold at least one value and none twice; correct it")
+    return tuple(values)
+
+
+def _split_rule(content: Mapping[str, Any], where: str) -> SplitRule:
+    rule = _value(content, "split", dict, where)
+    where = f"{where}, split"
+    check_keys(rule, ["kind"], ["seed", "name"], where)
+    if rule["kind"] == "halves":
+        check_keys(rule, ["kind", "seed"], [], where)
+        return SplitRule("halves", seed=_value(rule, "seed", int, where))
+    if rule["kind"] == "published":
+        check_keys(rule, ["kind", "name"], [], where)
+        return SplitRule("published", name=_value(rule, "name", str, where))
+    raise InvalidParameter(f"{where}: 'kind' is {reprlib.repr(rule['kind'])}; choose halves or published")
+
+
+def parse_protocol(content: Mapping[str, Any], where: str) -> Protocol:
+    """Validate the content of a protocol file; raises :class:`InvalidParameter` that says ``where``."""
+    texts = ("name", "purpose", "source", "dataset", "label", "selection")
+    check_keys(content, [*texts, "version", "split", "train_sizes", "seeds", "metrics", "methods"], [], where)
+    protocol = Protocol(
+        **{key: _value(content, key, str, where) for key in texts},
+        version=_value(content, "version", int, where),
+        split=_split_rule(content, where),
+        train_sizes=_values(content, "train_sizes", int, where, least=2),
+        seeds=_values(content, "seeds", int, where),
+        metrics=_values(content, "metrics", str, where),
+        methods=_values(content, "methods", str, where),
+    )
+    if protocol.selection not in SELECTIONS:
+        raise InvalidParameter(f"{where}: 'selection' is {protocol.selection!r}; choose {' or '.join(SELECTIONS)}")
+    return protocol
+
+
+def list_protocols() -> list[str]:
+    """Names of the packaged protocols."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_protocol(name_or_path: str) -> Protocol:
+    """Read a packaged protocol by name, or a protocol file by path (which ends in ``.yaml`` or ``.yml``).
+
+    Raises:
+        UnknownName: no protocol of that name.
+        DataNotFound: no file at that path.
+        CorruptFile: the file is not YAML.
+        InvalidParameter: a key or a value that a protocol cannot have.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = FOLDER / f"{name_or_path}.yaml"
+        if name_or_path not in list_protocols():
+            near = difflib.get_close_matches(name_or_path, list_protocols(), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(list_protocols())} or give the path of a .yaml file"
+            raise UnknownName(f"there is no protocol called {name_or_path!r}; {hint}")
+    elif not path.is_file():
+        raise DataNotFound(f"there is no protocol file {path}; check its path")
+    return parse_protocol(read_yaml(path), path.name)

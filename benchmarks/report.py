@@ -1,0 +1,265 @@
+"""Leaderboards as text, CSV, Markdown, plot and one HTML page; the same runs always give the same files."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import io
+import math
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from archenc.benchmarks.results import Leaderboard, Row, Run, leaderboards
+from archenc.files import atomic_write
+
+METRIC_NAMES = {"kendall_tau": "Kendall's tau", "spearman": "Spearman's rho", "pearson": "Pearson's r"}
+
+
+def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
+    """Write ``leaderboard.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol and ``index.html``; gives their paths."""
+    boards = leaderboards(runs)
+    plots = {f"{slug(board)}.svg": plot(board) for board in boards}
+    texts = {
+        "leaderboard.csv": leaderboard_csv(boards),
+        "leaderboard.md": leaderboard_markdown(boards),
+        "runs.csv": runs_csv(boards),
+        **plots,
+        "index.html": page(boards, list(plots.values())),
+    }
+    for name, text in texts.items():
+        with atomic_write(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+    return [folder / name for name in texts]
+
+
+def slug(board: Leaderboard) -> str:
+    """A file name for what belongs to one leaderboard."""
+    return f"{board.setting['name']}-v{board.setting['version']}-archenc-{board.version}"
+
+
+def metric_name(metric: str) -> str:
+    """A metric as a person writes it."""
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A fixed number of decimals, and a dash for NaN."""
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
+
+
+def mean_and_std(row: Row | None, metric: str) -> str:
+    """``0.612 ± 0.013 (3)``: mean, standard deviation over seeds, number of runs."""
+    if row is None:
+        return ""
+    deviation = f" ± {number(row.std(metric))}" if len(row.runs) > 1 else ""
+    return f"{number(row.mean(metric))}{deviation} ({len(row.runs)})"
+
+
+def duration(row: Row | None) -> str:
+    """Mean seconds of training and of prediction of the whole test set."""
+    return "" if row is None else f"{row.seconds('fit'):.1f} + {row.seconds('predict'):.1f}"
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+def _split_text(board: Leaderboard) -> str:
+    split = board.rows[0].runs[0]["split"]
+    return f"{split['name']} ({split['pool']:,} to draw from, {split['test']:,} to test on, {split['digest'][:12]})"
+
+
+def facts(board: Leaderboard) -> list[tuple[str, str]]:
+    """What every number of a leaderboard refers to."""
+    setting, dataset = board.setting, board.rows[0].runs[0]["dataset"]
+    size, duplicates = f"{dataset['architectures']:,} architectures", f"isomorphic duplicates: {dataset['duplicates']}"
+    machines = {
+        f"{m['cpu']}, {m['cores']} cores, {m['threads']} threads" for row in board.rows for m in (run["machine"] for run in row.runs)
+    }
+    return [
+        ("protocol", f"{setting['name']}, version {setting['version']}"),
+        ("data set", f"{setting['dataset']} ({size}, {duplicates}, {dataset['digest'][:12]})"),
+        ("label", setting["label"]),
+        ("split", _split_text(board)),
+        ("selection", setting["selection"].replace("_", " ")),
+        ("seeds", ", ".join(map(str, sorted({seed for row in board.rows for seed in row.seeds})))),
+        ("archenc", board.version),
+        ("machine", "; ".join(sorted(machines))),
+    ]
+
+
+def matrix(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of the methods x sizes table of the first metric, with the seconds at the largest size."""
+    header = ["method", "simplify", *(f"n = {size}" for size in board.sizes), f"seconds, n = {board.sizes[-1]}"]
+    lines = []
+    for name in board.methods:
+        cells = [board.cell(name, size) for size in board.sizes]
+        simplify = next("yes" if row.method["simplify"] else "no" for row in cells if row is not None)
+        lines.append([name, simplify, *(mean_and_std(row, board.metric) for row in cells), duration(cells[-1])])
+    return header, lines
+
+
+def leaderboard_text(board: Leaderboard) -> str:
+    """The methods x sizes table for a terminal."""
+    header, lines = matrix(board)
+    table = [header, *lines]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    setting = board.setting
+    title = f"{metric_name(board.metric)}, mean ± std (runs): {setting['dataset']}, {setting['label']}, split {_split_text(board)}"
+    return "\n".join([title, "", *rows, "", "seconds: one fit + one prediction of the test set"])
+
+
+def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
+    """All leaderboards as Markdown."""
+    parts = ["# Leaderboard", ""]
+    for board in boards:
+        header, lines = matrix(board)
+        parts += [f"## {board.setting['name']}, version {board.setting['version']}", ""]
+        parts += [f"- {name}: {text}" for name, text in facts(board)]
+        parts += ["", f"{metric_name(board.metric)}: mean ± standard deviation over seeds (number of runs).", ""]
+        parts += [_markdown_line(line) for line in (header, ["---"] * len(header), *lines)]
+        parts += ["", "Every row again:", "", *(f"    {row.command}" for row in board.rows), ""]
+    return "\n".join(parts)
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _csv_text(records: Sequence[dict[str, Any]]) -> str:
+    stream = io.StringIO()
+    fields = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.DictWriter(stream, fields, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return stream.getvalue()
+
+
+def _decimals(value: float | None) -> str:
+    return f"{value:.6f}" if value is not None and math.isfinite(value) else ""
+
+
+def _columns(row: Row) -> dict[str, Any]:
+    setting = {name: row.setting[name] for name in ("name", "version", "dataset", "label")}
+    method = {name: row.method[name] for name in ("name", "encoder", "head", "loss", "simplify")}
+    return {
+        "protocol": setting.pop("name"),
+        **setting,
+        "split": row.runs[0]["split"]["name"],
+        "archenc": row.version,
+        "method": method.pop("name"),
+        **method,
+        "size": row.size,
+    }
+
+
+def leaderboard_csv(boards: Sequence[Leaderboard]) -> str:
+    """One line for each method and size: mean and standard deviation of every metric, runs, seeds, seconds, command."""
+    records = []
+    for board in boards:
+        for row in board.rows:
+            record = _columns(row)
+            for metric in board.setting["metrics"]:
+                record |= {f"{metric}_mean": _decimals(row.mean(metric)), f"{metric}_std": _decimals(row.std(metric))}
+            record |= {"runs": len(row.runs), "seeds": " ".join(map(str, row.seeds))}
+            record |= {f"{part}_seconds": f"{row.seconds(part):.3f}" for part in ("fit", "predict")}
+            records.append(record | {"command": row.command})
+    return _csv_text(records)
+
+
+def runs_csv(boards: Sequence[Leaderboard]) -> str:
+    """One line for each run."""
+    records = []
+    for board in boards:
+        for row in board.rows:
+            for run in row.runs:
+                record = {"run": run["run"], **_columns(row), "seed": run["key"]["seed"]}
+                record |= {metric: _decimals(run["metrics"][metric]) for metric in board.setting["metrics"]}
+                record |= {f"{part}_seconds": f"{run['seconds'][part]:.3f}" for part in ("fit", "predict")}
+                records.append(record)
+    return _csv_text(records)
+
+
+# -- plot and page -------------------------------------------------------------------------------------------------
+
+
+def plot(board: Leaderboard) -> str:
+    """The first metric against the training size as SVG: a line for each method, a band of one standard deviation over seeds."""
+    import matplotlib as mpl
+
+    settings: dict[Any, Any] = {"svg.hashsalt": "archenc", "axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
+    with mpl.rc_context(settings):
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9, 4.8), layout="constrained")
+        axes = figure.add_subplot()
+        for at, name in enumerate(board.methods):
+            rows = [row for row in (board.cell(name, size) for size in board.sizes) if row is not None]
+            sizes, means = [row.size for row in rows], [row.mean(board.metric) for row in rows]
+            bands = [std if math.isfinite(std) else 0.0 for std in (row.std(board.metric) for row in rows)]
+            style = ("-", "--", ":")[at // 10 % 3]
+            axes.plot(sizes, means, style, marker="o", markersize=3.5, color=f"C{at % 10}", label=name)
+            low, high = ([mean + sign * band for mean, band in zip(means, bands, strict=True)] for sign in (-1, 1))
+            axes.fill_between(sizes, low, high, alpha=0.12, linewidth=0, color=f"C{at % 10}")
+        axes.set(xscale="log", xlabel="training architectures", ylabel=metric_name(board.metric))
+        axes.set_xticks(board.sizes, labels=[str(size) for size in board.sizes])
+        axes.minorticks_off()
+        axes.grid(alpha=0.25)
+        axes.set_title(f"{board.setting['dataset']}, {board.setting['label']}", fontsize=10)
+        figure.legend(loc="outside right upper", frameon=False)
+        stream = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    return stream.getvalue()
+
+
+def page(boards: Sequence[Leaderboard], plots: Sequence[str]) -> str:
+    """One HTML page that needs nothing else."""
+    template = Template((Path(str(files("archenc.benchmarks"))) / "report.html").read_text(encoding="utf-8"))
+    return template.substitute(sections="\n".join(_section(board, svg) for board, svg in zip(boards, plots, strict=True)))
+
+
+def _section(board: Leaderboard, svg: str) -> str:
+    image = base64.b64encode(svg.encode()).decode()
+    header, lines = matrix(board)
+    metrics = board.setting["metrics"]
+    long_header = ["method", "n", *(f"{metric_name(metric)}" for metric in metrics), "runs", "seeds", "seconds", "command"]
+    long_lines = [
+        [
+            row.method["name"],
+            str(row.size),
+            *(mean_and_std(row, metric).rpartition(" (")[0] for metric in metrics),
+            str(len(row.runs)),
+            ", ".join(map(str, row.seeds)),
+            duration(row),
+            row.command,
+        ]
+        for row in board.rows
+    ]
+    terms = "".join(f"<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>" for name, text in facts(board))
+    return "\n".join(
+        [
+            f"<section><h2>{_escape(board.setting['name'])}, version {board.setting['version']}</h2>",
+            f"<dl>{terms}</dl>",
+            f"<h3>{_escape(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs)</h3>",
+            _table(header, lines, "matrix"),
+            f'<img alt="{_escape(metric_name(board.metric))} against training size" src="data:image/svg+xml;base64,{image}">',
+            "<details><summary>All metrics, and the command of every row</summary>",
+            _table(long_header, long_lines, "long"),
+            "</details></section>",
+        ]
+    )
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]], kind: str) -> str:
+    head = "".join(f"<th>{_escape(cell)}</th>" for cell in header)
+    body = "\n".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
+    return f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def _escape(text: Any) -> str:
+    return html.escape(str(text))

@@ -1,0 +1,213 @@
+"""Run files, and the tables that are computed from them and from nothing else.
+
+A run is one (protocol, method, size, seed). Its file is named by the SHA-256 of what the run depends on, so a finished run is recognised by
+its name, and a damaged or edited one by its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import archenc
+from archenc.benchmarks.methods import Method
+from archenc.benchmarks.protocol import Protocol, canonical_json
+from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable
+from archenc.files import read_json
+
+MAX_RUN_BYTES = 2**20
+FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")
+Run = Mapping[str, Any]
+
+
+# -- run files -----------------------------------------------------------------------------------------------------
+
+
+def run_key(protocol: Protocol, method: Method, size: int, seed: int) -> dict[str, Any]:
+    """What a run depends on, as JSON values."""
+    return {"protocol": protocol.setting, "method": method.content, "size": size, "seed": seed, "archenc": archenc.__version__}
+
+
+def run_id(key: Mapping[str, Any]) -> str:
+    """The name of a run: the first 16 hexadecimal digits of the SHA-256 of its key's canonical JSON."""
+    return hashlib.sha256(canonical_json(key).encode()).hexdigest()[:16]
+
+
+def read_run(path: Path) -> Run:
+    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name."""
+    run: Run = read_json(path, MAX_RUN_BYTES)
+    try:
+        whole = run_id(run["key"]) == path.stem == run["run"]
+        whole = whole and all(run["seconds"][part] >= 0 for part in ("fit", "predict"))
+        whole = whole and all(isinstance(run[part]["digest"], str) for part in ("dataset", "split"))
+        values = [run["metrics"][name] for name in run["key"]["protocol"]["metrics"]]
+        whole = whole and all(value is None or math.isfinite(value) for value in values)
+    except (KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise CorruptFile(f"the run file {path} is damaged or was edited; delete it and run the benchmark again")
+    return run
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """All runs under ``folder``, in a fixed order.
+
+    Raises:
+        DataNotFound: there is none.
+        CorruptFile: one is damaged.
+    """
+    runs = [read_run(path) for path in sorted(folder.rglob("*.json")) if FILE_NAME.fullmatch(path.name)]
+    if not runs:
+        raise DataNotFound(f"there are no run files in {folder}; make some by: archenc bench run PROTOCOL --runs {folder}")
+    return runs
+
+
+def finished(path: Path) -> tuple[bool, str | None]:
+    """Whether a run's file is there and whole, and if it is there but not whole, a sentence that says so."""
+    if not path.exists():
+        return False, None
+    try:
+        read_run(path)
+    except ArchencError:
+        return False, f"the run file {path} is damaged and is computed again"
+    return True, None
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a leaderboard: a method at a training size.
+
+    Attributes:
+        setting: the protocol's setting, see :attr:`archenc.benchmarks.protocol.Protocol.setting`.
+        method: name, encoder, head, loss, simplify and parameters.
+        size: number of training architectures.
+        version: of archenc.
+        runs: the runs of all seeds, by seed.
+    """
+
+    setting: Mapping[str, Any]
+    method: Mapping[str, Any]
+    size: int
+    version: str
+    runs: tuple[Run, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run["key"]["seed"] for run in self.runs)
+
+    def values(self, metric: str) -> list[float]:
+        """The metric of each run, NaN where it is not defined."""
+        return [math.nan if run["metrics"][metric] is None else run["metrics"][metric] for run in self.runs]
+
+    def mean(self, metric: str) -> float:
+        return fmean(self.values(metric))
+
+    def std(self, metric: str) -> float:
+        """Standard deviation over seeds with n - 1 in the denominator; NaN for a single run."""
+        values = self.values(metric)
+        return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else math.nan
+
+    def seconds(self, part: str) -> float:
+        """Mean seconds of ``"fit"`` or ``"predict"``."""
+        return fmean(run["seconds"][part] for run in self.runs)
+
+    @property
+    def command(self) -> str:
+        """What computes exactly this row."""
+        return " ".join([self.runs[0]["command"], "--seeds", ",".join(map(str, self.seeds))])
+
+
+def rows_of(runs: Iterable[Run]) -> list[Row]:
+    """Group runs by protocol, archenc version, method and size.
+
+    Raises:
+        InvalidTable: runs that cannot stand in one table: of two states of the data, or of two methods that share a name.
+    """
+    groups: dict[tuple[str, str, str, int], dict[int, Run]] = {}
+    seen: dict[tuple[str, ...], str] = {}
+    for run in runs:
+        key = run["key"]
+        setting, name, version = canonical_json(key["protocol"]), key["method"]["name"], key["archenc"]
+        data = run["dataset"]["digest"] + run["split"]["digest"]
+        _one(seen, ("data", setting), data, f"the runs of {key['protocol']['name']} saw different data")
+        _one(seen, ("method", setting, version, name), canonical_json(key["method"]), f"two different methods are called {name!r}")
+        groups.setdefault((setting, version, name, key["size"]), {})[key["seed"]] = run
+    return [_row([group[seed] for seed in sorted(group)]) for _, group in sorted(groups.items())]
+
+
+def _one(seen: dict[tuple[str, ...], str], what: tuple[str, ...], value: str, complaint: str) -> None:
+    if seen.setdefault(what, value) != value:
+        raise InvalidTable(f"{complaint}; keep their run files in different folders")
+
+
+def _row(runs: list[Run]) -> Row:
+    key = runs[0]["key"]
+    return Row(key["protocol"], key["method"], key["size"], key["archenc"], tuple(runs))
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The rows of one protocol and one archenc version, best method first.
+
+    Methods are ordered by the mean of the protocol's first metric at the largest size that all of them have, or if there is none, at each
+    one's largest; equal ones by name. Whether more is better is known from :data:`SMALLER_IS_BETTER`.
+    """
+
+    setting: Mapping[str, Any]
+    version: str
+    rows: tuple[Row, ...]
+
+    @property
+    def metric(self) -> str:
+        """The metric that orders the methods."""
+        return str(self.setting["metrics"][0])
+
+    @property
+    def sizes(self) -> list[int]:
+        return sorted({row.size for row in self.rows})
+
+    @property
+    def methods(self) -> list[str]:
+        """Names, best first."""
+        by_method: dict[str, dict[int, Row]] = {}
+        for row in self.rows:
+            by_method.setdefault(row.method["name"], {})[row.size] = row
+        common = set.intersection(*(set(sizes) for sizes in by_method.values()))
+        sign = 1 if self.metric.partition("@")[0] in SMALLER_IS_BETTER else -1
+
+        def order(name: str) -> tuple[float, str]:
+            value = by_method[name][max(common or by_method[name])].mean(self.metric)
+            return (sign * value if math.isfinite(value) else math.inf, name)
+
+        return sorted(by_method, key=order)
+
+    def cell(self, method: str, size: int) -> Row | None:
+        """The row of a method at a size, if it was run."""
+        return next((row for row in self.rows if row.method["name"] == method and row.size == size), None)
+
+
+SMALLER_IS_BETTER = {"rmse", "best_rank", "worst_rank", "regret"}
+
+
+def leaderboards(runs: Iterable[Run]) -> list[Leaderboard]:
+    """One leaderboard for each protocol and archenc version, by name."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows_of(runs):
+        groups.setdefault((canonical_json(row.setting), row.version), []).append(row)
+    boards = [Leaderboard(rows[0].setting, version, tuple(rows)) for (_, version), rows in groups.items()]
+    boards = [Leaderboard(b.setting, b.version, tuple(sorted(b.rows, key=_position(b)))) for b in boards]
+    return sorted(boards, key=lambda board: (board.setting["name"], board.setting["version"], board.version))
+
+
+def _position(board: Leaderboard) -> Any:
+    place = {name: at for at, name in enumerate(board.methods)}
+    return lambda row: (place[row.method["name"]], row.size)

@@ -1,0 +1,94 @@
+"""``archenc data``: what a data set is, and whether its files are whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from archenc.dataset import ArchDataset
+
+app = typer.Typer(help="Show and verify data sets.", no_args_is_help=True)
+
+_Name = Annotated[str, typer.Argument(help="A data set; 'archenc list datasets' lists them.")]
+
+
+@app.command()
+def show(
+    name: _Name = "table",
+    label: Annotated[str | None, typer.Option(help="Show this label alone.")] = None,
+    path: Annotated[Path | None, typer.Option(help="A table of your own (CSV or JSONL); NAME is then 'table'.")] = None,
+    space: Annotated[str | None, typer.Option(help="The search space of your own table.")] = None,
+) -> None:
+    """Print what a data set is: rows, space, labels, splits, citation, licence, files and notes."""
+    dataset = _load(name, path, space)
+    if label is not None:
+        typer.echo("\n".join(_label_lines(dataset.with_label(label), label)))
+        return
+    typer.echo("\n".join(_lines(dataset)))
+
+
+@app.command()
+def verify(
+    name: _Name = "table",
+    path: Annotated[Path | None, typer.Option(help="A table of your own (CSV or JSONL); NAME is then 'table'.")] = None,
+    space: Annotated[str | None, typer.Option(help="The search space of your own table.")] = None,
+) -> None:
+    """Read every file of a data set and check sizes, checksums and content; exit code 2 if something is wrong."""
+    dataset = _load(name, path, space)
+    for file, digest in dataset.provenance.files.items():
+        typer.echo(f"whole  {digest}  {file}")
+    dataset.space.validate(dataset.graphs)
+    typer.echo(f"{dataset.name}: {len(dataset)} valid architectures of {dataset.space.name}, {len(dataset.labels)} labels")
+
+
+def _load(name: str, path: Path | None, space: str | None) -> ArchDataset:
+    import archenc
+    from archenc.errors import InvalidParameter
+
+    if name == "table":
+        if path is None or space is None:
+            raise InvalidParameter("a table of your own needs --path FILE and --space NAME; give both, or the name of a data set")
+        return archenc.load_dataset(name, path=path, space=space, missing="keep", duplicates="keep")
+    if path is not None or space is not None:
+        raise InvalidParameter(f"--path and --space go with a table of your own; leave them out for the data set {name!r}")
+    return archenc.load_dataset(name)
+
+
+def _lines(dataset: ArchDataset) -> list[str]:
+    provenance = dataset.provenance
+    marked = ", the default one marked by *" if dataset.label else ""
+    lines = [
+        f"{dataset.name}: {len(dataset):,} architectures of {dataset.space.name}",
+        f"isomorphic duplicates: {dataset.duplicates}",
+        f"digest: {dataset.digest}",
+        "",
+        f"labels ({len(dataset.labels)}){marked}",
+    ]
+    for label in dataset.labels:
+        lines += [f"  {line}" for line in _label_lines(dataset, label)]
+    if dataset.splits:
+        lines += ["", "splits"]
+        lines += [f"  {s.name}: pool of {len(s.pool):,}, test set of {len(s.test):,}, SHA-256 {s.digest}" for s in dataset.splits.values()]
+    if dataset.subsets:
+        lines += ["", "subsets"]
+        lines += [f"  {subset}: {len(rows):,} architectures" for subset, rows in dataset.subsets.items()]
+    lines += ["", "provenance"]
+    lines += [f"  {key}: {value}" for key in ("citation", "licence", "source") if (value := getattr(provenance, key))]
+    lines += [f"  file: {file}\n    SHA-256 {digest}" for file, digest in provenance.files.items()]
+    if provenance.notes:
+        lines += ["", "notes", *(f"  - {note}" for note in provenance.notes)]
+    return lines
+
+
+def _label_lines(dataset: ArchDataset, label: str) -> list[str]:
+    import numpy as np
+
+    values = dataset.labels[label]
+    known = values[np.isfinite(values)]
+    mark = "*" if label == dataset.label else " "
+    spread = f"{known.min():.6g} to {known.max():.6g}, median {np.median(known):.6g}" if known.size else "no values"
+    missing = f", {len(values) - len(known):,} missing" if len(known) < len(values) else ""
+    return [f"{mark} {label}: {spread}{missing}", f"    {dataset.descriptions.get(label, '')}".rstrip()]

@@ -1,0 +1,78 @@
+"""NAS-Bench-201 cells on CIFAR-10 on simulated analogue hardware, as the PyPI package ``analog-nasbench`` ships them.
+
+The package itself is never imported: its table is a pickle, which is read with stand-ins for its two classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from archenc.dataset import ArchDataset, Provenance
+from archenc.datasets.files import package_file
+from archenc.datasets.unpickle import load_pickle
+from archenc.files import sha256
+from archenc.spaces.nasbench201 import NASBench201
+
+REQUIREMENT = "analog-nasbench==0.1.3"
+SHA256 = "85f3435b877aa2d36268d55ce07f6ff6d73643d17a840f1941745da5eb80db32"
+MAX_BYTES = 16 * 2**20
+
+ACCURACIES = {
+    "baseline": "the trained network in floating point",
+    "ptq": "the network after post-training quantisation",
+    "qat": "the network trained with quantisation in the loop",
+    "noisy": "the baseline's weights under the noise of analogue hardware",
+    "analog": "the network trained for analogue hardware, under its noise",
+}
+DRIFTED = {"baseline": "the baseline network", "analog": "the network trained for analogue hardware"}
+SECONDS = (60, 3600, 86400, 2592000)
+
+NOTES = (
+    "The package does not state the number of seeds or the data split; the values behave like test accuracies of one training.",
+    "Isomorphic cells were trained separately and are rows of their own.",
+    "In two rows the drifted accuracy contradicts the baseline: 87.49 after 60 s for the all-skip cell, whose baseline is 60.78.",
+    "The 341 cells without a path from input to output have a baseline of exactly 10.0.",
+)
+
+
+def load() -> ArchDataset:
+    """All 15,625 cells; the default label is ``cifar10/baseline_accuracy``.
+
+    Raises:
+        DataNotFound: the package is not installed.
+        CorruptFile: its table is not the published one.
+    """
+    path = package_file("analognasbench", "data.anb", REQUIREMENT)
+    stand_ins = {f"analognasbench.data.{name}": type(name, (), {}) for name in ("Architecture", "DriftMeasurement")}
+    records = load_pickle(path, stand_ins, sha256=SHA256, max_bytes=MAX_BYTES)
+
+    labels: dict[str, np.ndarray] = {}
+    descriptions: dict[str, str] = {}
+    for kind, meaning in ACCURACIES.items():
+        name = f"cifar10/{kind}_accuracy"
+        labels[name] = np.array([getattr(record, f"{kind}_accuracy") for record in records.values()])
+        descriptions[name] = f"CIFAR-10 accuracy in percent of {meaning}"
+    for kind, meaning in DRIFTED.items():
+        for seconds in SECONDS:
+            drifts = [getattr(record, f"{kind}_drift_{seconds}") for record in records.values()]
+            name, spread = f"cifar10/{kind}_drift_accuracy@{seconds}s", f"cifar10/{kind}_drift_uncertainty@{seconds}s"
+            labels[name] = np.array([drift.value for drift in drifts])
+            descriptions[name] = f"CIFAR-10 accuracy in percent of {meaning}, {seconds:,} seconds after it was programmed"
+            labels[spread] = np.array([drift.uncertainty for drift in drifts])
+            descriptions[spread] = f"stated uncertainty of {name} in percentage points"
+
+    return ArchDataset(
+        name="nasbench201-analog",
+        graphs=NASBench201().from_naslib(list(records)),
+        labels=labels,
+        label="cifar10/baseline_accuracy",
+        descriptions=descriptions,
+        duplicates="kept",
+        provenance=Provenance(
+            citation="analog-nasbench 0.1.3 (AnalogNAS-Bench); cells of Dong, Yang: NAS-Bench-201, ICLR 2020",
+            licence="none stated in the package (its repository's setup.py says MIT)",
+            source="https://pypi.org/project/analog-nasbench/0.1.3/",
+            files={str(path): sha256(path)},
+            notes=NOTES,
+        ),
+    )

@@ -1,0 +1,218 @@
+"""A user's own table of architectures and labels: CSV or JSONL, one architecture a line."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+import archenc
+from archenc.dataset import ArchDataset, Duplicates, Provenance
+from archenc.datasets.records import Record, read_records
+from archenc.errors import InvalidArchitecture, InvalidParameter, InvalidTable
+from archenc.files import sha256
+from archenc.graphs import ArchGraphs
+from archenc.spaces.base import Space
+
+
+def load(
+    *,
+    path: str | os.PathLike[str],
+    space: Space | str,
+    arch: str = "arch",
+    adjacency: str = "adjacency",
+    operations: str = "operations",
+    labels: Sequence[str] | str | None = None,
+    label: str | None = None,
+    missing: Literal["error", "keep"] = "error",
+    duplicates: Literal["error", "keep", "mean"] = "error",
+    name: str | None = None,
+) -> ArchDataset:
+    """Read architectures and their labels from ``.csv``, ``.jsonl``, ``.csv.gz`` or ``.jsonl.gz`` (UTF-8).
+
+    Args:
+        path: the file. CSV has a header line; JSONL has one object a line.
+        space: the architectures' space, or its registered name.
+        arch: column of the architecture as the space writes it (:meth:`archenc.spaces.base.Space.parse`).
+        adjacency: where there is no column ``arch``: column of the adjacency matrix, as a list of lists (JSON text in a CSV cell).
+        operations: the column of the operations that goes with it, a list of names.
+        labels: columns of labels; None for every other column whose first value is a number.
+        label: the selected label; None selects the only one, or none of several.
+        missing: ``"error"`` refuses an empty or NaN label; ``"keep"`` reads it as NaN.
+        duplicates: what isomorphic architectures in several rows are: an ``"error"``, rows of their own (``"keep"``), or one row with the
+            ``"mean"`` of their labels, at the place of the first.
+        name: what the data set is called; None for the file's name.
+
+    Raises:
+        DataNotFound: the file cannot be read.
+        InvalidTable: what is wrong, in which line, and what to do.
+        InvalidParameter: an option that does not exist.
+    """
+    for option, value, known in (("missing", missing, ("error", "keep")), ("duplicates", duplicates, ("error", "keep", "mean"))):
+        if value not in known:
+            raise InvalidParameter(f"{option} is {value!r} for a table; choose one of {', '.join(known)}")
+    file = Path(path)
+    space = archenc.create_space(space) if isinstance(space, str) else space
+    records = read_records(file)
+    if not records:
+        raise InvalidTable(f"the table {file} has no rows; give a header and at least one architecture")
+
+    columns = list(records[0][1])
+    sources = [arch] if arch in columns else [adjacency, operations]
+    if any(source not in columns for source in sources):
+        found = ", ".join(map(repr, columns[:8]))
+        raise InvalidTable(
+            f"{file}, line {records[0][0]}: no column {arch!r}, nor {adjacency!r} and {operations!r}, among {found}; "
+            "name the column of the architectures"
+        )
+    names = _label_columns(file, records, columns, sources, labels)
+    graphs = _parse(file, space, records, [_architecture(file, record, sources) for record in records])
+    table = {column: np.array([_label(file, record, column, missing) for record in records]) for column in names}
+    graphs, table, found_duplicates = _resolve_duplicates(file, records, graphs, table, duplicates)
+    return ArchDataset(
+        name=name or file.name.split(".")[0],
+        graphs=graphs,
+        labels=table,
+        label=label or (names[0] if len(names) == 1 else ""),
+        descriptions={column: f"column {column!r} of {file.name}" for column in names},
+        duplicates=found_duplicates,
+        provenance=Provenance(source=file.name, files={str(file): sha256(file)}),
+    )
+
+
+# -- labels --------------------------------------------------------------------------------------------------------
+
+
+def _label_columns(
+    file: Path, records: list[Record], columns: list[str], sources: list[str], labels: Sequence[str] | str | None
+) -> list[str]:
+    if labels is not None:
+        names = [labels] if isinstance(labels, str) else list(labels)
+        for column in names:
+            if column not in columns:
+                near = difflib.get_close_matches(column, columns, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"choose among {', '.join(map(repr, columns[:8]))}"
+                raise InvalidTable(f"{file}, line {records[0][0]}: no column {column!r}; {hint}")
+    else:
+        names = [column for column in columns if column and column not in sources and _starts_with_number(records, column)]
+    if not names:
+        raise InvalidTable(f"{file}, line {records[0][0]}: no column of numbers that could be a label; add one")
+    return names
+
+
+def _starts_with_number(records: list[Record], column: str) -> bool:
+    for _, record in records:
+        try:
+            value = _number(record.get(column))
+        except ValueError:
+            return False
+        if not math.isnan(value):
+            return True
+    return False
+
+
+def _number(value: Any) -> float:
+    """The number in a cell, NaN for an empty one; raises ValueError for anything else."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or (isinstance(value, str) and "_" in value):
+        raise ValueError
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError from None
+    if math.isinf(number):
+        raise ValueError
+    return number
+
+
+def _label(file: Path, record: Record, column: str, missing: str) -> float:
+    line, values = record
+    try:
+        number = _number(values.get(column))
+    except ValueError:
+        text = f"{values[column]!r:.40}"
+        raise InvalidTable(f"{file}, line {line}: {text} in the column {column!r} is not a finite number; correct it") from None
+    if math.isnan(number) and missing == "error":
+        raise InvalidTable(f"{file}, line {line}: no number in the column {column!r}; fill it in, or pass missing='keep' to read it as NaN")
+    return number
+
+
+# -- architectures -------------------------------------------------------------------------------------------------
+
+
+def _architecture(file: Path, record: Record, sources: list[str]) -> Any:
+    line, values = record
+    cells = []
+    for column in sources:
+        cell = values.get(column)
+        if cell is None or cell == "":
+            raise InvalidTable(f"{file}, line {line}: no architecture in the column {column!r}; fill it in or drop the row")
+        cells.append(cell)
+    if len(cells) == 1:
+        return cells[0]
+    return dict(zip(("adjacency", "ops"), (_json_cell(file, line, cell) for cell in cells), strict=True))
+
+
+def _json_cell(file: Path, line: int, cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        raise InvalidTable(f"{file}, line {line}: {cell!r:.40} is not JSON; write a list such as [[0, 1], [0, 0]]") from None
+
+
+def _parse(file: Path, space: Space, records: list[Record], architectures: list[Any]) -> ArchGraphs:
+    try:
+        return space.parse(architectures)
+    except InvalidArchitecture:
+        good, bad = 0, len(architectures)  # the first `good` can be read, the first `bad` cannot
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            try:
+                space.parse(architectures[:middle])
+                good = middle
+            except InvalidArchitecture:
+                bad = middle
+        try:
+            space.parse(architectures[good])
+        except InvalidArchitecture as error:
+            reason = str(error).removeprefix("architecture 0").lstrip(":, ")
+            raise InvalidTable(f"{file}, line {records[good][0]}: {reason}") from None
+        raise
+
+
+def _resolve_duplicates(
+    file: Path, records: list[Record], graphs: ArchGraphs, labels: dict[str, np.ndarray], policy: str
+) -> tuple[ArchGraphs, dict[str, np.ndarray], Duplicates]:
+    _, first, group = np.unique(graphs.hash(), axis=0, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[group] != np.arange(len(graphs)))
+    if not again.size:
+        return graphs, labels, "none"
+    if policy == "keep":
+        return graphs, labels, "kept"
+    if policy == "error":
+        row = again[0]
+        raise InvalidTable(
+            f"{file}, line {records[row][0]}: the architecture of line {records[first[group[row]]][0]} again (isomorphic); "
+            "drop one of them, or pass duplicates='keep' or duplicates='mean'"
+        )
+    order = np.argsort(first)
+    averaged = {column: _group_means(values, group)[order] for column, values in labels.items()}
+    return graphs[first[order]], averaged, "averaged"
+
+
+def _group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Mean of the finite values of each group, NaN where it has none."""
+    known = ~np.isnan(values)
+    count = np.bincount(group, weights=known)
+    total = np.bincount(group, weights=np.where(known, values, 0.0))
+    means: np.ndarray = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return means

@@ -1,0 +1,309 @@
+"""``archenc encode``, ``archenc train`` and ``archenc predict``."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archenc.errors import CorruptFile, InvalidArchitecture, InvalidParameter, InvalidTable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from archenc.dataset import ArchDataset
+    from archenc.graphs import ArchGraphs
+    from archenc.spaces.base import Space
+
+MAX_INPUT_BYTES = 2**28
+MAX_SEED = 2**32 - 1
+
+Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; repeat the option for more.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is already there.")]
+Simplify = Annotated[bool, typer.Option("--simplify", help="Cut what computes nothing before encoding.")]
+
+
+# -- input and output ----------------------------------------------------------------------------------------------
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """``["cutoff=30", "encoder.kind=onehot"]`` as a dictionary; values are read as YAML scalars or lists."""
+    import yaml
+
+    parsed: dict[str, Any] = {}
+    for setting in settings or []:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
+            raise InvalidParameter(f"--set {setting!r} is not of the form NAME=VALUE; write for example --set cutoff=30")
+        if name in parsed:
+            raise InvalidParameter(f"--set gives {name!r} twice; give it once")
+        try:
+            parsed[name] = yaml.safe_load(text)
+            json.dumps(parsed[name])
+        except (yaml.YAMLError, TypeError, ValueError, RecursionError):
+            raise InvalidParameter(f"--set {setting!r} has a value that cannot be read; write a number, true, false or a word") from None
+    return parsed
+
+
+def check_types(kind: str, factory: Any, parameters: dict[str, Any]) -> None:
+    """Raise :class:`InvalidParameter` for a value of another type than the parameter's default; an int will do for a float."""
+    for parameter in inspect.signature(factory).parameters.values():
+        if parameter.name not in parameters or not isinstance(parameter.default, bool | int | float | str):
+            continue
+        value, wanted = parameters[parameter.name], type(parameter.default)
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            name = parameter.name if kind == "predictor" else f"{kind}.{parameter.name}"
+            raise InvalidParameter(
+                f"the parameter {name} is {value!r}; give it a value of type {wanted.__name__}, as {parameter.default!r}"
+            )
+
+
+def check_output(path: Path, force: bool, suffixes: tuple[str, ...] = ()) -> None:
+    """Before any work: raise :class:`InvalidParameter` when ``path`` has another suffix, or when it exists and ``force`` is not given."""
+    if suffixes and path.suffix not in suffixes:
+        raise InvalidParameter(f"--out {path} should end in {' or '.join(suffixes)}; choose another name")
+    if suffixes and path.is_dir():
+        raise InvalidParameter(f"--out {path} is a folder; give the name of a file")
+    if not suffixes and path.exists() and not path.is_dir():
+        raise InvalidParameter(f"--out {path} is a file; give the name of a folder")
+    taken = path.exists() if suffixes else path.is_dir() and any(path.iterdir())
+    if taken and not force:
+        raise InvalidParameter(f"--out {path} already exists; choose another name or add --force")
+
+
+def read_architectures(path: Path) -> list[tuple[int, Any]]:
+    """Line numbers and architectures of a file: one a line, or the column ``arch`` of a ``.csv`` or ``.jsonl`` file.
+
+    Raises:
+        CorruptFile: text that is not UTF-8, or a file of more than 256 MiB.
+        InvalidTable: a file without architectures, or a line that cannot be read.
+    """
+    from archenc.files import read_bytes
+
+    try:
+        text = read_bytes(path, MAX_INPUT_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorruptFile(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    readers = {".csv": _read_csv, ".jsonl": _read_jsonl}
+    found = readers.get(path.suffix, _read_text)(text, path)
+    if not found:
+        raise InvalidTable(f"{path} holds no architecture; write one a line")
+    return found
+
+
+def _read_text(text: str, path: Path) -> list[tuple[int, Any]]:
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _read_csv(text: str, path: Path) -> list[tuple[int, Any]]:
+    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    found = []
+    try:
+        if "arch" not in (reader.fieldnames or []):
+            raise InvalidTable(f"{path}, line 1: there is no column 'arch'; name the column of the architectures so")
+        for row in reader:
+            if not row["arch"]:
+                raise InvalidTable(f"{path}, line {reader.line_num}: the column 'arch' is empty; fill it or drop the line")
+            found.append((reader.line_num, row["arch"]))
+    except csv.Error as error:
+        raise InvalidTable(f"{path}, line {reader.line_num}: this is not CSV ({error}); repair the line") from None
+    return found
+
+
+def _read_jsonl(text: str, path: Path) -> list[tuple[int, Any]]:
+    found = []
+    for number, line in _read_text(text, path):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            raise InvalidTable(f"{path}, line {number}: this is not JSON; write one object a line") from None
+        if not isinstance(record, dict) or "arch" not in record:
+            raise InvalidTable(f'{path}, line {number}: there is no field "arch"; write {{"arch": ...}}')
+        found.append((number, record["arch"]))
+    return found
+
+
+def parse_architectures(space: Space, path: Path) -> ArchGraphs:
+    """The architectures of a file; an invalid one raises :class:`InvalidArchitecture` with its line."""
+    found = read_architectures(path)
+    try:
+        return space.parse([architecture for _, architecture in found])
+    except InvalidArchitecture as error:
+        for number, architecture in found:  # which line was it?
+            try:
+                space.parse([architecture])
+            except InvalidArchitecture as reason:
+                raise InvalidArchitecture(f"{path}, line {number}: {str(reason).removeprefix('architecture 0: ')}") from None
+        raise error
+
+
+# -- commands ------------------------------------------------------------------------------------------------------
+
+
+def encode(
+    encoder: Annotated[str, typer.Option(help="Name of an encoder.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.npz|.safetensors", help="Where to write encodings, hashes and metadata.")],
+    dataset: Annotated[str | None, typer.Option(help="Encode a whole data set.")] = None,
+    space: Annotated[str | None, typer.Option(help="Space of the architectures in --input.")] = None,
+    input_: Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text (one a line), .csv or .jsonl ('arch').")] = None,
+    settings: Settings = None,
+    simplify: Simplify = False,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the weights of a learned encoder.")] = 0,
+    force: Force = False,
+) -> None:
+    """Encode architectures as vectors."""
+    check_output(out, force, (".npz", ".safetensors"))
+    if (dataset is None) == (space is None) or (space is None) != (input_ is None):
+        raise InvalidParameter("give either --dataset NAME, or --space NAME together with --input FILE")
+    import torch
+
+    import archenc
+
+    if dataset is not None:
+        graphs = archenc.load_dataset(dataset).graphs
+    else:
+        assert space is not None
+        assert input_ is not None
+        graphs = parse_architectures(archenc.create_space(space), input_)
+    parameters = parse_settings(settings)
+    check_types("encoder", archenc.registry.ENCODERS.get(encoder), parameters)
+    torch.manual_seed(seed)
+    model = archenc.create_encoder(encoder, graphs.space, simplify=simplify, **parameters)
+    metadata = {
+        "archenc": archenc.__version__,
+        "encoder": encoder,
+        "parameters": parameters,
+        "simplify": simplify,
+        "seed": seed,
+        "space": graphs.space.config(),
+        "source": dataset or str(input_),
+    }
+    encodings = model.encode(graphs)
+    _write_arrays(out, {"encodings": encodings, "hashes": graphs.hash()}, metadata)
+    print(f"{out}: {encodings.shape[0]:,} architectures x {encodings.shape[1]:,} numbers")
+
+
+def _write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from archenc.files import atomic_write
+
+    text = json.dumps(metadata, sort_keys=True)
+    with atomic_write(path) as temporary:
+        if path.suffix == ".npz":
+            np.savez_compressed(temporary, **arrays, metadata=np.array(text))  # type: ignore[arg-type]
+        else:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata={"archenc": text})
+
+
+def train(
+    dataset: Annotated[str, typer.Option(help="Name of a data set.")],
+    size: Annotated[int, typer.Option(min=2, help="Number of training architectures.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to save the predictor.")],
+    label: Annotated[str | None, typer.Option(help="Label to learn; default: the data set's own choice.")] = None,
+    encoder: Annotated[str, typer.Option(help="Name of an encoder.")] = "gates",
+    head: Annotated[str, typer.Option(help="Name of a head.")] = "mlp",
+    loss: Annotated[str, typer.Option(help="Name of a loss.")] = "hinge",
+    simplify: Simplify = False,
+    settings: Settings = None,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the training set and of the predictor.")] = 0,
+    track: Annotated[str | None, typer.Option(metavar="jsonl|wandb", help="Record each epoch; wandb stays offline by default.")] = None,
+    force: Force = False,
+) -> None:
+    """Train a predictor and print Kendall's tau on the held-out half of the data set.
+
+    Parameters are set by --set epochs=100, --set encoder.NAME=VALUE, --set head.NAME=VALUE or --set loss.NAME=VALUE.
+    """
+    check_output(out, force)
+    parameters = _predictor_parameters(parse_settings(settings))
+    import archenc
+    from archenc.files import write_json
+    from archenc.metrics import kendall_tau
+    from archenc.parameters import build
+    from archenc.registry import ENCODERS, HEADS, LOSSES
+    from archenc.splits import halves
+    from archenc.tracking import create_tracker
+
+    names = {"encoder": encoder, "head": head, "loss": loss}
+    for part, registry in (("encoder", ENCODERS), ("head", HEADS), ("loss", LOSSES)):
+        check_types(part, registry.get(names[part]), parameters.get(f"{part}_params", {}))
+    check_types("predictor", archenc.Predictor, parameters)
+    parameters = {"simplify": simplify, "random_state": seed, "progress": True, **parameters}
+    predictor = build("predictor", "+".join(names.values()), archenc.Predictor, encoder, head, loss, **parameters)
+    data = archenc.load_dataset(dataset, label=label)
+    split = halves(data.labelled_rows(), seed=0)
+    rows = split.training_subset(size, seed)
+    tracker = create_tracker(track, out, {"dataset": dataset, "label": data.label, "size": size, **predictor.get_params()})
+    graphs, y = data.graphs[rows], data.y[rows]
+
+    def on_epoch_end(epoch: int, fitted: Any) -> None:
+        tracker.log({"train/kendall_tau": fitted.score(graphs, y)}, step=epoch)
+
+    predictor.fit(graphs, y, on_epoch_end=None if track is None else on_epoch_end)
+    tau = float(kendall_tau(data.y[split.test], predictor.predict(data.graphs[split.test])))
+    tracker.log({"test/kendall_tau": tau}, step=predictor.epochs + 1)
+    tracker.finish()
+    predictor.save(out)
+    write_json(out / "training.json", _provenance(data, split.name, split.digest, size, seed, tau))
+    setting = f"{data.name}, {data.label}, split {split.name}, size {size}, seed {seed}"
+    print(f"tau {tau:.4f} on {len(split.test):,} held-out architectures ({setting})")
+    print(f"saved in {out}; rank others by: archenc predict {shlex.quote(str(out))} --input FILE")
+
+
+def _predictor_parameters(settings: dict[str, Any]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    for name, value in settings.items():
+        part, dot, parameter = name.partition(".")
+        if not dot and not name.endswith("_params"):
+            parameters[name] = value
+        elif parameter and part in ("encoder", "head", "loss"):
+            parameters.setdefault(f"{part}_params", {})[parameter] = value
+        else:
+            raise InvalidParameter(f"--set {name}=... belongs to no part of a predictor; write encoder.NAME, head.NAME or loss.NAME")
+    return parameters
+
+
+def _provenance(data: ArchDataset, split: str, split_digest: str, size: int, seed: int, tau: float) -> dict[str, Any]:
+    return {
+        "dataset": data.name,
+        "label": data.label,
+        "split": {"name": split, "digest": split_digest},
+        "size": size,
+        "seed": seed,
+        "test": {"kendall_tau": tau if tau == tau else None},
+    }
+
+
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What 'archenc train --out' wrote.")],
+    input_: Annotated[Path, typer.Option("--input", metavar="FILE", help="Text (one a line), .csv or .jsonl ('arch').")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write a CSV file instead of printing.")] = None,
+    force: Force = False,
+) -> None:
+    """Rank architectures, best first: rank, score, architecture."""
+    if out is not None:
+        check_output(out, force, (".csv",))
+    import numpy as np
+
+    from archenc.files import atomic_write
+    from archenc.predictor import Predictor
+
+    predictor = Predictor.load(folder)
+    graphs = parse_architectures(predictor.space_, input_)
+    scores = predictor.predict(graphs)
+    names = graphs.space.format(graphs)
+    rows = [(rank, repr(float(scores[at])), names[at]) for rank, at in enumerate(np.argsort(-scores, kind="stable"), 1)]
+    header = ("rank", "score", "architecture")
+    if out is None:
+        csv.writer(sys.stdout, delimiter="\t", lineterminator="\n").writerows([header, *rows])
+        return
+    with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    print(f"{out}: {len(rows):,} architectures ranked")

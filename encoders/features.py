@@ -1,0 +1,72 @@
+"""What fixed and sequence encodings read off a cell: edge bits, operation numbers, one-hot vectors, lists of indices."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from archenc.graphs import NODE_OFFSET, ArchGraphs
+from archenc.spaces.base import Space
+
+
+def edge_pairs(space: Space, *, simplify: bool = False) -> Tensor:
+    """(2, E) int64: sources and targets of the pairs of nodes that one architecture joins and another does not.
+
+    In an op-on-node space these are all pairs (i, j) with i < j and j no input node, ordered by j, then i; none if the topology is fixed,
+    unless the graphs are simplified, which may give any of them. Op-on-edge spaces have none: there the operation says whether
+    there is an edge.
+    """
+    if space.op_on == "edge" or (space.topology is not None and not simplify):
+        return torch.zeros((2, 0), dtype=torch.int64)
+    return torch.tensor([(i, j) for j in range(space.num_inputs, space.max_nodes) for i in range(j)], dtype=torch.int64).T
+
+
+def edge_bits(graphs: ArchGraphs, pairs: Tensor) -> Tensor:
+    """Uint8 (R, E): whether each of the ``pairs`` (2, E) is an edge."""
+    return graphs.adjacency[:, pairs[0], pairs[1]]
+
+
+def num_positions(space: Space) -> int:
+    """Places of a cell that hold an operation: its interior nodes, or its edge slots."""
+    return space.max_nodes - space.num_inputs - 1 if space.op_on == "node" else len(space.edge_slots())
+
+
+def operation_numbers(graphs: ArchGraphs) -> Tensor:
+    """Uint8 (R, P): k + 1 at each place that holds the space's k-th operation, 0 where there is none.
+
+    The places are the interior nodes, or the edge slots in the order of :meth:`archenc.spaces.base.Space.edge_slots`.
+    """
+    if graphs.op_on == "node":
+        interior = graphs.ops[:, graphs.space.num_inputs : -1]
+        return torch.where(interior >= NODE_OFFSET, interior - (NODE_OFFSET - 1), 0)
+    source, target, slot = graphs.space.edge_slots().to(graphs.device).T
+    return graphs.edge_ops()[:, slot, source, target]
+
+
+def has_absent(space: Space, *, simplify: bool) -> bool:
+    """Whether "no operation here" is a state of its own: where edges carry the operations and may be missing."""
+    return space.op_on == "edge" and (space.topology is None or simplify)
+
+
+def one_hot(numbers: Tensor, num_ops: int, *, absent: bool = False) -> Tensor:
+    """Uint8 (R, P * num_ops) from operation numbers (R, P); with ``absent`` each place gets one more bit, first, for number 0.
+
+    Without it a place that holds nothing is all zeros.
+    """
+    states = torch.arange(0 if absent else 1, num_ops + 1, dtype=numbers.dtype, device=numbers.device)
+    return (numbers[:, :, None] == states).flatten(1).to(torch.uint8)
+
+
+def present_indices(bits: Tensor, width: int) -> Tensor:
+    """Int64 (R, width): the 1-based positions of each row's ones in ascending order, then zeros.
+
+    Args:
+        bits: (R, F) zeros and ones with at most ``width`` ones a row.
+        width: length of the list.
+    """
+    rows, columns = bits.nonzero(as_tuple=True)  # sorted by row, then column
+    counts = bits.sum(1, dtype=torch.int64)
+    place = torch.arange(len(rows), device=bits.device) - (counts.cumsum(0) - counts)[rows]
+    indices = torch.zeros((len(bits), width), dtype=torch.int64, device=bits.device)
+    indices[rows, place] = columns + 1
+    return indices

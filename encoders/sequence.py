@@ -1,0 +1,98 @@
+"""Encoders that read a cell as a sequence of edge bits and operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from archenc.encoder import Encoder
+from archenc.encoders.features import edge_bits, edge_pairs, has_absent, num_positions, one_hot, operation_numbers
+from archenc.errors import InvalidParameter
+from archenc.graphs import ArchGraphs
+from archenc.spaces.base import Space
+
+_PAPER = "baseline of Ning et al.: A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 4"
+
+
+class MLPEncoder(Encoder):
+    """A multi-layer perceptron on the plain numbers of a cell: its edge bits, then its operation numbers.
+
+    NAS-Bench-101 gives 21 + 5 numbers, NAS-Bench-201 six. Each hidden layer is linear with a ReLU. Deviation: operation numbers are
+    k + 1, and 0 where there is no operation.
+
+    Args:
+        space: the search space.
+        hidden: widths of the layers; the last is the length of the encoding of a cell.
+        onehot: feed one-hot operations instead of their numbers. This is not the published baseline but a stronger one of this library:
+            plain numbers put the operations in an order that means nothing.
+        simplify: whether what computes nothing is cut first.
+
+    Raises:
+        InvalidParameter: when ``hidden`` is empty.
+    """
+
+    paper = _PAPER
+
+    def __init__(self, space: Space, *, hidden: Sequence[int] = (200,), onehot: bool = False, simplify: bool = False) -> None:
+        super().__init__(space, simplify=simplify)
+        if len(hidden) == 0:
+            raise InvalidParameter("the MLP encoder needs at least one layer; give hidden=(200,), for example")
+        self.onehot = onehot
+        self.pairs = edge_pairs(space, simplify=simplify)
+        self.absent = has_absent(space, simplify=simplify)
+        states = len(space.operations) + self.absent if onehot else 1
+        widths = [self.pairs.shape[1] + num_positions(space) * states, *hidden]
+        self.layers = nn.Sequential(*(layer for i, o in pairwise(widths) for layer in (nn.Linear(i, o), nn.ReLU())))
+        self.cell_dim = hidden[-1]
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        numbers = operation_numbers(graphs)
+        if self.onehot:
+            numbers = one_hot(numbers, len(self.space.operations), absent=self.absent)
+        encodings: Tensor = self.layers(torch.cat([edge_bits(graphs, self.pairs.to(graphs.device)), numbers], dim=1).float())
+        return encodings
+
+
+class LSTMEncoder(Encoder):
+    """A long short-term memory that reads a cell token by token: its edge bits, then its operations; the last output is the encoding.
+
+    Edge bits and operations have embedding tables of their own. NAS-Bench-101 gives 21 + 5 tokens, NAS-Bench-201 six. One step, with
+    the gates i, f, g, o in a row and the logistic function s, is
+
+        [i f g o] = W x + U h + b,   c' = s(f) c + s(i) tanh(g),   h' = s(o) tanh(c')
+
+    W x + b depends on the token alone and is computed on the tables. "No operation" has a vector of its own.
+
+    Args:
+        space: the search space.
+        embedding_dim: length of the tokens' vectors.
+        hidden: length of the state, which is the length of the encoding of a cell.
+        simplify: whether what computes nothing is cut first.
+    """
+
+    paper = _PAPER
+
+    def __init__(self, space: Space, *, embedding_dim: int = 100, hidden: int = 100, simplify: bool = False) -> None:
+        super().__init__(space, simplify=simplify)
+        self.pairs = edge_pairs(space, simplify=simplify)
+        self.edge_embedding = nn.Parameter(torch.randn(2, embedding_dim)) if self.pairs.shape[1] > 0 else None
+        self.op_embedding = nn.Parameter(torch.randn(len(space.operations) + 1, embedding_dim))
+        self.input_map = nn.Linear(embedding_dim, 4 * hidden)
+        self.state_map = nn.Linear(hidden, 4 * hidden, bias=False)
+        self.cell_dim = hidden
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        steps = self.input_map(self.op_embedding)[operation_numbers(graphs).long()]
+        if self.edge_embedding is not None:
+            edges = edge_bits(graphs, self.pairs.to(graphs.device)).long()
+            steps = torch.cat([self.input_map(self.edge_embedding)[edges], steps], dim=1)
+        h: Tensor = steps.new_zeros(len(steps), self.cell_dim)
+        c = h
+        for step in steps.unbind(1):
+            i, f, g, o = (step + self.state_map(h)).chunk(4, dim=1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        return h

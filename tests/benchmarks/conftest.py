@@ -1,0 +1,58 @@
+"""A data set of 60 cells and a protocol on it, small enough to run whole benchmarks in a test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import archenc
+from archenc.benchmarks import runner
+from archenc.dataset import ArchDataset
+from archenc.registry import DATASETS
+
+TINY = {
+    "name": "tiny",
+    "version": 1,
+    "purpose": "A protocol for tests.",
+    "source": "None.",
+    "dataset": "tiny",
+    "label": "toy/accuracy",
+    "split": {"kind": "halves", "seed": 0},
+    "train_sizes": [8, 16],
+    "seeds": [0, 1],
+    "selection": "last_epoch",
+    "metrics": ["kendall_tau", "regret@1"],
+    "methods": ["op-count+ridge+mse", "adjacency+ridge+mse:simplify"],
+}
+
+
+def load_tiny() -> ArchDataset:
+    graphs = archenc.create_space("nasbench201").sample(60, seed=1)
+    noise = np.random.default_rng(0).normal(size=60)
+    convolution = graphs.space.operations.index("nor_conv_3x3") + 1
+    accuracy = 50 + 10.0 * (graphs.ops == convolution).sum((-1, -2)).numpy() + noise
+    return ArchDataset("tiny", graphs, {"toy/accuracy": accuracy}, "toy/accuracy")
+
+
+@pytest.fixture
+def tiny() -> Iterator[None]:
+    DATASETS.register("tiny", load_tiny)
+    runner.load.cache_clear()
+    yield
+    DATASETS.unregister("tiny")
+    runner.load.cache_clear()
+
+
+@pytest.fixture
+def content() -> dict:
+    """The content of a valid protocol file."""
+    return {**TINY, "split": dict(TINY["split"])}
+
+
+@pytest.fixture
+def protocol_file(tmp_path: Path, content: dict, tiny: None) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path

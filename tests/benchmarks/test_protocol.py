@@ -1,0 +1,150 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+import archenc
+from archenc.benchmarks.methods import find_method, load_methods
+from archenc.benchmarks.protocol import list_protocols, load_protocol, parse_protocol
+from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, UnknownName
+from archenc.metrics import metric
+
+
+@pytest.mark.parametrize("name", list_protocols())
+def test_packaged_protocols_name_things_that_exist(name: str) -> None:
+    protocol = load_protocol(name)
+    assert protocol.name == name
+    assert protocol.dataset in archenc.list_datasets()
+    for measure in protocol.metrics:
+        metric(measure)
+    for method in protocol.methods:
+        find_method(method, load_methods())
+
+
+def test_the_expected_protocols_are_packaged() -> None:
+    assert {"nasbench201-analog", "nasbench201-cifar10", "nasbench101-ta7290", "nasbench-graph-cora"} <= set(list_protocols())
+    assert load_protocol("nasbench201-analog").train_sizes == (39, 78, 390)
+    assert len(load_protocol("nasbench201-analog").methods) == 12
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"trian_sizes": [1]}, "unknown key 'trian_sizes'; did you mean 'train_sizes'?"),
+        ({"train_sizes": [8, 8]}, "none twice"),
+        ({"train_sizes": []}, "at least one"),
+        ({"train_sizes": [1]}, "whole numbers from 2"),
+        ({"train_sizes": "8"}, "should be a list"),
+        ({"seeds": [True]}, "whole numbers"),
+        ({"seeds": [-1]}, "whole numbers"),
+        ({"version": "1"}, "should be a int"),
+        ({"label": ""}, "'label'"),
+        ({"label": None}, "'label'"),
+        ({"selection": "best_epoch"}, "last_epoch or mean_last_5_epochs"),
+        ({"metrics": [1]}, "names"),
+        ({"split": {"kind": "thirds"}}, "halves or published"),
+        ({"split": {"kind": "halves"}}, "'seed' is missing"),
+        ({"split": {"kind": "halves", "seed": 0, "name": "x"}}, "unknown key 'name'"),
+        ({"split": {"kind": "published", "nam": "x"}}, "did you mean 'name'"),
+        ({"split": "halves"}, "should be a dict"),
+    ],
+)
+def test_invalid_protocols_are_refused_with_a_sentence(content: dict, change: dict, part: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        parse_protocol(content | change, "p.yaml")
+    assert part in str(caught.value)
+    assert str(caught.value).startswith("p.yaml")
+
+
+def test_a_missing_key_is_named(content: dict) -> None:
+    del content["seeds"]
+    with pytest.raises(InvalidParameter, match="'seeds' is missing"):
+        parse_protocol(content, "p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (b"name: a\nversion: [1\n", "line 3"),
+        (b"a: &x [1]\nb: *x\n", "aliases"),
+        (b"- 1\n", "named values"),
+        (b"1: 2\n", "named values"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"[" * 1500, "not YAML"),
+        (b"a: !!python/object/apply:os.system [ls]\n", "not YAML"),
+        (b"a: 2020-13-45\n", "not YAML"),
+        (b"a: " + b"x" * 70_000, "larger than"),
+    ],
+)
+def test_files_that_are_no_protocols(tmp_path: Path, text: bytes, part: str) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_bytes(text)
+    with pytest.raises(CorruptFile, match=part):
+        load_protocol(str(path))
+
+
+def test_unknown_protocols() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'nasbench201-analog'"):
+        load_protocol("nasbench201-analogue")
+    with pytest.raises(UnknownName):
+        load_protocol("../methods")
+    with pytest.raises(DataNotFound):
+        load_protocol("nowhere.yaml")
+
+
+def test_the_digest_follows_what_decides_a_number(content: dict) -> None:
+    digest = parse_protocol(content, "p").digest
+    same = [{"purpose": "Other words."}, {"seeds": [0, 1, 2]}, {"train_sizes": [9]}, {"methods": ["x"]}]
+    other = [
+        {"label": "x"},
+        {"dataset": "x"},
+        {"version": 2},
+        {"split": {"kind": "halves", "seed": 1}},
+        {"selection": "mean_last_5_epochs"},
+    ]
+    assert {parse_protocol(content | change, "p").digest for change in same} == {digest}
+    assert len({parse_protocol(content | change, "p").digest for change in other} | {digest}) == len(other) + 1
+
+
+def test_a_method_can_be_spelt_out() -> None:
+    method = find_method("Op_Count+ridge+mse:simplify", {})
+    assert (method.encoder, method.head, method.loss, method.simplify) == ("op-count", "ridge", "mse", True)
+    assert find_method("op-count+ridge+mse", {}).simplify is False
+
+
+@pytest.mark.parametrize(
+    "name", ["", "gates", "gates+mlp", "gates+mlp+hinge:simplified", "gatse+mlp+hinge", "gates+mlp+hinge+x", "gates+mpl+mse"]
+)
+def test_unknown_methods(name: str) -> None:
+    with pytest.raises(UnknownName):
+        find_method(name, load_methods())
+
+
+def test_named_methods_are_what_their_names_say() -> None:
+    methods = load_methods()
+    assert len(methods) >= 14
+    for name, method in methods.items():
+        assert name.endswith(":simplify") == method.simplify
+        assert name.removesuffix(":simplify").split("+")[1:] == [method.head, method.loss]
+        assert name.startswith(method.encoder)
+
+
+def test_a_methods_file_of_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        yaml.safe_dump({"mine": {"encoder": "path", "head": "gp", "loss": "mse", "encoder_params": {"cutoff": 30}, "epochs": 5}})
+    )
+    method = find_method("mine", load_methods(path))
+    predictor = method.predictor(seed=3)
+    assert (predictor.encoder_params, predictor.epochs, predictor.random_state) == ({"cutoff": 30}, 5, 3)
+    for bad in (
+        {"encoder": 3},
+        {"epochs": "5"},
+        {"epochs": True},
+        {"enconder": "x"},
+        {"loss_params": {"a": {1: float("nan")}}},
+        {"lr": "x"},
+    ):
+        path.write_text(yaml.safe_dump({"mine": {"encoder": "path", "head": "gp", "loss": "mse", **bad}}))
+        with pytest.raises(InvalidParameter, match=r"mine\.yaml, method 'mine'"):
+            load_methods(path)

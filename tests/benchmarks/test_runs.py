@@ -1,0 +1,389 @@
+import csv
+import json
+import math
+import signal
+import subprocess
+import sys
+import textwrap
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import archenc
+from archenc.benchmarks import runner
+from archenc.benchmarks.methods import Method, find_method
+from archenc.benchmarks.protocol import load_protocol
+from archenc.benchmarks.report import write_report
+from archenc.benchmarks.results import leaderboards, read_run, read_runs, rows_of, run_id, run_key
+from archenc.cli import main
+from archenc.errors import CorruptFile, DataNotFound, InvalidTable
+from archenc.metrics import evaluate
+from archenc.splits import halves
+
+
+@pytest.fixture
+def bench(protocol_file: Path, tmp_path: Path):
+    """Run the tiny protocol from the command line into ``tmp_path/runs``."""
+    runs = tmp_path / "runs"
+
+    def call(*options: str) -> int:
+        return main(["bench", "run", str(protocol_file), "--runs", str(runs), *options])
+
+    call.runs = runs
+    call.protocol = load_protocol(str(protocol_file))
+    return call
+
+
+def states(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_a_run_is_what_the_library_computes_by_hand(bench) -> None:
+    assert bench("--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "1") == 0
+    (run,) = read_runs(bench.runs)
+    data = archenc.load_dataset("tiny")
+    split = halves(data.labelled_rows(), seed=0)
+    train = data[split.training_subset(8, 1)]
+    predictor = archenc.Predictor("op-count", "ridge", "mse", random_state=1).fit(train.graphs, train.y)
+    expected = evaluate(data.y[split.test], predictor.predict(data.graphs[split.test]), ["kendall_tau", "regret@1"])
+    assert run["metrics"] == pytest.approx(expected)
+    assert run["split"]["digest"] == split.digest
+    assert run["dataset"]["digest"] == data.digest
+    assert run["command"].endswith("--methods op-count+ridge+mse --sizes 8")
+    assert {"python", "torch", "numpy", "scikit-learn"} <= set(run["versions"])
+    assert set(run["machine"]) == {"cpu", "cores", "threads"}
+
+
+def test_a_run_is_named_by_all_it_depends_on(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = find_method("gates+mlp+hinge", {})
+    ids = [
+        run_id(run_key(bench.protocol, method, 8, 0)),
+        run_id(run_key(bench.protocol, method, 8, 1)),
+        run_id(run_key(bench.protocol, method, 9, 0)),
+        run_id(run_key(bench.protocol, find_method("gates+mlp+hinge:simplify", {}), 8, 0)),
+        run_id(run_key(bench.protocol, Method("gates+mlp+hinge", "gates", "mlp", "hinge", parameters={"epochs": 5}), 8, 0)),
+    ]
+    monkeypatch.setattr(archenc, "__version__", "9.9.9")
+    ids.append(run_id(run_key(bench.protocol, method, 8, 0)))
+    assert len(set(ids)) == 6
+    assert all(len(name) == 16 and int(name, 16) >= 0 for name in ids)
+
+
+def test_only_what_is_missing_or_damaged_is_computed(bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench() == 0
+    before = states(bench.runs)
+    assert len(before) == 8
+    contents = {name: (bench.runs / name).read_text() for name in before}
+    assert bench() == 0
+    assert states(bench.runs) == before
+
+    deleted, truncated, edited = sorted(before)[:3]
+    (bench.runs / deleted).unlink()
+    (bench.runs / truncated).write_text(contents[truncated][:200])
+    (bench.runs / edited).write_text(contents[edited].replace('"size": 8', '"size": 7').replace('"size": 16', '"size": 15'))
+    capsys.readouterr()
+    assert bench() == 0
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == 2
+    assert all(line.startswith("archenc: warning: the run file") for line in warnings)
+    after = states(bench.runs)
+    assert {name for name in before if before[name] != after[name]} == {deleted, truncated, edited}
+    for name in (deleted, truncated, edited):
+        assert read_run(bench.runs / name)["metrics"] == json.loads(contents[name])["metrics"]
+
+    assert bench("--force") == 0
+    assert all(states(bench.runs)[name] != after[name] for name in after)
+
+
+def test_a_failing_method_does_not_stop_the_others(bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench("--methods", "op-count+ridge+hinge,op-count+ridge+mse", "--sizes", "8,31", "--seeds", "0,1") == 1
+    captured = capsys.readouterr()
+    assert len(list(bench.runs.iterdir())) == 2
+    assert "op-count+ridge+mse" in captured.out
+    lines = captured.err.splitlines()
+    assert any("op-count+ridge+hinge" in line and "seed 0, 1" in line for line in lines)
+    assert any("31 cannot be drawn from a pool of 30" in line for line in lines)
+    assert "Traceback" not in captured.err
+
+
+def test_one_failing_seed_loses_only_itself(bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fit_and_predict(method, training_sets, test, last_epochs):
+        for training_set in training_sets:
+            if training_set.seed == 1:
+                raise ZeroDivisionError("seed 1\nis unlucky")
+            yield runner.Outcome([np.arange(len(test), dtype=float)], 1.0, 0.5)
+
+    monkeypatch.setattr(runner, "fit_and_predict", fit_and_predict)
+    assert bench("--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "0,1,2") == 1
+    assert sorted(run["key"]["seed"] for run in read_runs(bench.runs)) == [0, 2]
+    assert "(size 8; seed 1): ZeroDivisionError: seed 1 is unlucky" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("selection", "averaged"), [("last_epoch", 1), ("mean_last_5_epochs", 5)])
+def test_metrics_are_averaged_over_the_last_epochs(bench, monkeypatch: pytest.MonkeyPatch, selection: str, averaged: int) -> None:
+    class Stub:
+        """Ranks perfectly after even epochs and in reverse after odd ones."""
+
+        epochs = 8
+
+        def fit(self, graphs, y, on_epoch_end):
+            for epoch in range(1, self.epochs + 1):
+                self.epoch = epoch
+                on_epoch_end(epoch, self)
+            return self
+
+        def predict(self, graphs):
+            y = data.y[split.test]
+            return y if self.epoch % 2 == 0 else -y
+
+    data = archenc.load_dataset("tiny")
+    split = halves(data.labelled_rows(), seed=0)
+    monkeypatch.setattr(Method, "predictor", lambda self, seed: Stub())
+    path = bench.runs.parent / "tiny.yaml"
+    path.write_text(path.read_text().replace("last_epoch", selection))
+    assert bench("--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "0") == 0
+    (run,) = read_runs(bench.runs)
+    assert run["epochs_averaged"] == averaged
+    assert run["metrics"]["kendall_tau"] == pytest.approx(1.0 if averaged == 1 else (3 - 2) / 5)  # epochs 4 to 8
+
+
+def test_kill_loses_nothing_that_was_finished(bench, tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(
+        textwrap.dedent("""
+        import importlib.util, sys, time
+        spec = importlib.util.spec_from_file_location("helper", sys.argv[1])
+        helper = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(helper)
+        from archenc.benchmarks import runner
+        from archenc.cli import main
+        from archenc.registry import DATASETS
+
+        DATASETS.register("tiny", helper.load_tiny)
+        real, written = runner.write_json, []
+
+        def write_json(path, value):
+            if len(written) == 3:  # in the middle of the fourth run's file
+                with runner_files.atomic_write(path) as temporary:
+                    temporary.write_text('{"half": ')
+                    print("writing", flush=True)
+                    time.sleep(600)
+            written.append(path)
+            real(path, value)
+
+        import archenc.files as runner_files
+        runner.write_json = write_json
+        main(sys.argv[2:])
+    """)
+    )
+    command = [sys.executable, str(script), str(Path(__file__).with_name("conftest.py")), "bench", "run", str(tmp_path / "tiny.yaml")]
+    child = subprocess.Popen([*command, "--runs", str(bench.runs)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout.readline() == "writing\n"
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+    finished = {path.name: path.stat().st_mtime_ns for path in bench.runs.glob("[0-9a-f]*.json")}
+    assert len(finished) == 3
+    assert len(read_runs(bench.runs)) == 3
+    assert bench() == 0
+    assert len(read_runs(bench.runs)) == 8
+    assert {name: states(bench.runs)[name] for name in finished} == finished
+
+
+def test_a_full_disk_is_one_sentence(bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def write_json(path, value):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(runner, "write_json", write_json)
+    assert bench() == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_ctrl_c(bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fit_and_predict(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "fit_and_predict", fit_and_predict)
+    assert bench() == 130
+    assert capsys.readouterr().err == "archenc: interrupted; what was finished is kept\n"
+
+
+def test_two_processes_give_the_same_runs(tmp_path: Path) -> None:
+    try:
+        archenc.load_dataset("nasbench201-analog")
+    except DataNotFound as reason:
+        pytest.skip(str(reason))
+    options = ["--methods", "op-count+ridge+mse,adjacency+ridge+mse", "--sizes", "39", "--seeds", "0,1"]
+    for jobs in ("1", "2"):
+        assert main(["bench", "run", "nasbench201-analog", *options, "--jobs", jobs, "--runs", str(tmp_path / jobs)]) == 0
+    one, two = ({run["run"]: run for run in read_runs(tmp_path / jobs)} for jobs in ("1", "2"))
+    assert len(one) == 4
+    assert one.keys() == two.keys()
+    assert all(one[name]["metrics"] == pytest.approx(two[name]["metrics"]) for name in one)
+    assert all(run["machine"]["threads"] == 1 for run in two.values())
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+def stub_run(bench, name: str, size: int, seed: int, tau: float | None, digest: str = "d") -> dict:
+    key = run_key(bench.protocol, find_method(name, {}), size, seed)
+    return {
+        "run": run_id(key),
+        "key": json.loads(json.dumps(key)),
+        "metrics": {"kendall_tau": tau, "regret@1": 1.0},
+        "dataset": {"architectures": 60, "digest": digest, "duplicates": "unknown"},
+        "split": {"name": "halves-0", "pool": 30, "test": 30, "digest": "s"},
+        "seconds": {"fit": 1.0 + seed, "predict": 0.25},
+        "machine": {"cpu": "abacus", "cores": 1, "threads": 1},
+        "command": f"archenc bench run tiny.yaml --methods {name} --sizes {size}",
+    }
+
+
+def test_means_and_deviations_by_hand(bench) -> None:
+    runs = [stub_run(bench, "path+gp+mse", 8, seed, tau) for seed, tau in enumerate([0.5, 0.6, 0.1])]
+    (row,) = rows_of(reversed(runs))
+    assert row.mean("kendall_tau") == pytest.approx(0.4)
+    assert row.std("kendall_tau") == pytest.approx(math.sqrt((0.01 + 0.04 + 0.09) / 2))
+    assert row.seconds("fit") == pytest.approx(2.0)
+    assert row.seeds == (0, 1, 2)
+    assert row.command.endswith("--sizes 8 --seeds 0,1,2")
+    (single,) = rows_of(runs[:1])
+    assert math.isnan(single.std("kendall_tau"))
+
+
+def test_methods_are_ordered_at_the_largest_common_size(bench) -> None:
+    board = [
+        stub_run(bench, "path+gp+mse", 8, 0, 0.9),
+        stub_run(bench, "path+gp+mse", 16, 0, 0.1),
+        stub_run(bench, "op-count+ridge+mse", 8, 0, 0.5),
+        stub_run(bench, "op-count+gp+mse", 8, 0, None),
+    ]
+    assert leaderboards(board)[0].methods == ["path+gp+mse", "op-count+ridge+mse", "op-count+gp+mse"]
+    board.append(stub_run(bench, "op-count+ridge+mse", 16, 0, 0.3))
+    assert leaderboards(board[:2] + board[4:])[0].methods == ["op-count+ridge+mse", "path+gp+mse"]
+
+
+def test_smaller_is_better_for_regret(bench) -> None:
+    path = bench.runs.parent / "tiny.yaml"
+    path.write_text(path.read_text().replace("- kendall_tau\n- regret@1", "- regret@1"))
+    bench.protocol = load_protocol(str(path))
+    runs = [stub_run(bench, name, 8, 0, 0.0) | {"metrics": {"regret@1": r}} for name, r in (("path+gp+mse", 2.0), ("mlp+mlp+mse", 1.0))]
+    assert leaderboards(runs)[0].methods == ["mlp+mlp+mse", "path+gp+mse"]
+
+
+def test_runs_that_do_not_belong_together_are_refused(bench) -> None:
+    runs = [stub_run(bench, "path+gp+mse", 8, 0, 0.1), stub_run(bench, "path+gp+mse", 8, 1, 0.1, digest="other")]
+    with pytest.raises(InvalidTable, match="different data"):
+        rows_of(runs)
+    same_name = stub_run(bench, "path+gp+mse", 8, 1, 0.1)
+    same_name["key"]["method"]["epochs"] = 3
+    with pytest.raises(InvalidTable, match="two different methods"):
+        rows_of([runs[0], same_name])
+
+
+class Cells(HTMLParser):
+    """The text of every table cell, and every address the page points to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.addresses: list[str] = []
+        self.open = False
+
+    def handle_starttag(self, tag, attributes):
+        self.addresses += [value for name, value in attributes if name in ("src", "href")]
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.open = True
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        self.open = self.open and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.open:
+            self.tables[-1][-1][-1] += data
+
+
+def test_the_report_agrees_with_the_runs(bench, tmp_path: Path) -> None:
+    assert bench() == 0
+    out = tmp_path / "report"
+    assert main(["bench", "report", str(bench.runs), "--out", str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {
+        "leaderboard.csv",
+        "leaderboard.md",
+        "runs.csv",
+        "index.html",
+        f"tiny-v1-archenc-{archenc.__version__}.svg",
+    }
+    runs = read_runs(bench.runs)
+    with (out / "leaderboard.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == 4
+    for line in lines:
+        values = [
+            run["metrics"]["kendall_tau"]
+            for run in runs
+            if run["key"]["method"]["name"] == line["method"] and run["key"]["size"] == int(line["size"])
+        ]
+        assert float(line["kendall_tau_mean"]) == pytest.approx(np.mean(values), abs=1e-6)
+        assert float(line["kendall_tau_std"]) == pytest.approx(np.std(values, ddof=1), abs=1e-6)
+        assert (line["runs"], line["seeds"], line["simplify"]) == ("2", "0 1", str(line["method"].endswith(":simplify")))
+    with (out / "runs.csv").open() as stream:
+        assert {line["run"]: float(line["kendall_tau"]) for line in csv.DictReader(stream)} == pytest.approx(
+            {run["run"]: run["metrics"]["kendall_tau"] for run in runs}, abs=1e-6
+        )
+
+    text = (out / "index.html").read_text()
+    page = Cells()
+    page.feed(text)
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert "http" not in text
+    (header, *matrix), (_, *rows) = page.tables
+    for line in lines:
+        expected = f"{float(line['kendall_tau_mean']):.3f} ± {float(line['kendall_tau_std']):.3f}"
+        (cells,) = [cells for cells in matrix if cells[0] == line["method"]]
+        assert cells[header.index(f"n = {line['size']}")] == f"{expected} (2)"
+        assert any(
+            row[0] == line["method"] and row[1] == line["size"] and row[2] == expected and row[-1] == line["command"] for row in rows
+        )
+        assert f"{expected} (2)" in (out / "leaderboard.md").read_text()
+    for fact in ("toy/accuracy", "halves-0", "0, 1", "archenc bench run"):
+        assert fact in text
+
+    again = tmp_path / "again"
+    write_report(list(reversed(runs)), again)
+    for path in out.iterdir():
+        assert path.read_bytes() == (again / path.name).read_bytes(), f"{path.name} depends on more than the runs"
+
+
+def test_names_cannot_inject_markup(bench, tmp_path: Path) -> None:
+    run = stub_run(bench, "path+gp+mse", 8, 0, 0.1)
+    run["key"]["method"]["name"] = "<script>alert(1)</script>"
+    write_report([run], tmp_path / "out")
+    assert "<script>alert" not in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_report_of_damaged_or_missing_runs_is_refused(bench, tmp_path: Path) -> None:
+    with pytest.raises(DataNotFound):
+        read_runs(tmp_path / "nowhere")
+    assert bench("--sizes", "8", "--seeds", "0") == 0
+    path = next(bench.runs.iterdir())
+    run = json.loads(path.read_text())
+    run["metrics"]["kendall_tau"] = "high"
+    path.write_text(json.dumps(run))
+    with pytest.raises(CorruptFile, match="damaged or was edited"):
+        read_runs(bench.runs)
+    path.rename(path.with_name("0123456789abcdef.json"))
+    with pytest.raises(CorruptFile):
+        read_runs(bench.runs)
+    assert main(["bench", "report", str(bench.runs), "--out", str(tmp_path / "report")]) == 2
+    assert not (tmp_path / "report").exists()

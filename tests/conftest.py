@@ -1,0 +1,22 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of the real tables; tests that ask for it are skipped where there is none."""
+    folder = os.environ.get("ARCHENC_DATA")
+    if not folder:
+        pytest.skip("needs the real tables: ARCHENC_DATA is not set")
+    if not Path(folder).is_dir():
+        pytest.skip(f"needs the real tables: ARCHENC_DATA is {folder}, which is not a folder")
+    return Path(folder)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import archenc
+from archenc.dataset import ArchDataset
+from archenc.datasets import nasbench201
+from archenc.errors import CorruptFile, DataNotFound
+from archenc.transforms import is_connected, live_edges
+from tests.bad_input import assert_one_sentence
+
+CIFAR10_VAL, CIFAR10_TEST = "cifar10/val_accuracy@200/mean", "cifar10/test_accuracy@200/mean"
+SIX = (
+    CIFAR10_VAL,
+    CIFAR10_TEST,
+    "cifar100/val_accuracy@200/mean",
+    "cifar100/test_accuracy@200/mean",
+    "imagenet16-120/val_accuracy@200/mean",
+    "imagenet16-120/test_accuracy@200/mean",
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(data_root: Path) -> ArchDataset:
+    return archenc.load_dataset("nasbench201")
+
+
+def test_default_label_and_descriptions(dataset: ArchDataset) -> None:
+    assert dataset.label == CIFAR10_VAL
+    assert "25,000" in dataset.descriptions[CIFAR10_VAL], "what the networks were trained on must be said"
+    assert len(dataset) == 15_625
+    assert dataset.descriptions.keys() == dataset.labels.keys()
+    assert len(set(dataset.descriptions.values())) == len(dataset.labels), "no two labels mean the same"
+    assert len(dataset.labels) == 25 + 35 + 57
+
+
+def test_best_accuracies_are_the_published_ones(dataset: ArchDataset) -> None:
+    best = [dataset.labels[label].max() for label in SIX]
+    np.testing.assert_allclose(best, [91.61, 94.37, 73.49, 73.51, 46.73, 47.31], atol=0.006)
+
+
+def test_the_all_skip_cell_has_the_published_accuracies(dataset: ArchDataset) -> None:
+    [row] = [k for k, text in enumerate(dataset.space.format(dataset.graphs)) if text.count("skip_connect") == 6]
+    np.testing.assert_allclose([dataset.labels[label][row] for label in SIX], [39.77, 54.30, 15.03, 15.61, 16.43, 16.32], atol=0.006)
+
+
+def test_disconnected_cells_and_groups(dataset: ArchDataset) -> None:
+    connected = is_connected(live_edges(dataset.graphs).any(1)).numpy()
+    assert (~connected).sum() == 341
+    assert dataset.labels[CIFAR10_TEST][~connected].max() < 11
+    assert len(np.unique(dataset.groups)) == 6_466
+    assert (dataset.labels["cifar10/zc-monet/score"] == 0).sum() == 341
+
+
+def test_parameters_follow_from_the_operations(dataset: ArchDataset) -> None:
+    ops = dataset.space.to_ops(dataset.graphs)
+    for name, base in (("cifar10", 73_306), ("cifar100", 79_156), ("imagenet16-120", 80_456)):
+        expected = base + 28_000 * (ops == 2).sum(1) + 243_040 * (ops == 3).sum(1)
+        np.testing.assert_array_equal(dataset.labels[f"{name}/parameters"], expected)
+    assert dataset.labels["cifar10/mflops"].min() == pytest.approx(7.78, abs=0.01)
+    assert dataset.labels["cifar10/mflops"].max() == pytest.approx(220.12, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tau"),
+    [
+        ("cifar10/test_accuracy@200/single", CIFAR10_TEST, 0.948),
+        (CIFAR10_VAL, CIFAR10_TEST, 0.892),
+        ("imagenet16-120/val_accuracy@200/mean", "imagenet16-120/test_accuracy@200/mean", 0.939),
+        ("cifar10/test_accuracy@12/seed111", CIFAR10_TEST, 0.700),
+        ("cifar100/test_accuracy@12/seed111", "cifar100/test_accuracy@200/mean", 0.644),
+        ("cifar10/parameters", CIFAR10_TEST, 0.578),
+    ],
+)
+def test_published_rank_correlations(dataset: ArchDataset, first: str, second: str, tau: float) -> None:
+    from scipy.stats import kendalltau
+
+    assert kendalltau(dataset.labels[first], dataset.labels[second]).statistic == pytest.approx(tau, abs=0.0006)
+
+
+@pytest.mark.parametrize(("name", "tau"), [("cifar100", 0.885), ("imagenet16-120", 0.905)])
+def test_two_different_seeds_agree_as_published(dataset: ArchDataset, name: str, tau: float) -> None:
+    from scipy.stats import kendalltau
+
+    single, seed = dataset.labels[f"{name}/test_accuracy@200/single"], dataset.labels[f"{name}/test_accuracy@200/seed888"]
+    different = single != seed  # the random seed is 888 for about every third cell
+    assert kendalltau(single[different], seed[different]).statistic == pytest.approx(tau, abs=0.0006)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "rho"),
+    [
+        ("zc-nbsz/nwot", 0.811),
+        ("zc-nbsz/jacov", 0.799),
+        ("zc-nbsz/params", 0.799),
+        ("zc-nbsz/synflow", 0.778),
+        ("zc-nbsz/epe_nas", 0.772),
+        ("zc-nbsz/zen", 0.114),
+        ("zc-nbsz/plain", -0.352),
+        ("zc-monet/score", 0.772),
+        ("zc-monet/naswot", 0.783),
+        ("zc-monet/nasi", 0.522),
+    ],
+)
+def test_published_proxies(dataset: ArchDataset, proxy: str, rho: float) -> None:
+    from scipy.stats import spearmanr
+
+    chosen = dataset.with_label(f"cifar10/{proxy}")
+    rows = chosen.labelled_rows()
+    assert spearmanr(chosen.y[rows], dataset.labels[CIFAR10_TEST][rows]).statistic == pytest.approx(rho, abs=0.0011)
+    if proxy.startswith("zc-nbsz"):
+        assert len(rows) in (9_444, 9_445), "at most the one failed cell is left out"
+        assert chosen.y[rows].min() > -1e8
+
+
+def test_hardware(dataset: ArchDataset) -> None:
+    latency = dataset.labels["cifar10/latency_ms/hwnas-edgetpu"]
+    assert np.isnan(latency).sum() == 4_699
+    np.testing.assert_array_equal(dataset.labels["cifar10/latency_ms/hwnas-pixel3"], dataset.labels["cifar10/latency_ms/help-pixel3"])
+    assert dataset.labels["cifar10/latency_ms/hwnas-edgegpu"][0] == pytest.approx(5.80741854)
+    assert dataset.labels["cifar10/energy_mj/hwnas-edgegpu"][0] == pytest.approx(24.22661433)
+
+
+def test_extra_tables_are_optional(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nasbench201").mkdir()
+    shutil.copy(data_root / "nasbench201" / "table.npz", tmp_path / "nasbench201")
+    monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
+    dataset = nasbench201.load()
+    assert len(dataset.labels) == 25
+    assert list(dataset.provenance.files) == [str(tmp_path / "nasbench201" / "table.npz")]
+
+
+def test_a_compressed_otherwise_but_equal_table_is_accepted_and_a_changed_one_is_not(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with np.load(data_root / "nasbench201" / "table.npz", allow_pickle=False) as table:
+        arrays = dict(table)
+    path = tmp_path / "nasbench201" / "table.npz"
+    path.parent.mkdir()
+    monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
+    np.savez(path, **arrays)
+    assert len(nasbench201.load()) == 15_625
+    arrays["cifar10valid_val_acc_ep200_meanseeds"][7] += 0.01
+    np.savez(path, **arrays)
+    with pytest.raises(CorruptFile, match=r"table\.npz") as caught:
+        nasbench201.load()
+    assert_one_sentence(caught.value)
+
+
+def test_without_the_table_the_remedy_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
+    with pytest.raises(DataNotFound, match="ARCHENC_DATA") as caught:
+        archenc.load_dataset("nasbench201")
+    assert_one_sentence(caught.value)

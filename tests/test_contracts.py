@@ -1,0 +1,167 @@
+"""Everything that is registered keeps its contract, and the checks notice what does not."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import archenc
+from archenc.encoder import Encoder
+from archenc.errors import DataNotFound
+from archenc.losses import MSELoss
+from archenc.testing import check_dataset, check_encoder, check_head, check_loss, check_space, example_spaces
+
+SPACES = example_spaces()
+SMALL = {"gates": {"layers": (32, 32, 32)}}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_space(name):
+    check_space(SPACES[name])
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("encoder", archenc.list_encoders())
+def test_encoder(encoder, space):
+    check_encoder(encoder, SPACES[space], **SMALL.get(encoder, {}))
+
+
+@pytest.mark.parametrize("name", archenc.list_losses())
+def test_loss(name):
+    check_loss(name)
+
+
+@pytest.mark.parametrize("name", archenc.list_heads())
+def test_head(name):
+    check_head(name)
+
+
+def datasets():
+    for name in archenc.list_datasets():
+        enumerates = name == "nasbench101-space" and "ARCHENC_DATA" not in os.environ  # takes minutes where the table is absent
+        if name != "table":
+            yield pytest.param(name, marks=pytest.mark.slow if enumerates else ())
+
+
+@pytest.mark.parametrize("name", list(datasets()))
+def test_dataset(name):
+    try:
+        check_dataset(name)
+    except DataNotFound as missing:
+        pytest.skip(str(missing))
+
+
+# -- the checks notice ---------------------------------------------------------------------------------------------------
+
+
+class Sound(Encoder):
+    """An encoder that is right; each of the following breaks one rule."""
+
+    paper = "none: a test"
+
+    def __init__(self, space, *, width=8, simplify=False):
+        super().__init__(space, simplify=simplify)
+        self.linear = nn.Linear(space.max_nodes**2 + 30, width)
+        self.cell_dim = width
+
+    def numbers(self, graphs):
+        ops = nn.functional.one_hot(graphs.ops.long(), 30).sum(1).float()
+        return torch.cat([graphs.adjacency.float().flatten(1), ops], 1)
+
+    def encode_cells(self, graphs):
+        return self.linear(self.numbers(graphs))
+
+
+class DependsOnBatch(Sound):
+    def encode_cells(self, graphs):
+        encodings = super().encode_cells(graphs)
+        return encodings - encodings.mean(0)
+
+
+class DeadParameter(Sound):
+    def __init__(self, space, *, simplify=False):
+        super().__init__(space, simplify=simplify)
+        self.unused = nn.Parameter(torch.zeros(3))
+
+
+class Unseeded(Sound):
+    def __init__(self, space, *, simplify=False):
+        super().__init__(space, simplify=simplify)
+        nn.init.normal_(self.linear.weight, generator=torch.Generator().manual_seed(int(np.random.default_rng().integers(2**31))))
+
+
+class ClaimsInvariance(Sound):
+    invariant = True
+
+
+class WrongDim(Sound):
+    def encode_cells(self, graphs):
+        return super().encode_cells(graphs).double()
+
+
+class NotOneProgram(Sound):
+    def encode_cells(self, graphs):
+        encodings = super().encode_cells(graphs)
+        return encodings * (1.0 if self.linear.bias.sum().item() > -1e9 else 0.0)
+
+
+class HalfState(Sound):
+    def __init__(self, space, *, simplify=False):
+        super().__init__(space, simplify=simplify)
+        self.shift = torch.randn(())
+
+    def encode_cells(self, graphs):
+        return super().encode_cells(graphs) + self.shift
+
+
+class NoDefault(Sound):
+    def __init__(self, space, *, width, simplify=False):
+        super().__init__(space, width=width, simplify=simplify)
+
+
+class Constant(Sound):
+    def encode_cells(self, graphs):
+        return 0.0 * super().encode_cells(graphs)
+
+
+def test_a_sound_encoder_passes():
+    check_encoder(Sound, SPACES["free nodes"])
+    assert "checked-sound" not in archenc.list_encoders()
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (DependsOnBatch, "what else is in the batch"),
+        (DeadParameter, "unused"),
+        (Unseeded, "same seed"),
+        (ClaimsInvariance, "isomorphic"),
+        (WrongDim, "float32"),
+        (HalfState, "state_dict"),
+        (NotOneProgram, "vmap"),
+        (NoDefault, "'width' has no default"),
+        (Constant, "same encoding"),
+    ],
+)
+def test_a_broken_encoder_fails(broken, message):
+    with pytest.raises(AssertionError, match=message):
+        check_encoder(broken, SPACES["free nodes"])
+
+
+class WrongWay(MSELoss):
+    def point_loss(self, scores, targets):
+        return (scores + targets).square()
+
+
+class WrongDerivatives(MSELoss):
+    def derivatives(self, scores, targets):
+        gradient, hessian = super().derivatives(scores, targets)
+        return gradient, 2 * hessian
+
+
+@pytest.mark.parametrize(("broken", "message"), [(WrongWay, "reversed"), (WrongDerivatives, "Hessian")])
+def test_a_broken_loss_fails(broken, message):
+    with pytest.raises(AssertionError, match=message):
+        check_loss(broken)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from archenc.dataset import ArchDataset
+from archenc.errors import InvalidParameter, InvalidTable, UnknownName
+from archenc.spaces.nasbench201 import NASBench201
+from archenc.splits import Split
+from tests.bad_input import assert_one_sentence
+
+N = 20
+
+
+@pytest.fixture(scope="module")
+def dataset() -> ArchDataset:
+    graphs = NASBench201().sample(N, seed=0)
+    accuracy = np.linspace(50.0, 90.0, N)
+    short = accuracy.copy()
+    short[[2, 11]] = np.nan
+    return ArchDataset(
+        name="small",
+        graphs=graphs,
+        labels={"cifar10/accuracy@200/mean": accuracy, "cifar10/accuracy@12/mean": short},
+        label="cifar10/accuracy@200/mean",
+        splits={"published": Split("published", np.arange(12), np.arange(12, N))},
+        subsets={"even": np.arange(0, N, 2)},
+        groups=np.arange(N) // 2,
+        duplicates="kept",
+    )
+
+
+@pytest.mark.parametrize("index", [3, slice(2, 9, 3), [7, 1, 1], np.arange(N) % 3 == 0, np.array([], dtype=int)])
+def test_indexing_takes_graphs_labels_and_groups_together(dataset: ArchDataset, index: object) -> None:
+    at = np.atleast_1d(np.arange(N)[index])
+    part = dataset[index]
+    assert len(part) == len(at)
+    assert part.y.tolist() == dataset.y[at].tolist()
+    assert part.groups.tolist() == dataset.groups[at].tolist()
+    assert dataset.space.format(part.graphs) == [dataset.space.format(dataset.graphs)[k] for k in at]
+    assert not part.splits, "positions of the whole set mean nothing in a part"
+    assert not part.subsets
+
+
+def test_with_label_selects_and_unknown_labels_get_a_hint(dataset: ArchDataset) -> None:
+    assert np.isnan(dataset.with_label("cifar10/accuracy@12/mean").y[2])
+    with pytest.raises(UnknownName, match="did you mean 'cifar10/accuracy@200/mean'") as caught:
+        dataset.with_label("cifar10/acuracy@200/mean")
+    assert_one_sentence(caught.value)
+
+
+def test_labelled_rows_leave_out_nan(dataset: ArchDataset) -> None:
+    assert dataset.with_label("cifar10/accuracy@12/mean").labelled_rows().tolist() == [k for k in range(N) if k not in (2, 11)]
+
+
+def test_random_halves_use_labelled_rows_and_do_not_overlap(dataset: ArchDataset) -> None:
+    train, test = dataset.with_label("cifar10/accuracy@12/mean").split(train_size=5, seed=1)
+    assert len(train) == 5
+    assert len(test) == 9
+    assert np.isfinite([*train.y, *test.y]).all()
+    assert not set(train.y) & set(test.y)
+    again, _ = dataset.with_label("cifar10/accuracy@12/mean").split(train_size=5, seed=1)
+    assert again.y.tolist() == train.y.tolist()
+    other, _ = dataset.with_label("cifar10/accuracy@12/mean").split(train_size=5, seed=2)
+    assert other.y.tolist() != train.y.tolist()
+
+
+def test_a_published_split_keeps_its_test_set(dataset: ArchDataset) -> None:
+    train, test = dataset.split("published", train_size=6, seed=3)
+    assert set(train.y) <= set(dataset.y[:12])
+    assert test.y.tolist() == dataset.y[12:].tolist()
+
+
+def test_a_split_that_cannot_be_made_says_why(dataset: ArchDataset) -> None:
+    cases = [
+        (UnknownName, "choose one of published", lambda: dataset.split("ta7290", train_size=2)),
+        (InvalidTable, "2 architectures", lambda: dataset.with_label("cifar10/accuracy@12/mean").split("published", train_size=2)),
+        (InvalidParameter, "1 to 10", lambda: dataset.split(train_size=11)),
+        (UnknownName, "choose one of even", lambda: dataset.subset("odd")),
+    ]
+    for error, message, call in cases:
+        with pytest.raises(error, match=message) as caught:
+            call()
+        assert_one_sentence(caught.value)
+
+
+def test_subsets_are_parts(dataset: ArchDataset) -> None:
+    assert dataset.subset("even").y.tolist() == dataset.y[::2].tolist()
+
+
+def test_labels_must_fit_the_architectures(dataset: ArchDataset) -> None:
+    with pytest.raises(InvalidTable, match="20 architectures") as caught:
+        replace(dataset, labels={"short": np.zeros(N - 1)}, label="short")
+    assert_one_sentence(caught.value)
+    with pytest.raises(UnknownName):
+        replace(dataset, label="absent")
+
+
+def test_without_a_selected_label_y_says_what_to_do(dataset: ArchDataset) -> None:
+    for labels, remedy in (({}, "load one with labels"), (dataset.labels, "with_label")):
+        unselected = replace(dataset, labels=labels, label="")
+        with pytest.raises(InvalidTable, match=remedy) as caught:
+            _ = unselected.y
+        assert_one_sentence(caught.value)
+        assert "no label selected" in repr(unselected)
+        assert len(unselected[:3]) == 3
+
+
+def test_the_digest_sees_graphs_label_and_values_only(dataset: ArchDataset) -> None:
+    digest = dataset.digest
+    assert replace(dataset, name="renamed", splits={}).digest == digest
+    assert dataset.with_label("cifar10/accuracy@12/mean").digest != digest
+    assert dataset[::-1].digest != digest
+    assert replace(dataset, labels={dataset.label: dataset.y + 1e-9}).digest != digest
+    assert replace(dataset, graphs=dataset.space.mutate(dataset.graphs, seed=1)).digest != digest
+
+
+def test_repr_names_label_and_duplicates(dataset: ArchDataset) -> None:
+    assert repr(dataset) == (
+        "ArchDataset(small: 20 architectures of nasbench201, y = 'cifar10/accuracy@200/mean', 2 labels, isomorphic duplicates: kept)"
+    )

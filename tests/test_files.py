@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archenc import files
+from archenc.errors import CorruptFile, DataNotFound
+from tests.bad_input import assert_one_sentence
+
+EXPECTED = {"rows": ((None, 3), "f"), "names": ((4,), "S")}
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    return {"rows": np.arange(12, dtype=np.float32).reshape(4, 3), "names": np.array([b"a", b"bc", b"d", b"e"])}
+
+
+@pytest.fixture
+def table(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    path = tmp_path / "table.npz"
+    np.savez_compressed(path, **arrays, other=np.zeros(1))
+    return path
+
+
+def test_atomic_write_puts_the_whole_file_under_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "result.txt"
+    with files.atomic_write(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+    assert path.read_text() == "whole"
+    assert os.listdir(path.parent) == ["result.txt"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with files.atomic_write(path) as temporary:
+            temporary.write_text("ha")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["result.txt"]
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    files.write_json(path, {"tau": 0.5, "name": "größer"})
+    assert files.read_json(path) == {"tau": 0.5, "name": "größer"}
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(path, {"tau": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8"))["tau"] == 0.5
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b" " * 200])
+def test_bad_json_is_a_typed_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(CorruptFile, match=r"run\.json") as caught:
+        files.read_json(path, max_bytes=100 if content.isspace() else 10**6)
+    assert_one_sentence(caught.value)
+
+
+def test_missing_files_are_a_typed_error(tmp_path: Path) -> None:
+    for read in (files.read_json, lambda path: files.open_npz(path, {}, 1)):
+        with pytest.raises(DataNotFound, match=r"absent\.file") as caught:
+            read(tmp_path / "absent.file")
+        assert_one_sentence(caught.value)
+
+
+def test_open_npz_gives_exactly_what_was_asked_for(table: Path, arrays: dict[str, np.ndarray]) -> None:
+    read = files.open_npz(table, EXPECTED, 10_000)
+    assert set(read) == set(EXPECTED)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+
+
+def _lying_header(path: Path) -> None:
+    """An array whose header declares a million rows over twelve numbers."""
+    whole = path.with_suffix(".npy")
+    np.save(whole, np.zeros((1_000_000, 3), dtype=np.float32))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("rows.npy", whole.read_bytes()[:176])
+        archive.writestr("names.npy", b"")
+
+
+def _damage(path: Path, kind: str) -> None:
+    content = path.read_bytes()
+    good = {"rows": np.zeros((4, 3), dtype=np.float32), "names": np.array([b"a"] * 4)}
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "not a zip":
+        path.write_bytes(b"rows,names\n1,2\n")
+    elif kind == "flipped bit":
+        at = content.index(b"rows.npy") + 60
+        path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+    elif kind == "missing array":
+        np.savez(path, rows=good["rows"])
+    elif kind == "wrong shape":
+        np.savez(path, **(good | {"rows": np.zeros((4, 2), dtype=np.float32)}))
+    elif kind == "wrong number of axes":
+        np.savez(path, **(good | {"rows": np.zeros(4, dtype=np.float32)}))
+    elif kind == "wrong dtype":
+        np.savez(path, **(good | {"rows": np.zeros((4, 3), dtype=np.int64)}))
+    elif kind == "objects":
+        np.savez(path, **(good | {"rows": np.full((4, 3), None)}))
+    elif kind == "too large":
+        np.savez_compressed(path, **(good | {"rows": np.zeros((100_000, 3), dtype=np.float32)}))
+    elif kind == "not an array":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("rows.npy", b"hello")
+    elif kind == "header lies":
+        _lying_header(path)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "empty",
+        "truncated",
+        "not a zip",
+        "flipped bit",
+        "missing array",
+        "wrong shape",
+        "wrong number of axes",
+        "wrong dtype",
+        "objects",
+        "too large",
+        "not an array",
+        "header lies",
+    ],
+)
+def test_a_bad_npz_is_a_typed_error(table: Path, kind: str) -> None:
+    _damage(table, kind)
+    with pytest.raises(CorruptFile, match=r"table\.npz") as caught:
+        files.open_npz(table, EXPECTED, 10_000 if kind != "header lies" else 10**9)
+    assert_one_sentence(caught.value)
+
+
+def test_content_digest_ignores_compression_and_sees_every_value(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    digest = files.content_digest(arrays)
+    np.savez(tmp_path / "plain.npz", **arrays)
+    assert files.content_digest(files.open_npz(tmp_path / "plain.npz", EXPECTED, 10_000)) == digest
+    assert files.content_digest({**arrays, "rows": arrays["rows"].astype(np.float64)}) != digest
+    assert files.content_digest({**arrays, "rows": arrays["rows"].reshape(3, 4)}) != digest
+    changed = arrays["rows"].copy()
+    changed[3, 2] += 1
+    assert files.content_digest({**arrays, "rows": changed}) != digest
+
+
+def test_sha256_is_that_of_the_bytes(table: Path) -> None:
+    assert files.sha256(table) == hashlib.sha256(table.read_bytes()).hexdigest()
+
+
+def test_data_root_is_the_variable_or_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
+    assert files.data_root() == tmp_path
+    monkeypatch.delenv("ARCHENC_DATA")
+    assert files.data_root() == files.cache_root() / "data"
+
+
+def test_a_missing_table_names_the_folder_and_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
+    with pytest.raises(DataNotFound, match="ARCHENC_DATA") as caught:
+        files.find_table("nasbench201/table.npz")
+    assert str(tmp_path) in str(caught.value)
+    assert_one_sentence(caught.value)
+    (tmp_path / "nasbench201").mkdir()
+    (tmp_path / "nasbench201" / "table.npz").touch()
+    assert files.find_table("nasbench201/table.npz") == tmp_path / "nasbench201" / "table.npz"

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from archenc.labels import LabelTransform
+
+LABELS = arrays(np.float64, st.integers(2, 30), elements=st.floats(-100, 100).map(lambda v: round(v, 3)))
+
+
+@pytest.mark.parametrize("kind", ["standardize", "normal-scores", "none"])
+@given(y=LABELS)
+def test_inverse_undoes_forward_and_order_is_kept(kind, y):
+    transform = LabelTransform.fit(kind, y)
+    beyond = np.concatenate([y, [y.min() - 5.0, y.max() + 5.0]])
+    np.testing.assert_allclose(transform.inverse(transform.forward(beyond)), beyond, atol=1e-6)
+    order = np.argsort(beyond, kind="stable")
+    assert (np.diff(transform.forward(beyond)[order]) >= 0).all()
+
+
+def test_normal_scores_depend_on_ranks_only():
+    y = np.array([1.0, 2.0, 3.0, 1000.0])
+    np.testing.assert_allclose(LabelTransform.fit("normal-scores", y).forward(y), LabelTransform.fit("normal-scores", np.log(y)).forward(np.log(y)))
+    assert LabelTransform.fit("normal-scores", y).forward(y).sum() == pytest.approx(0.0)
+
+
+def test_standardised_labels_have_mean_0_and_deviation_1():
+    y = np.array([90.0, 91.0, 94.0])
+    z = LabelTransform.fit("standardize", y).forward(y)
+    assert (z.mean(), z.std()) == (pytest.approx(0.0), pytest.approx(1.0))

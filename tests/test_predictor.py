@@ -1,0 +1,162 @@
+"""The predictor as a scikit-learn user meets it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+import archenc
+from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable, NotFitted, UnknownName
+from archenc.predictor import Predictor
+from tests.bad_input import assert_one_sentence
+
+SPACE = archenc.create_space("nasbench201")
+GRAPHS = SPACE.sample(60, 0)
+Y = 50.0 + 10.0 * (GRAPHS.ops == 4).sum((1, 2)).numpy() + np.linspace(0, 1, 60)  # convolutions are good
+
+QUICK = {
+    "fixed encoding, neural head": {"encoder": "adjacency", "epochs": 10},
+    "learned encoding, neural head": {"encoder": "gates", "epochs": 10, "encoder_params": {"layers": [8, 8]}},
+    "comparator": {"encoder": "op-count", "head": "comparator", "loss": "comparator", "epochs": 10},
+    "fixed encoding, ridge": {"encoder": "path", "head": "ridge", "loss": "mse"},
+    "learned encoding, ridge": {"encoder": "gcn", "head": "ridge", "loss": "mse", "epochs": 10, "encoder_params": {"hidden": [8]}},
+    "simplified, Gaussian process": {"encoder": "path", "head": "gp", "loss": "mse", "simplify": True},
+    "boosted trees": {"encoder": "op-count", "head": "lightgbm", "loss": "listmle", "head_params": {"n_estimators": 20}},
+}
+
+
+@pytest.mark.parametrize("parameters", QUICK.values(), ids=QUICK.keys())
+def test_predictions_survive_saving_bit_for_bit(parameters, tmp_path):
+    predictor = Predictor(random_state=0, **parameters).fit(GRAPHS, Y)
+    loaded = Predictor.load(predictor.save(tmp_path / "p"))
+    np.testing.assert_array_equal(loaded.predict(GRAPHS), predictor.predict(GRAPHS))
+    np.testing.assert_array_equal(loaded.embed(GRAPHS), predictor.embed(GRAPHS))
+    assert loaded.get_params() == predictor.get_params()
+    assert {p.name for p in (tmp_path / "p").iterdir()} == {"predictor.json", "weights.safetensors"}
+
+
+@pytest.mark.parametrize("parameters", QUICK.values(), ids=QUICK.keys())
+def test_a_seed_fixes_everything(parameters):
+    first, second = (Predictor(random_state=1, **parameters).fit(GRAPHS, Y).predict(GRAPHS) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_training_does_not_disturb_the_global_random_state():
+    import torch
+
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    Predictor(epochs=2, random_state=0).fit(GRAPHS, Y)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("transform", ["standardize", "normal-scores"])
+def test_pointwise_predictions_come_in_the_labels_units(transform):
+    predictor = Predictor("op-count", "ridge", "mse", label_transform=transform, random_state=0).fit(GRAPHS, Y)
+    assert np.abs(predictor.predict(GRAPHS) - Y).mean() < 5.0
+
+
+def test_a_ranking_loss_ignores_monotone_changes_of_the_labels():
+    plain = Predictor("op-count", epochs=5, random_state=0).fit(GRAPHS, Y).predict(GRAPHS)
+    cubed = Predictor("op-count", epochs=5, random_state=0).fit(GRAPHS, Y**3).predict(GRAPHS)
+    np.testing.assert_array_equal(plain, cubed)
+
+
+def test_scikit_learn_tools_work():
+    predictor = Predictor("op-count", "ridge", "mse", random_state=0)
+    assert clone(predictor).get_params() == predictor.get_params()
+    assert cross_val_score(predictor, GRAPHS, Y, cv=3).mean() > 0.5
+    search = GridSearchCV(predictor, {"encoder": ["op-count", "adjacency"], "simplify": [False, True]}, cv=2).fit(GRAPHS, Y)
+    assert search.best_params_["encoder"] in ("op-count", "adjacency")
+
+
+def test_callback_sees_every_epoch_with_a_usable_predictor():
+    seen = []
+    Predictor("op-count", epochs=3, random_state=0).fit(GRAPHS, Y, lambda epoch, p: seen.append((epoch, len(p.predict(GRAPHS)))))
+    assert seen == [(1, 60), (2, 60), (3, 60)]
+
+
+def test_an_empty_batch_has_no_scores():
+    assert Predictor("op-count", "ridge", "mse").fit(GRAPHS, Y).predict(GRAPHS[[]]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"encoder": "gate"}, UnknownName),
+        ({"head": "gp", "loss": "hinge"}, InvalidParameter),
+        ({"head": "comparator", "loss": "mse"}, InvalidParameter),
+        ({"head": "mlp", "loss": "comparator"}, InvalidParameter),
+        ({"head": "xgboost", "loss": "comparator", "encoder": "path"}, InvalidParameter),
+        ({"encoder_params": {"layer": [3]}}, InvalidParameter),
+        ({"loss_params": {"marign": 1.0}}, InvalidParameter),
+        ({"label_transform": "log"}, InvalidParameter),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(parameters, error):
+    with pytest.raises(error) as caught:
+        Predictor(epochs=1, **parameters).fit(GRAPHS, Y)
+    assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("y", [Y[:-1], np.where(np.arange(60) == 7, np.nan, Y), np.where(np.arange(60) == 7, np.inf, Y), Y[:, None]])
+def test_bad_labels_are_refused_in_a_sentence(y):
+    with pytest.raises(InvalidTable) as caught:
+        Predictor().fit(GRAPHS, y)
+    assert_one_sentence(caught.value)
+
+
+def test_use_before_fit_and_on_another_space():
+    with pytest.raises(NotFitted):
+        Predictor().predict(GRAPHS)
+    fitted = Predictor("op-count", "ridge", "mse").fit(GRAPHS, Y)
+    with pytest.raises(InvalidTable, match="nasbench101"):
+        fitted.predict(archenc.create_space("nasbench101").sample(3, 0))
+
+
+def damage_weights(folder):
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def drop_weights(folder):
+    (folder / "weights.safetensors").unlink()
+
+
+def other_format(folder):
+    path = folder / "predictor.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+
+
+def other_encoder(folder):
+    path = folder / "predictor.json"
+    description = json.loads(path.read_text())
+    description["parameters"]["encoder"] = "gcn"
+    path.write_text(json.dumps(description))
+
+
+def not_json(folder):
+    (folder / "predictor.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [(damage_weights, CorruptFile), (drop_weights, DataNotFound), (other_format, CorruptFile), (other_encoder, CorruptFile), (not_json, CorruptFile)],
+)
+def test_a_damaged_folder_is_refused_in_a_sentence(damage, error, tmp_path):
+    folder = Predictor("op-count", epochs=1, random_state=0).fit(GRAPHS, Y).save(tmp_path / "p")
+    damage(folder)
+    with pytest.raises(error) as caught:
+        Predictor.load(folder)
+    assert_one_sentence(caught.value)
+
+
+def test_loading_from_nowhere(tmp_path):
+    with pytest.raises(DataNotFound) as caught:
+        Predictor.load(tmp_path)
+    assert_one_sentence(caught.value)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archenc.errors import InvalidParameter
+from archenc.splits import Split, halves
+from tests.bad_input import assert_one_sentence
+
+
+@given(st.integers(1, 200), st.integers(0, 2**32 - 1))
+def test_halves_are_a_partition_with_the_larger_half_first(rows: int, seed: int) -> None:
+    split = halves(rows, seed)
+    assert sorted([*split.pool, *split.test]) == list(range(rows))
+    assert len(split.pool) - len(split.test) in (0, 1)
+
+
+def test_halves_take_the_given_rows_only() -> None:
+    rows = np.array([3, 5, 8, 13])
+    split = halves(rows, seed=1)
+    assert sorted([*split.pool, *split.test]) == rows.tolist()
+
+
+def test_halves_are_the_documented_permutation() -> None:
+    order = np.random.RandomState(7).permutation(10)
+    split = halves(10, seed=7)
+    assert split.pool.tolist() == order[:5].tolist()
+    assert split.test.tolist() == order[5:].tolist()
+    assert split.digest != halves(10, seed=8).digest
+
+
+def test_training_subsets_are_nested_and_documented() -> None:
+    split = Split("own", np.arange(100, 150), np.arange(10))
+    expected = np.random.RandomState(3).permutation(np.arange(100, 150))
+    assert split.training_subset(20, seed=3).tolist() == expected[:20].tolist()
+    assert split.training_subset(5, seed=3).tolist() == expected[:5].tolist()
+
+
+@pytest.mark.parametrize("size", [0, -1, 51])
+def test_a_training_set_must_fit_the_pool(size: int) -> None:
+    with pytest.raises(InvalidParameter, match="1 to 50") as caught:
+        Split("own", np.arange(50), np.arange(50, 60)).training_subset(size, seed=0)
+    assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize(("pool", "test"), [([0, 1, 2], [2, 3]), ([0, 1, 1], [2, 3]), ([0, 1], [2, 2])])
+def test_overlapping_splits_are_refused(pool: list[int], test: list[int]) -> None:
+    with pytest.raises(InvalidParameter, match="'own'") as caught:
+        Split("own", np.array(pool), np.array(test))
+    assert_one_sentence(caught.value)
+
+
+def test_the_digest_depends_on_values_and_order_not_on_the_integer_type() -> None:
+    split = Split("own", np.array([4, 1], dtype=np.int32), np.array([2, 3], dtype=np.int32))
+    assert split.pool.dtype == np.int64
+    assert split.digest == Split("other name", np.array([4, 1]), np.array([2, 3])).digest
+    assert split.digest != Split("own", np.array([1, 4]), np.array([2, 3])).digest
+    assert split.digest != Split("own", np.array([4]), np.array([1, 2, 3])).digest
