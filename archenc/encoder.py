@@ -91,10 +91,12 @@ class Encoder(nn.Module, ABC):
     def encode(self, graphs: ArchGraphs, batch_size: int = 8192) -> np.ndarray:
         """Encode a whole store without gradients, (N, dim) float32; leaves the train/eval mode as it was."""
         training = self.training
+        encodings = np.empty((len(graphs), self.dim), dtype=np.float32)
         self.eval()
         try:
             prepared = self.prepare(graphs)
-            parts = [self(prepared[start : start + batch_size]).cpu().numpy() for start in range(0, len(graphs), batch_size)]
+            for start in range(0, len(graphs), batch_size):
+                encodings[start : start + batch_size] = self(prepared[start : start + batch_size]).cpu()
         finally:
             self.train(training)
-        return np.concatenate(parts) if parts else np.zeros((0, self.dim), dtype=np.float32)
+        return encodings

@@ -167,7 +167,8 @@ def isomorphic_twin(graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> 
     backwards, it is turned round, as it carries nothing. Rows without such a relabelling stay as they are.
     """
     rng = np.random.default_rng(seed)
-    live = graphs.adjacency.bool() if graphs.op_on == "node" else live_edges(graphs).any(1)
+    turnable = graphs.op_on == "edge" and graphs.space.topology is not None
+    live = live_edges(graphs).any(1) if turnable else graphs.adjacency.bool()
     order = _random_topological_order(live, graphs.mask, graphs.space.num_inputs, rng)
     twin = permute_nodes(graphs, order)
     if graphs.op_on == "edge":

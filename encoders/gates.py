@@ -82,8 +82,8 @@ class GATESEncoder(Encoder):
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         ops: Tensor = self.op_embedding()
-        edges = incoming_edges(graphs)
         states: Tensor = self.initial_state(graphs)
+        edges = incoming_edges(graphs).to(states.dtype)
         for depth, layer in enumerate(self.flow):
             states = layer(states, edges, graphs.ops, ops)
             if depth < len(self.flow) - 1:

@@ -52,9 +52,10 @@ def checked_topology(space: CellSpace, topology: Sequence[Sequence[int]]) -> tup
     where = f"the space {space.name!r}"
     edges: list[tuple[int, int]] = []
     for edge in topology:
-        if len(edge) != 2 or not all(isinstance(node, int | np.integer) and 0 <= node < space.max_nodes for node in edge):
-            raise InvalidParameter(f"{where}: {list(edge)} in the topology is no edge; give pairs of nodes from 0 to {space.max_nodes - 1}")
-        source, target = int(edge[0]), int(edge[1])
+        nodes = list(edge) if isinstance(edge, Sequence) else [edge]
+        if len(nodes) != 2 or not all(isinstance(node, int | np.integer) and 0 <= node < space.max_nodes for node in nodes):
+            raise InvalidParameter(f"{where}: {nodes} in the topology is no edge; give pairs of nodes from 0 to {space.max_nodes - 1}")
+        source, target = int(nodes[0]), int(nodes[1])
         if source >= target or target < space.num_inputs:
             remedy = f"number the nodes so that edges lead from lower to higher numbers and none enters the {space.num_inputs} first"
             raise InvalidParameter(f"{where}: the edge {source} -> {target} in the topology leads backwards or into an input; {remedy}")

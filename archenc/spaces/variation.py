@@ -107,8 +107,8 @@ def _change_operation(space: CellSpace, graphs: ArchGraphs, rng: np.random.Gener
         changed = _other_ids(ops[rows, at], NODE_OFFSET, len(space.operations), rng)
         ops[rows, at] = torch.where(interior.any(1), changed, ops[rows, at])
         return replace(graphs, ops=ops)
-    ops = graphs.edge_ops().clone()
-    flat = ops.reshape(len(rows), -1)  # a view
+    ops = graphs.edge_ops().clone(memory_format=torch.contiguous_format)
+    flat = ops.flatten(1)  # a view
     at = pick(flat != ABSENT, rng)
     flat[rows, at] = _other_ids(flat[rows, at], EDGE_OFFSET, len(space.operations), rng)
     return from_edge_ops(space, ops, graphs.mask)
@@ -121,12 +121,12 @@ def _flip_edge(space: CellSpace, graphs: ArchGraphs, rng: np.random.Generator) -
         pairs[source, target] = True
     candidates = pairs & graphs.mask[:, :, None] & graphs.mask[:, None, :]
     if space.op_on == "node":
-        adjacency = graphs.adjacency.clone()
-        flat = adjacency.reshape(len(rows), -1)  # a view
+        adjacency = graphs.adjacency.clone(memory_format=torch.contiguous_format)
+        flat = adjacency.flatten(1)  # a view
         flat[rows, pick(candidates.flatten(1), rng)] ^= 1
         return replace(graphs, adjacency=adjacency)
-    ops = graphs.edge_ops().clone()
-    flat = ops.reshape(len(rows), -1)
+    ops = graphs.edge_ops().clone(memory_format=torch.contiguous_format)
+    flat = ops.flatten(1)
     at = pick(candidates[:, None].expand(ops.shape).flatten(1), rng)
     fresh = _random_ids(len(rows), EDGE_OFFSET, len(space.operations), rng)
     flat[rows, at] = torch.where(flat[rows, at] == ABSENT, fresh, ABSENT)
@@ -161,7 +161,7 @@ def _with_split_edge(
         adjacency[rows, new, target] |= room
         ops[rows, new] = torch.where(room, fresh, ops[rows, new])
         return replace(graphs, adjacency=adjacency, ops=ops), source
-    ops = graphs.edge_ops().clone()
+    ops = graphs.edge_ops().clone(memory_format=torch.contiguous_format)
     at = pick(ops.flatten(1) != ABSENT, rng)
     slot = at // (nodes * nodes)
     source, target = _unflatten(at % (nodes * nodes), nodes)

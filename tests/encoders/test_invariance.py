@@ -1,0 +1,85 @@
+"""Isomorphic architectures, and the same one with its padding elsewhere, must not be told apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import archenc
+from archenc.graphs import ArchGraphs
+from archenc.testing import example_spaces
+from archenc.transforms import isomorphic_twin, permute_nodes
+
+SPACES = example_spaces()
+INVARIANT = {"gates": {}, "gcn": {}, "gcn-global": {"global_node": True}, "path": {}, "op-count": {}}
+SEEDS = st.integers(0, 2**31 - 1)
+
+
+def encoder_for(label, space):
+    # With operations on edges only simplification makes a "none" edge absent for encoders that look at the line graph.
+    torch.manual_seed(0)
+    return archenc.create_encoder(label.removesuffix("-global"), space, simplify=space.op_on == "edge", **INVARIANT[label]).eval()
+
+
+ENCODERS = {(label, name): encoder_for(label, space) for label in INVARIANT for name, space in SPACES.items()}
+
+
+@pytest.mark.parametrize("name", SPACES)
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS)
+def test_twins_have_the_same_hash_and_the_same_encodings(name, seed):
+    graphs = SPACES[name].sample(8, seed)
+    twins = isomorphic_twin(graphs, seed)
+    np.testing.assert_array_equal(graphs.hash(), twins.hash())
+    for label in INVARIANT:
+        encoder = ENCODERS[label, name]
+        np.testing.assert_allclose(encoder.encode(graphs), encoder.encode(twins), rtol=1e-4, atol=1e-5, err_msg=label)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_twins_are_not_just_copies(name):
+    graphs = SPACES[name].sample(300, 0)
+    twins = isomorphic_twin(graphs, 1)
+    assert (graphs.ops != twins.ops).flatten(1).any(1).sum() > 0
+
+
+@pytest.mark.parametrize("name", [name for name, space in SPACES.items() if space.op_on == "node" and space.topology is None])
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS)
+def test_padding_between_the_nodes_changes_nothing(name, seed):
+    """A node slot that is left empty may lie anywhere before the output."""
+    graphs = simplified_sample(SPACES[name], seed)
+    shuffled = interleave_padding(graphs, seed)
+    np.testing.assert_array_equal(graphs.hash(), shuffled.hash())
+    for label in INVARIANT:
+        encoder = ENCODERS[label, name]
+        np.testing.assert_allclose(encoder.encode(graphs), encoder.encode(shuffled), rtol=1e-4, atol=1e-5, err_msg=label)
+
+
+def simplified_sample(space, seed) -> ArchGraphs:
+    """Many of these have padding, as what computes nothing was cut."""
+    return replace(space.simplify(space.sample(8, seed)), simplified=False)
+
+
+def interleave_padding(graphs: ArchGraphs, seed: int) -> ArchGraphs:
+    """Move the padding to random places among the interior nodes, which keep their order."""
+    rng = np.random.default_rng(seed)
+    nodes = graphs.num_nodes
+    order = np.empty((len(graphs.mask), nodes), dtype=np.int64)
+    for row, mask in enumerate(graphs.mask.numpy()):
+        real = [v for v in range(1, nodes - 1) if mask[v]]
+        at = sorted(rng.permutation(np.arange(1, nodes - 1))[: len(real)])
+        order[row, [0, nodes - 1]] = [0, nodes - 1]
+        order[row, at] = real
+        order[row, [v for v in range(1, nodes - 1) if v not in at]] = [v for v in range(1, nodes - 1) if not mask[v]]
+    return permute_nodes(graphs, torch.from_numpy(order))
+
+
+def test_the_padding_test_moves_padding():
+    graphs = simplified_sample(SPACES["nasbench101"], 0)
+    assert not torch.equal(interleave_padding(graphs, 0).ops, graphs.ops)
