@@ -64,12 +64,16 @@ class Encoder(nn.Module, ABC):
             InvalidParameter: graphs of another space, or in op-on-node form for an encoder that works on edges.
         """
         if graphs.space is not self.space and graphs.space != self.space:
-            raise InvalidParameter(f"{type(self).__name__} was built for {self.space.name!r} and got graphs of {graphs.space.name!r}; build another")
+            raise InvalidParameter(
+                f"{type(self).__name__} was built for {self.space.name!r} and got graphs of {graphs.space.name!r}; build another"
+            )
         form = self.form or self.space.op_on
         if form == "node":
             graphs = self.space.node_form(graphs)
         elif graphs.op_on == "node":
-            raise InvalidParameter(f"{type(self).__name__} works on edges and got graphs in node form; give them as {self.space.name!r} does")
+            raise InvalidParameter(
+                f"{type(self).__name__} works on edges and got graphs in node form; give them as {self.space.name!r} does"
+            )
         if self.simplify and not graphs.simplified:
             graphs = self.space.simplify(graphs)
         return graphs

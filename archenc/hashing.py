@@ -3,7 +3,7 @@
 Each node starts from its operation and its degrees and is refined, as many rounds as there are nodes, by the multisets of its
 sources' and targets' colours; the graph's hash is the multiset of its nodes' colours (Weisfeiler, Lehman 1968; the use on
 cells follows NAS-Bench-101, ICML 2019, section 2.2). Two isomorphic graphs always get the same hash. The converse holds but for
-graphs that colour refinement cannot tell apart, of which the spaces of this package that were enumerated contain none.
+graphs that colour refinement cannot tell apart; the enumerable spaces of this package (NAS-Bench-101, -201, -Graph) contain none.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def _words(graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def wl_hash(graphs: ArchGraphs) -> np.ndarray:
     """(N, 16) uint8: one 128-bit hash per architecture; "none" edges count as absent, several cells are hashed in order."""
+    graphs = graphs.to("cpu")
     digests = []
     for start in range(0, max(len(graphs), 1), _CHUNK):
         nodes, edges, mask = _words(graphs[start : start + _CHUNK])

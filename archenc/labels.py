@@ -24,9 +24,15 @@ class LabelTransform:
 
     @classmethod
     def fit(cls, kind: str, y: np.ndarray) -> LabelTransform:
-        """``"standardize"``, ``"normal-scores"`` or ``"none"`` of labels (n,)."""
+        """The transform of a kind, for labels (n,).
+
+        ``"standardize"`` gives mean 0 and deviation 1, ``"normal-scores"`` the normal quantiles of the ranks, ``"fraction"`` percent as
+        numbers from 0 to 1, ``"none"`` the labels themselves.
+        """
         if kind == "none":
             return cls(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+        if kind == "fraction":
+            return cls(np.array([0.0, 100.0]), np.array([0.0, 1.0]))
         if kind == "standardize":
             mean, deviation = float(y.mean()), float(y.std()) or 1.0
             return cls(np.array([mean, mean + deviation]), np.array([0.0, 1.0]))
@@ -36,7 +42,7 @@ class LabelTransform:
                 return cls.fit("standardize", y)
             quantiles = (rankdata(y)[first] - 0.5) / len(y)  # Hazen's plotting positions
             return cls(values, ndtri(quantiles))
-        raise InvalidParameter(f"there is no label transform {kind!r}; choose 'standardize', 'normal-scores' or 'none'")
+        raise InvalidParameter(f"there is no label transform {kind!r}; choose 'standardize', 'normal-scores', 'fraction' or 'none'")
 
     def forward(self, y: np.ndarray) -> np.ndarray:
         """Labels to targets."""
@@ -50,4 +56,5 @@ class LabelTransform:
 def _piecewise_linear(values: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     slope = (z[-1] - z[0]) / (x[-1] - x[0])
     inside = np.interp(values, x, z)
-    return inside + slope * (np.minimum(values - x[0], 0.0) + np.maximum(values - x[-1], 0.0))
+    extended: np.ndarray = inside + slope * (np.minimum(values - x[0], 0.0) + np.maximum(values - x[-1], 0.0))
+    return extended

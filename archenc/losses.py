@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
@@ -73,6 +74,10 @@ class PointwiseLoss(Loss):
     def __call__(self, scores: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.point_loss(scores, targets).mean()
 
+    def predicted_targets(self, scores: np.ndarray) -> np.ndarray:
+        """What the scores (n,) say the targets are; the scores themselves unless the loss squashes them."""
+        return scores
+
     def derivatives(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         first, second = _elementwise_derivatives(lambda s: self.point_loss(s, _float64(targets)), _float64(scores))
         return first.numpy(), second.numpy()
@@ -82,8 +87,9 @@ class MSELoss(PointwiseLoss):
     """Mean squared error, mean of (s - y)².
 
     Args:
-        sigmoid: mean of (sigmoid(s) - y)² instead, with raw accuracies y in [0, 1], as in the paper. Without it s is on the scale of
-            standardised targets, which is a deviation from the paper: accuracies of one benchmark fill only a small part of [0, 1].
+        sigmoid: mean of (sigmoid(s) - y)² instead, with raw accuracies y in [0, 1], as in the paper (the predictor's label transform
+            "fraction"). Without it s is on the scale of standardised targets, which is a deviation from the paper: accuracies of one
+            benchmark fill only a small part of [0, 1].
     """
 
     name = "mse"
@@ -95,6 +101,10 @@ class MSELoss(PointwiseLoss):
     def point_loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         predictions = torch.sigmoid(scores) if self.sigmoid else scores
         return (predictions - targets).square()
+
+    def predicted_targets(self, scores: np.ndarray) -> np.ndarray:
+        squashed: np.ndarray = expit(scores)
+        return squashed if self.sigmoid else scores
 
 
 class PairwiseLoss(Loss):

@@ -10,7 +10,7 @@ from typing import Any
 from archenc.errors import InvalidParameter
 
 
-def build(kind: str, name: str, factory: Callable[..., Any], *args: Any, **parameters: Any) -> Any:
+def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **parameters: Any) -> Any:
     """Call ``factory``; raises :class:`InvalidParameter` that names a keyword it does not take and the nearest one it does."""
     known = [p.name for p in inspect.signature(factory).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for parameter in parameters:

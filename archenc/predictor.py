@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from archenc.errors import InvalidParameter, InvalidTable, NotFitted
 from archenc.graphs import ArchGraphs
 from archenc.heads.base import NeuralHead
 from archenc.labels import LabelTransform
-from archenc.losses import Loss
+from archenc.losses import Loss, MSELoss, PointwiseLoss
 from archenc.metrics import kendall_tau
 from archenc.parameters import build
 from archenc.registry import HEADS, LOSSES
@@ -40,8 +40,9 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         simplify: whether the encoder sees simplified graphs.
         encoder_params, head_params, loss_params: their keyword parameters.
         epochs, batch_size, lr, weight_decay, lr_schedule: of the gradient training (:class:`archenc.training.Schedule`).
-        label_transform: what the loss sees, ``"standardize"``, ``"normal-scores"`` (rank-based inverse normal) or ``"none"``. It matters to
-            pointwise losses only, and their predictions come back in the labels' units.
+        label_transform: what the loss sees (:meth:`archenc.labels.LabelTransform.fit`). It matters to pointwise losses only, and their
+            predictions come back in the labels' units. The default, the normal quantiles of the labels' ranks, ranks best in our
+            measurements: accuracies have a long lower tail, which otherwise dominates a squared error.
         random_state: seed of initial weights, minibatches, pairs and trees; None draws one.
         device: where the gradient training runs.
         progress: a progress bar, if the standard error is a terminal.
@@ -68,7 +69,7 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         lr_schedule: LRSchedule = "constant",
-        label_transform: str = "standardize",
+        label_transform: str = "normal-scores",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
         progress: bool = False,
@@ -105,6 +106,7 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             UnknownName, InvalidParameter: an encoder, head, loss or parameter that does not exist or does not go together.
         """
         y = _checked_labels(graphs, y)
+        self._check_parameters()
         seed = self._seed()
         self.space_ = graphs.space
         self.loss_ = self._build_loss()
@@ -169,7 +171,7 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
         else:
             scores = self.head_.predict(self.encoder_.encode(graphs.to(self.device)))
-        return self.labels_.inverse(scores) if self.loss_.kind == "pointwise" else scores
+        return self.labels_.inverse(self.loss_.predicted_targets(scores)) if isinstance(self.loss_, PointwiseLoss) else scores
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder."""
@@ -197,6 +199,23 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
+    def _check_parameters(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if not isinstance(getattr(self, name), int | np.integer) or getattr(self, name) < 1:
+                raise InvalidParameter(f"the predictor got {name} = {getattr(self, name)!r}; give a whole number of at least 1")
+        if not self.lr > 0 or not self.weight_decay >= 0:
+            raise InvalidParameter(
+                f"the predictor got lr = {self.lr!r} and weight_decay = {self.weight_decay!r}; give a positive rate and a decay from 0 up"
+            )
+        if self.lr_schedule not in get_args(LRSchedule):
+            raise InvalidParameter(f"there is no lr_schedule {self.lr_schedule!r}; choose one of {', '.join(get_args(LRSchedule))}")
+        try:
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise InvalidParameter(
+                f"the device {self.device!r} cannot be used here; choose 'cpu', or 'cuda' on a machine with a GPU"
+            ) from error
+
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
@@ -207,6 +226,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
 
     def _build_loss(self) -> Loss:
         loss: Loss = build("loss", self.loss, LOSSES.get(self.loss), **(self.loss_params or {}))
+        if isinstance(loss, MSELoss) and loss.sigmoid and self.label_transform != "fraction":
+            raise InvalidParameter("the loss 'mse' with sigmoid needs accuracies from 0 to 1; give label_transform='fraction'")
         return loss
 
     def _head_is_neural(self) -> bool:

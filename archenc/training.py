@@ -111,7 +111,7 @@ def fit_network(
     for epoch in progress(range(1, schedule.epochs + 1), "training", show=show_progress):
         network.train()
         order = torch.randperm(len(targets), generator=generator).to(targets.device)
-        for batch in order.split(schedule.batch_size):
+        for batch in torch.split(order, schedule.batch_size):
             if len(batch) < 2 and loss.kind != "pointwise":
                 continue  # a single architecture has nothing to be ranked against
             optimiser.zero_grad()

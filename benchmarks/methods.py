@@ -20,7 +20,7 @@ PACKAGED = Path(str(files("archenc.benchmarks"))) / "methods.yaml"
 
 PARTS = ("encoder", "head", "loss")
 PART_PARAMETERS = tuple(f"{part}_params" for part in PARTS)
-TRAINING = ("epochs", "batch_size", "lr", "weight_decay", "label_transform")
+TRAINING = ("epochs", "batch_size", "lr", "weight_decay", "lr_schedule", "label_transform")
 KINDS: dict[str, tuple[type, ...]] = {  # an int will do for a float
     **dict.fromkeys(PARTS, (str,)),
     **dict.fromkeys(PART_PARAMETERS, (dict,)),
@@ -29,6 +29,7 @@ KINDS: dict[str, tuple[type, ...]] = {  # an int will do for a float
     "batch_size": (int,),
     "lr": (int, float),
     "weight_decay": (int, float),
+    "lr_schedule": (str,),
     "label_transform": (str,),
 }
 

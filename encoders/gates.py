@@ -36,8 +36,8 @@ class GATESEncoder(Encoder):
 
     Args:
         space: any space.
-        form: where the operations are taken to sit, by default where the space has them. ``"node"`` puts those of an op-on-edge space on the
-            nodes of its line graph, where ``simplify`` can bypass skip connections too.
+        form: where the operations are taken to sit, by default where the space has them. ``"node"`` puts those of an op-on-edge space
+            on the nodes of its line graph, where ``simplify`` can bypass skip connections too.
         layers: output size of each layer.
         op_dim: length of an operation's embedding.
         node_dim: length of a node's initial vector.

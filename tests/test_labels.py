@@ -23,7 +23,9 @@ def test_inverse_undoes_forward_and_order_is_kept(kind, y):
 
 def test_normal_scores_depend_on_ranks_only():
     y = np.array([1.0, 2.0, 3.0, 1000.0])
-    np.testing.assert_allclose(LabelTransform.fit("normal-scores", y).forward(y), LabelTransform.fit("normal-scores", np.log(y)).forward(np.log(y)))
+    np.testing.assert_allclose(
+        LabelTransform.fit("normal-scores", y).forward(y), LabelTransform.fit("normal-scores", np.log(y)).forward(np.log(y))
+    )
     assert LabelTransform.fit("normal-scores", y).forward(y).sum() == pytest.approx(0.0)
 
 

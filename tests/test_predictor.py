@@ -61,6 +61,12 @@ def test_pointwise_predictions_come_in_the_labels_units(transform):
     assert np.abs(predictor.predict(GRAPHS) - Y).mean() < 5.0
 
 
+def test_the_papers_mse_predicts_percent_through_a_sigmoid():
+    predictor = Predictor("op-count", loss="mse", loss_params={"sigmoid": True}, label_transform="fraction", random_state=0).fit(GRAPHS, Y)
+    assert ((predictor.predict(GRAPHS) > 0) & (predictor.predict(GRAPHS) < 100)).all()
+    assert np.abs(predictor.predict(GRAPHS) - Y).mean() < 10.0
+
+
 def test_a_ranking_loss_ignores_monotone_changes_of_the_labels():
     plain = Predictor("op-count", epochs=5, random_state=0).fit(GRAPHS, Y).predict(GRAPHS)
     cubed = Predictor("op-count", epochs=5, random_state=0).fit(GRAPHS, Y**3).predict(GRAPHS)
@@ -96,11 +102,17 @@ def test_an_empty_batch_has_no_scores():
         ({"encoder_params": {"layer": [3]}}, InvalidParameter),
         ({"loss_params": {"marign": 1.0}}, InvalidParameter),
         ({"label_transform": "log"}, InvalidParameter),
+        ({"loss": "mse", "loss_params": {"sigmoid": True}}, InvalidParameter),
+        ({"epochs": 0}, InvalidParameter),
+        ({"batch_size": 2.5}, InvalidParameter),
+        ({"lr": -1.0}, InvalidParameter),
+        ({"lr_schedule": "linear"}, InvalidParameter),
+        ({"device": "tpu9"}, InvalidParameter),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(parameters, error):
     with pytest.raises(error) as caught:
-        Predictor(epochs=1, **parameters).fit(GRAPHS, Y)
+        Predictor(**{"epochs": 1, **parameters}).fit(GRAPHS, Y)
     assert_one_sentence(caught.value)
 
 
@@ -146,7 +158,13 @@ def not_json(folder):
 
 @pytest.mark.parametrize(
     ("damage", "error"),
-    [(damage_weights, CorruptFile), (drop_weights, DataNotFound), (other_format, CorruptFile), (other_encoder, CorruptFile), (not_json, CorruptFile)],
+    [
+        (damage_weights, CorruptFile),
+        (drop_weights, DataNotFound),
+        (other_format, CorruptFile),
+        (other_encoder, CorruptFile),
+        (not_json, CorruptFile),
+    ],
 )
 def test_a_damaged_folder_is_refused_in_a_sentence(damage, error, tmp_path):
     folder = Predictor("op-count", epochs=1, random_state=0).fit(GRAPHS, Y).save(tmp_path / "p")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,7 +137,10 @@ class CellSpace(Space):
         """
         if self.topology is None:
             raise InvalidParameter(f"the topology of {self.name!r} is free, so operations alone are no architecture; use parse instead")
-        table = np.asarray(numbers)
+        try:
+            table = np.asarray(numbers)
+        except ValueError:  # rows of different lengths
+            table = np.zeros(0)
         width = self.cells * self.places
         if table.ndim != 2 or table.shape[1] != width or (table.size and not np.issubdtype(table.dtype, np.integer)):
             raise InvalidArchitecture(
@@ -303,14 +305,14 @@ class CellSpace(Space):
         self.check_form(graphs)
         rng = generator(seed)
         chosen = torch.from_numpy(np.arange(len(graphs)) * self.cells + rng.integers(self.cells, size=len(graphs)))
-        parents = _take(graphs, chosen)
+        parents = variation.take_cells(graphs, chosen)
 
         def differs(children: ArchGraphs, rows: Tensor) -> Tensor:
             changed = (children.ops != parents.ops[rows]).flatten(1).any(1)
             return changed | (children.adjacency != parents.adjacency[rows]).flatten(1).any(1)
 
-        children = self._until_valid(len(graphs), lambda rows: self._mutants(_take(parents, rows), rng), differs)
-        return _put(graphs, chosen, children)
+        children = self._until_valid(len(graphs), lambda rows: self._mutants(variation.take_cells(parents, rows), rng), differs)
+        return variation.put_cells(graphs, chosen, children)
 
     def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
         if self.topology is not None:
@@ -333,7 +335,7 @@ class CellSpace(Space):
                 return result
             proposed = propose(rows)
             accepted = good(proposed, rows)
-            result = _put(result, rows[accepted], _take(proposed, accepted))
+            result = variation.put_cells(result, rows[accepted], variation.take_cells(proposed, accepted))
             rows = rows[~accepted]
         raise InvalidParameter(f"no valid architecture of {self.name!r} was found in {_ROUNDS} rounds of drawing; loosen its limits")
 
@@ -347,18 +349,3 @@ class CellSpace(Space):
             InvalidParameter: there are more writings than that.
         """
         return variation.enumerate_architectures(self, ENUMERATION_LIMIT)
-
-
-def _take(graphs: ArchGraphs, rows: Tensor) -> ArchGraphs:
-    """Single cells, by row."""
-    return replace(graphs, adjacency=graphs.adjacency[rows], ops=graphs.ops[rows], mask=graphs.mask[rows])
-
-
-def _put(graphs: ArchGraphs, rows: Tensor, cells: ArchGraphs) -> ArchGraphs:
-    """A copy of ``graphs`` with other cells at ``rows``."""
-    return replace(
-        graphs,
-        adjacency=graphs.adjacency.index_copy(0, rows, cells.adjacency),
-        ops=graphs.ops.index_copy(0, rows, cells.ops),
-        mask=graphs.mask.index_copy(0, rows, cells.mask),
-    )

@@ -45,6 +45,7 @@ class NASBench101(CellSpace):
         digests, "|" and its own. The cell's hash is the MD5 of the text of the sorted list of digests.
         """
         graphs = transforms.keep_nodes(graphs, graphs.mask)  # padding to its place before the output, wherever it was
+        graphs = graphs.to("cpu")
         digests = np.zeros((len(graphs), 16), dtype=np.uint8)
         counts = graphs.mask.sum(1)
         for count in np.unique(counts.numpy()).tolist():

@@ -94,8 +94,11 @@ class NASBench201(CellSpace):
         Raises:
             InvalidArchitecture: not six numbers from 0 to 4.
         """
-        table = np.asarray(tuples if isinstance(tuples, np.ndarray) else [tuple(item) for item in tuples])
-        if table.size == 0:
+        try:
+            table = np.asarray(tuples if isinstance(tuples, np.ndarray) else list(tuples))
+        except ValueError:  # rows of different lengths
+            table = np.zeros(1)
+        if table.shape == (0,):
             table = np.zeros((0, 6), dtype=np.int64)
         if table.ndim != 2 or table.shape[1] != 6 or table.dtype.kind not in "iu" or table.min(initial=0) < 0 or table.max(initial=0) > 4:
             raise InvalidArchitecture(

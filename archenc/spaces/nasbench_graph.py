@@ -102,8 +102,8 @@ class NASBenchGraph(CellSpace):
     def to_hashes(self, graphs: ArchGraphs) -> np.ndarray:
         """(N,) int64: the benchmark's hash of each architecture, of the form as given."""
         self.check_form(graphs)
-        numbers = np.concatenate([part.reshape(len(graphs), -1) for part in self._canonical(graphs)], axis=1)
-        hashes: np.ndarray = numbers @ _DIGITS
+        links, ops = self._canonical(graphs)
+        hashes: np.ndarray = links * _DIGITS[0] + ops @ _DIGITS[1:]
         return hashes
 
     def _numbers(self, item: Any, where: str) -> list[int]:
@@ -166,7 +166,10 @@ class NASBenchGraph(CellSpace):
         return self.graphs(torch.where(rewire[:, :, None], rewired.adjacency, other.adjacency), torch.where(rewire, rewired.ops, other.ops))
 
     def enumerate(self) -> ArchGraphs:
-        """One writing of each isomorphism class (:meth:`hash`): of the 59,049 hashes the lowest ones, in ascending order."""
+        """One writing of each isomorphism class (:meth:`hash`): of the 59,049 hashes the lowest ones, in ascending order.
+
+        These are 35,919. The benchmark trained 26,206 of them, as it also moves skips to one place.
+        """
         numbers = all_digits(len(OPERATIONS), 5)
         graphs = self._from_numbers(numbers[:, 0], numbers[:, 1:])
         return graphs[first_of_each(self.hash(graphs))]

@@ -39,7 +39,7 @@ def read(space: CellSpace, architectures: Any) -> ArchGraphs:
     cells = [cell for number, item in enumerate(batch) for cell in split_cells(space, item, number)]
     if space.topology is not None and all(_is_ops_list(cell) for cell in cells):
         numbers = [read_ops(space, cell, position(space, row)) for row, cell in enumerate(cells)]
-        return space.from_ops(np.array(numbers, dtype=np.int64).reshape(len(batch), -1))
+        return space.from_ops(np.array(numbers, dtype=np.int64).reshape(len(batch), space.cells * space.places))
     return stack(space, [read_cell(space, cell, position(space, row)) for row, cell in enumerate(cells)])
 
 

@@ -24,6 +24,21 @@ def sort_slots(ops: Tensor) -> Tensor:
     return ops.sort(dim=1, descending=True).values if ops.dim() == 4 else ops
 
 
+def take_cells(graphs: ArchGraphs, rows: Tensor) -> ArchGraphs:
+    """Single cells, by row."""
+    return replace(graphs, adjacency=graphs.adjacency[rows], ops=graphs.ops[rows], mask=graphs.mask[rows])
+
+
+def put_cells(graphs: ArchGraphs, rows: Tensor, cells: ArchGraphs) -> ArchGraphs:
+    """A copy of ``graphs`` with other cells at ``rows``."""
+    return replace(
+        graphs,
+        adjacency=graphs.adjacency.index_copy(0, rows, cells.adjacency),
+        ops=graphs.ops.index_copy(0, rows, cells.ops),
+        mask=graphs.mask.index_copy(0, rows, cells.mask),
+    )
+
+
 # -- drawing -----------------------------------------------------------------------------------------------------------
 
 

@@ -155,8 +155,8 @@ def test_too_large_to_enumerate():
 
 
 def test_nothing_to_mutate():
+    space = CellSpace("s", ["only"], max_nodes=3, topology=[(0, 1), (1, 2)])
     with pytest.raises(InvalidParameter, match="no valid architecture") as caught:
-        space = CellSpace("s", ["only"], max_nodes=3, topology=[(0, 1), (1, 2)])
         space.mutate(space.sample(1))
     assert_one_sentence(caught.value)
 
@@ -208,7 +208,7 @@ def test_validate_finds_the_first_wrong_cell():
     space = SPACES["two inputs"]
     graphs = space.sample(4, 0)
     graphs.adjacency[5] = 0  # the second cell of the third architecture
-    with pytest.raises(InvalidArchitecture, match="^architecture 2, cell 1: ") as caught:
+    with pytest.raises(InvalidArchitecture, match=r"^architecture 2, cell 1: ") as caught:
         space.validate(graphs)
     assert_one_sentence(caught.value)
 
@@ -251,7 +251,7 @@ def test_operation_numbers_only_with_a_fixed_topology():
         with pytest.raises(InvalidParameter, match="topology of 'nodes' is free") as caught:
             call()
         assert_one_sentence(caught.value)
-    for bad in ([0, 1, 2], [[0, 1]], [[0, 1, 3]], [[0, 1, -1]], [[0.5, 1, 1]], [["id", "k3", "k5"]]):
+    for bad in ([0, 1, 2], [[0, 1]], [[0, 1, 3]], [[0, 1, -1]], [[0.5, 1, 1]], [["id", "k3", "k5"]], [[0, 1, 2], [0]]):
         with pytest.raises(InvalidArchitecture) as wrong:
             SPACES["chain"].from_ops(bad)
         assert_one_sentence(wrong.value)

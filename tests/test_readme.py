@@ -1,0 +1,51 @@
+"""The README's examples run and print what the README says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+PYTHON = [body for language, body in BLOCKS if language == "python"]
+NUMBER = re.compile(r"\d+\.\d+")
+
+
+def run(code):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    return printed.getvalue()
+
+
+def test_the_first_example_prints_what_is_printed_below_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = next(body for language, body in BLOCKS if language == "text").splitlines()
+    printed = run(PYTHON[0]).splitlines()
+    assert len(printed) == len(expected)
+    assert printed[:2] == expected[:2]
+    tau, stated = (float(NUMBER.findall(lines[2])[0]) for lines in (printed, expected))
+    assert tau == pytest.approx(stated, abs=0.03)  # processors round differently
+    assert printed[3].startswith("train this next: |")
+
+
+def test_the_own_space_example_runs():
+    assert '"ops":["input"' in run(PYTHON[1])
+
+
+def test_command_line_examples_name_real_commands(capsys):
+    from archenc.cli import main
+
+    commands = [line.split("#")[0].split() for language, body in BLOCKS if language == "sh" for line in body.splitlines()]
+    archenc = [words[1:] for words in commands if words and words[0] == "archenc"]
+    assert len(archenc) >= 8
+    for words in archenc:
+        names = words[:2] if words[0] in ("bench", "data") else words[:1]
+        assert main([*names, "--help"]) == 0, words
+        options = [word for word in words if word.startswith("--")]
+        shown = capsys.readouterr().out
+        assert all(option in shown for option in options), words
