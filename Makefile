@@ -7,7 +7,7 @@ JOBS ?= 2
 # One thread a process: the networks are small, and two processes use two cores better than two threads do.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help install leaderboard test test-slow lint clean
+.PHONY: help install leaderboard test test-slow lint tables clean
 
 help:
 	@echo "make leaderboard   train real encoders on 15,625 real cells and print the table (a few minutes)"
@@ -44,6 +44,10 @@ lint: $(INSTALLED)
 	rm -rf build/typecheck
 	$(BIN)/pip install --quiet --no-deps --target build/typecheck .
 	MYPYPATH=build/typecheck $(BIN)/mypy --config-file pyproject.toml -p archenc
+
+# The pages that show committed runs are computed from them.
+tables: $(INSTALLED)
+	$(BIN)/python -m archenc.benchmarks.tables
 
 clean:
 	rm -rf $(VENV) build runs leaderboard *.egg-info

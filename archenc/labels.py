@@ -15,8 +15,8 @@ from archenc.errors import InvalidParameter
 class LabelTransform:
     """A monotone map from labels to targets, through the points (x, z) that were seen in training.
 
-    Between the points both directions interpolate linearly; outside, they go on with the slope of the whole range. A standardisation is the
-    case of two points.
+    Between the points both directions interpolate linearly; outside, they go on with the slope from the middle point to the end, so that a
+    few very low labels do not stretch what lies above the highest. A standardisation is the case of two points.
     """
 
     x: np.ndarray
@@ -54,7 +54,9 @@ class LabelTransform:
 
 
 def _piecewise_linear(values: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-    slope = (z[-1] - z[0]) / (x[-1] - x[0])
+    middle, above_middle = (len(x) - 1) // 2, len(x) // 2
+    low = (z[above_middle] - z[0]) / (x[above_middle] - x[0])
+    high = (z[-1] - z[middle]) / (x[-1] - x[middle])
     inside = np.interp(values, x, z)
-    extended: np.ndarray = inside + slope * (np.minimum(values - x[0], 0.0) + np.maximum(values - x[-1], 0.0))
+    extended: np.ndarray = inside + low * np.minimum(values - x[0], 0.0) + high * np.maximum(values - x[-1], 0.0)
     return extended

