@@ -15,7 +15,6 @@ from archenc.encoders.layers import mean_over_nodes, receiving
 from archenc.errors import InvalidParameter
 from archenc.graphs import EDGE_OFFSET, INPUT, PAD, ArchGraphs, OpOn
 from archenc.spaces.base import Space
-from archenc.transforms import live_edges
 
 Readout = Literal["mean", "output"]
 
@@ -102,12 +101,18 @@ class GATESEncoder(Encoder):
 def incoming_edges(graphs: ArchGraphs) -> Tensor:
     """What a layer sums over, rows receive.
 
-    Operations on nodes: A + I, float32 (R, V, V). On edges: how many edges with operation k lead from j into i, over S, (R, V, V, K).
+    Operations on nodes: A + I, float32 (R, V, V). On edges: how many edges with operation k lead from j into i, over S, (R, V, V - 1, K),
+    for the operations that carry something (:func:`live_ops`) and all senders j but the output.
     """
     if graphs.op_on == "node":
         return receiving(graphs.adjacency, graphs.mask, self_loops=True, normalise=False)
-    ops = one_hot(graphs.edge_ops().long(), graphs.num_ops)[..., EDGE_OFFSET:] * live_edges(graphs)[..., None]
+    ops = one_hot(graphs.edge_ops()[:, :, :-1].long(), graphs.num_ops)[..., live_ops(graphs.space)]
     return ops.float().mean(dim=1).transpose(1, 2)
+
+
+def live_ops(space: Space) -> list[int]:
+    """Ids of the operations on edges that carry something: all but "none"."""
+    return [k for k, name in enumerate(space.edge_vocabulary) if k >= EDGE_OFFSET and name != space.none_op]
 
 
 class OperationEmbedding(nn.Module):
@@ -188,11 +193,12 @@ class EdgeFlow(Flow):
 
     def __init__(self, space: Space, in_dim: int, out_dim: int, op_dim: int) -> None:
         super().__init__(space, in_dim, out_dim, op_dim)
-        is_skip = torch.tensor([name == space.skip_op for name in space.edge_vocabulary])
+        self.live_ops = live_ops(space)
+        is_skip = torch.tensor([space.edge_vocabulary[k] == space.skip_op for k in self.live_ops])
         self.register_buffer("is_skip", is_skip[:, None], persistent=False)
 
     def forward(self, states: Tensor, edges: Tensor, op_ids: Tensor, ops: Tensor) -> Tensor:
         x = states @ self.weight
-        gates = torch.where(self.is_skip, 1.0, torch.sigmoid(self.gate(ops)))[EDGE_OFFSET:]
-        messages = torch.einsum("rjh,kh->rjkh", x, gates)  # what node j would send through an edge with operation k
+        gates = torch.where(self.is_skip, 1.0, torch.sigmoid(self.gate(ops[self.live_ops])))
+        messages = torch.einsum("rjh,kh->rjkh", x[:, :-1], gates)  # what node j would send through an edge with operation k
         return torch.einsum("rijk,rjkh->rih", edges, messages) + self.input_residual(x)
