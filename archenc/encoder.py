@@ -86,6 +86,15 @@ class Encoder(nn.Module, ABC):
             graphs: R rows; returns (R, cell_dim) float32.
         """
 
+    def auxiliary_loss(self, graphs: ArchGraphs, encodings: Tensor) -> Tensor | None:
+        """What the encoder adds to the supervised loss of a batch in training, already weighted; None for nothing.
+
+        Args:
+            graphs: the prepared batch.
+            encodings: (N, dim), what :meth:`forward` gave for it.
+        """
+        return None
+
     def forward(self, graphs: ArchGraphs) -> Tensor:
         """(N, dim) float32."""
         graphs = self.prepare(graphs)

@@ -21,7 +21,7 @@ from archenc.losses import Loss, MSELoss, PointwiseLoss
 from archenc.metrics import kendall_tau
 from archenc.parameters import build
 from archenc.registry import HEADS, LOSSES
-from archenc.training import LRSchedule, Network, Schedule, Standardise, fit_network, score_all
+from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
 
 EpochCallback = Callable[[int, "Predictor"], None]
 
@@ -39,7 +39,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         loss: name of a loss.
         simplify: whether the encoder sees simplified graphs.
         encoder_params, head_params, loss_params: their keyword parameters.
-        epochs, batch_size, lr, weight_decay, lr_schedule: of the gradient training (:class:`archenc.training.Schedule`).
+        epochs, batch_size, lr, weight_decay, lr_schedule, optimizer, warmup_epochs: of the gradient training
+            (:class:`archenc.training.Schedule`).
         label_transform: what the loss sees (:meth:`archenc.labels.LabelTransform.fit`). It matters to pointwise losses only, and their
             predictions come back in the labels' units. The default, the normal quantiles of the labels' ranks, ranks best in our
             measurements: accuracies have a long lower tail, which otherwise dominates a squared error.
@@ -69,6 +70,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         lr_schedule: LRSchedule = "constant",
+        optimizer: Optimizer = "adam",
+        warmup_epochs: int = 0,
         label_transform: str = "normal-scores",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
@@ -86,6 +89,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         self.lr = lr
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule
+        self.optimizer = optimizer
+        self.warmup_epochs = warmup_epochs
         self.label_transform = label_transform
         self.random_state = random_state
         self.device = device
@@ -143,7 +148,7 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             inputs,
             torch.as_tensor(targets, dtype=torch.float32, device=self.device),
             self.loss_,
-            Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.lr_schedule),
+            Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.lr_schedule, self.optimizer, self.warmup_epochs),
             torch.Generator().manual_seed(seed),
             None if on_epoch_end is None else lambda epoch: on_epoch_end(epoch, self),
             self.progress,
@@ -207,8 +212,13 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             raise InvalidParameter(
                 f"the predictor got lr = {self.lr!r} and weight_decay = {self.weight_decay!r}; give a positive rate and a decay from 0 up"
             )
-        if self.lr_schedule not in get_args(LRSchedule):
-            raise InvalidParameter(f"there is no lr_schedule {self.lr_schedule!r}; choose one of {', '.join(get_args(LRSchedule))}")
+        for name, kinds in (("lr_schedule", LRSchedule), ("optimizer", Optimizer)):
+            if getattr(self, name) not in get_args(kinds):
+                raise InvalidParameter(f"there is no {name} {getattr(self, name)!r}; choose one of {', '.join(get_args(kinds))}")
+        if not isinstance(self.warmup_epochs, int | np.integer) or not 0 <= self.warmup_epochs < self.epochs:
+            raise InvalidParameter(
+                f"the predictor got warmup_epochs = {self.warmup_epochs!r}; give a whole number below its {self.epochs} epochs"
+            )
         try:
             torch.zeros(1, device=self.device)
         except (RuntimeError, AssertionError) as error:

@@ -10,20 +10,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from archenc.encoder import Encoder
 from archenc.graphs import ArchGraphs
 from archenc.heads.neural import ComparatorHead
 from archenc.losses import ComparatorLoss, Loss
 from archenc.progress import progress
 
 LRSchedule = Literal["constant", "cosine"]
+Optimizer = Literal["adam", "adamw"]
 
 
 @dataclass(frozen=True)
 class Schedule:
     """How long and how fast.
 
-    The defaults, Adam with a constant rate, are those of GATES and TA-GATES (ECCV 2020, NeurIPS 2022). ``"cosine"`` lets the rate fall to
-    zero over the training, step by step (Loshchilov, Hutter, ICLR 2017, without restarts).
+    The defaults, Adam with a constant rate, are those of GATES and TA-GATES (ECCV 2020, NeurIPS 2022). ``"adamw"`` decays weights
+    apart from the gradient (Loshchilov, Hutter, ICLR 2019). The rate rises linearly over the first ``warmup_epochs``; ``"cosine"`` then
+    lets it fall to zero, step by step (Loshchilov, Hutter, ICLR 2017, without restarts).
     """
 
     epochs: int = 200
@@ -31,10 +34,16 @@ class Schedule:
     lr: float = 1e-3
     weight_decay: float = 0.0
     lr_schedule: LRSchedule = "constant"
+    optimizer: Optimizer = "adam"
+    warmup_epochs: int = 0
 
-    def rate(self, progress: float) -> float:
-        """The factor on ``lr`` when ``progress`` of the training, 0 to 1, is done."""
-        return 0.5 * (1.0 + math.cos(math.pi * progress)) if self.lr_schedule == "cosine" else 1.0
+    def rate(self, epoch: float) -> float:
+        """The factor on ``lr`` when ``epoch`` epochs (a fraction within one) are done."""
+        if epoch < self.warmup_epochs:
+            return epoch / self.warmup_epochs
+        if self.lr_schedule == "constant":
+            return 1.0
+        return 0.5 * (1.0 + math.cos(math.pi * (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs)))
 
 
 class Standardise(nn.Module):
@@ -77,6 +86,11 @@ class Network(nn.Module):
     def loss(self, inputs: Any, targets: Tensor, loss: Loss, generator: torch.Generator) -> Tensor:
         """The loss of a batch; every architecture is encoded once, however many pairs it is in."""
         encodings = self.encoder(inputs)
+        supervised = self._supervised_loss(encodings, targets, loss, generator)
+        auxiliary = self.encoder.auxiliary_loss(inputs, encodings) if isinstance(self.encoder, Encoder) else None
+        return supervised if auxiliary is None else supervised + auxiliary
+
+    def _supervised_loss(self, encodings: Tensor, targets: Tensor, loss: Loss, generator: torch.Generator) -> Tensor:
         if isinstance(loss, ComparatorLoss) and isinstance(self.head, ComparatorHead):
             worse, better = loss.pairs(targets, generator)
             return loss.from_logits(self.head.compare(encodings[better], encodings[worse]))
@@ -105,9 +119,10 @@ def fit_network(
         on_epoch_end: called with the epoch's number, from 1.
         show_progress: a progress bar on a terminal.
     """
-    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay)
-    steps = schedule.epochs * math.ceil(len(targets) / schedule.batch_size)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.rate(step / steps))
+    kind = torch.optim.Adam if schedule.optimizer == "adam" else torch.optim.AdamW
+    optimiser = kind(network.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay)
+    steps = math.ceil(len(targets) / schedule.batch_size)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.rate((step + 1) / steps))
     for epoch in progress(range(1, schedule.epochs + 1), "training", show=show_progress):
         network.train()
         order = torch.randperm(len(targets), generator=generator).to(targets.device)

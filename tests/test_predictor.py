@@ -107,6 +107,8 @@ def test_an_empty_batch_has_no_scores():
         ({"batch_size": 2.5}, InvalidParameter),
         ({"lr": -1.0}, InvalidParameter),
         ({"lr_schedule": "linear"}, InvalidParameter),
+        ({"optimizer": "sgd"}, InvalidParameter),
+        ({"warmup_epochs": 1}, InvalidParameter),
         ({"device": "tpu9"}, InvalidParameter),
     ],
 )
