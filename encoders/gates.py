@@ -84,18 +84,25 @@ class GATESEncoder(Encoder):
         ops: Tensor = self.op_embedding()
         states: Tensor = self.initial_state(graphs)
         edges = incoming_edges(graphs).to(states.dtype)
+        keep = is_input(graphs)
         for depth, layer in enumerate(self.flow):
-            states = layer(states, edges, graphs.ops, ops)
+            states = layer(states, edges, layer.op_gates(ops, graphs.ops), keep)
             if depth < len(self.flow) - 1:
                 states = torch.relu(states)
-        return self.read(states, graphs)
+        return read(states, graphs, self.readout)
 
-    def read(self, states: Tensor, graphs: ArchGraphs) -> Tensor:
-        """(R, V, size) to (R, size)."""
-        if self.readout == "output":
-            return states[:, -1]
-        behind = self.space.num_inputs
-        return mean_over_nodes(states[:, behind:], graphs.mask[:, behind:])
+
+def read(states: Tensor, graphs: ArchGraphs, readout: Readout) -> Tensor:
+    """(R, V, size) to (R, size): the output node's state, or the mean over all nodes but the inputs."""
+    if readout == "output":
+        return states[:, -1]
+    behind = graphs.space.num_inputs
+    return mean_over_nodes(states[:, behind:], graphs.mask[:, behind:])
+
+
+def is_input(graphs: ArchGraphs) -> Tensor:
+    """Bool (V, 1): the nodes whose residual R is kept."""
+    return (torch.arange(graphs.num_nodes, device=graphs.device) < graphs.space.num_inputs)[:, None]
 
 
 def incoming_edges(graphs: ArchGraphs) -> Tensor:
@@ -157,33 +164,34 @@ class InitialState(nn.Module):
 
 
 class Flow(nn.Module):
-    """What both kinds of layers share: the weight W and the gates' map W_o, b_o."""
+    """What all layers share: the weight W and the gates' map W_o, b_o."""
 
-    def __init__(self, space: Space, in_dim: int, out_dim: int, op_dim: int) -> None:
+    def __init__(self, in_dim: int, out_dim: int, op_dim: int) -> None:
         super().__init__()
-        self.num_inputs = space.num_inputs
-        bound = out_dim**-0.5
-        self.weight = nn.Parameter(torch.empty(in_dim, out_dim).uniform_(-bound, bound))
+        self.bound = out_dim**-0.5
+        self.weight = nn.Parameter(torch.empty(in_dim, out_dim).uniform_(-self.bound, self.bound))
         self.gate = nn.Linear(op_dim, out_dim)
 
-    def input_residual(self, x: Tensor) -> Tensor:
-        """X on the input nodes, zero elsewhere: the input keeps what it has."""
-        is_input = torch.arange(x.shape[-2], device=x.device) < self.num_inputs
-        return x * is_input[:, None]
+    def gates(self, ops: Tensor) -> Tensor:
+        """Operation vectors (..., op_dim) to gates (..., out_dim)."""
+        return torch.sigmoid(self.gate(ops))
 
 
 class NodeFlow(Flow):
     """A layer for operations on nodes."""
 
     def __init__(self, space: Space, in_dim: int, out_dim: int, op_dim: int) -> None:
-        super().__init__(space, in_dim, out_dim, op_dim)
-        bound = out_dim**-0.5
-        self.bias = nn.Parameter(torch.empty(out_dim).uniform_(-bound, bound))
+        super().__init__(in_dim, out_dim, op_dim)
+        self.bias = nn.Parameter(torch.empty(out_dim).uniform_(-self.bound, self.bound))
 
-    def forward(self, states: Tensor, edges: Tensor, op_ids: Tensor, ops: Tensor) -> Tensor:
+    def op_gates(self, ops: Tensor, op_ids: Tensor) -> Tensor:
+        """The gate of each node, (R, V, out_dim), from the table of operations and the nodes' ids (R, V)."""
+        return self.gates(ops)[op_ids.long()]
+
+    def forward(self, states: Tensor, edges: Tensor, gates: Tensor, keep: Tensor) -> Tensor:
+        """N' from N (R, V, in_dim), A + I (R, V, V), gates (R, V, out_dim) and the nodes that keep their residual (V, 1)."""
         x = states @ self.weight
-        gates = torch.sigmoid(self.gate(ops))[op_ids.long()]
-        return gates * (edges @ x) + self.input_residual(x) + self.bias
+        return gates * (edges @ x) + x * keep + self.bias
 
 
 class EdgeFlow(Flow):
@@ -192,13 +200,17 @@ class EdgeFlow(Flow):
     is_skip: Tensor
 
     def __init__(self, space: Space, in_dim: int, out_dim: int, op_dim: int) -> None:
-        super().__init__(space, in_dim, out_dim, op_dim)
+        super().__init__(in_dim, out_dim, op_dim)
         self.live_ops = live_ops(space)
         is_skip = torch.tensor([space.edge_vocabulary[k] == space.skip_op for k in self.live_ops])
         self.register_buffer("is_skip", is_skip[:, None], persistent=False)
 
-    def forward(self, states: Tensor, edges: Tensor, op_ids: Tensor, ops: Tensor) -> Tensor:
+    def op_gates(self, ops: Tensor, op_ids: Tensor) -> Tensor:
+        """The gates of the K operations that carry something, (K, out_dim); the same for every architecture."""
+        return torch.where(self.is_skip, 1.0, self.gates(ops[self.live_ops]))
+
+    def forward(self, states: Tensor, edges: Tensor, gates: Tensor, keep: Tensor) -> Tensor:
+        """N' from N (R, V, in_dim), edges (R, V, V - 1, K), gates (K, out_dim) and the nodes that keep their residual (V, 1)."""
         x = states @ self.weight
-        gates = torch.where(self.is_skip, 1.0, torch.sigmoid(self.gate(ops[self.live_ops])))
         messages = torch.einsum("rjh,kh->rjkh", x[:, :-1], gates)  # what node j would send through an edge with operation k
-        return torch.einsum("rijk,rjkh->rih", edges, messages) + self.input_residual(x)
+        return torch.einsum("rijk,rjkh->rih", edges, messages) + x * keep
