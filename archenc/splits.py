@@ -17,15 +17,17 @@ class Split:
     Attributes:
         name: what the split is called in results.
         pool: int64 (P,), positions from which training sets are drawn, in a meaningful order.
-        test: int64 (T,), positions that are never trained on.
+        test: int64 (T,), positions that are scored; never trained on, unless
+        overlapping: whether positions may be in both, as in protocols that score the training architectures too.
 
     Raises:
-        InvalidParameter: a position stands twice, or in both halves.
+        InvalidParameter: a position stands twice, or in both halves though ``overlapping`` is False.
     """
 
     name: str
     pool: np.ndarray
     test: np.ndarray
+    overlapping: bool = False
 
     def __post_init__(self) -> None:
         for half in ("pool", "test"):
@@ -33,7 +35,7 @@ class Split:
             if len(np.unique(positions)) < len(positions):
                 raise InvalidParameter(f"the {half} of the split {self.name!r} has a position twice; give each position once")
             object.__setattr__(self, half, positions)
-        if np.intersect1d(self.pool, self.test).size:
+        if not self.overlapping and np.intersect1d(self.pool, self.test).size:
             raise InvalidParameter(f"the split {self.name!r} has architectures in both halves; make them disjoint")
 
     @property
@@ -62,3 +64,23 @@ def halves(rows: np.ndarray | int, seed: int = 0) -> Split:
     order = np.random.RandomState(seed).permutation(rows).astype(np.int64)
     cut = (len(order) + 1) // 2
     return Split(f"halves-{seed}", order[:cut], order[cut:])
+
+
+def holdout(rows: np.ndarray | int, test_size: int, seed: int = 0) -> Split:
+    """``test_size`` random ones of ``rows`` (positions, or N for 0 to N - 1) as test set.
+
+    They are the last of ``RandomState(seed).permutation(rows)``; the rest is the pool.
+
+    Raises:
+        InvalidParameter: nothing would be left on one side.
+    """
+    order = np.random.RandomState(seed).permutation(rows).astype(np.int64)
+    if not 1 <= test_size < len(order):
+        raise InvalidParameter(f"a test set of {test_size} cannot be cut from {len(order)} architectures; choose 1 to {len(order) - 1}")
+    return Split(f"holdout-{test_size}-{seed}", order[:-test_size], order[-test_size:])
+
+
+def everything(rows: np.ndarray | int) -> Split:
+    """All ``rows`` (positions, or N for 0 to N - 1) as pool and as test set, the training architectures included (TNASP, NeurIPS 2021)."""
+    positions = np.arange(rows) if isinstance(rows, int) else np.asarray(rows)
+    return Split("all", positions, positions, overlapping=True)

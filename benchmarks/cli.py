@@ -86,6 +86,23 @@ def report(
         print(path)
 
 
+@app.command("compare")
+def compare(
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files.")],
+) -> None:
+    """Print published numbers and those of finished runs side by side, with their differences."""
+    from archenc.benchmarks.published import comparison_text, published_results
+    from archenc.benchmarks.results import leaderboards, read_runs
+
+    boards = leaderboards(read_runs(runs))
+    texts = [text for board in boards if (text := comparison_text(board)) is not None]
+    if not texts:
+        known = ", ".join(sorted({result.protocol for result in published_results()}))
+        run = ", ".join(sorted({board.setting["name"] for board in boards}))
+        raise InvalidParameter(f"{runs} holds runs of {run}, for which no numbers were published; run one of {known}")
+    print("\n\n".join(texts))
+
+
 @app.command("list")
 def list_all() -> None:
     """List protocols and methods."""

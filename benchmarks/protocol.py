@@ -11,7 +11,7 @@ import hashlib
 import json
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ import yaml
 
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.files import read_bytes
-from archenc.splits import Split, halves
+from archenc.splits import Split, everything, halves, holdout
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
@@ -30,29 +30,71 @@ MAX_YAML_BYTES = 2**16
 SELECTIONS = {"last_epoch": 1, "mean_last_5_epochs": 5}
 """Over how many last epochs of a gradient-trained predictor the metrics are averaged."""
 
+OPTIONAL: dict[str, type] = {"subsets": int, "test_label": str}
+"""Keys that a protocol may leave out; they are part of its setting only where given."""
+
 FOLDER = Path(str(files("archenc.benchmarks"))) / "protocols"
+
+
+SPLIT_KINDS: dict[str, dict[str, type]] = {
+    "halves": {"seed": int},
+    "published": {"name": str},
+    "holdout": {"seed": int, "test": int},
+    "all": {},
+}
+"""The kinds of split rules, and what each needs."""
 
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How pool and test set are made: random halves of the labelled rows from ``seed``, or the published split ``name``."""
+    """How pool and test set are made of the labelled rows.
+
+    Attributes:
+        kind: ``"halves"``: random halves; ``"published"``: a split of the data set; ``"holdout"``: a random test set, the rest is the pool;
+            ``"all"``: every row is in the pool and in the test set.
+        seed: of the random choice.
+        name: of the published split.
+        test: number of test architectures of a holdout.
+        subset: a part of the data set; the rest is left out.
+    """
 
     kind: str
     seed: int | None = None
     name: str | None = None
+    test: int | None = None
+    subset: str | None = None
 
-    def apply(self, dataset: ArchDataset) -> Split:
-        """The split of ``dataset``; raises :class:`UnknownName` for one it does not have, :class:`InvalidTable` for one without labels."""
-        labelled = dataset.labelled_rows()
-        if self.kind == "halves":
-            return halves(labelled, seed=self.seed or 0)
-        if self.name is None or self.name not in dataset.splits:
-            known = ", ".join(dataset.splits) or "none"
-            raise UnknownName(f"the data set {dataset.name!r} has no split {self.name!r}; it has {known}")
-        split = dataset.splits[self.name]
-        if not np.isin(np.concatenate([split.pool, split.test]), labelled).all():
-            raise InvalidTable(f"the split {self.name!r} holds architectures without the label {dataset.label!r}; choose another label")
-        return split
+    def apply(self, dataset: ArchDataset, test_label: str | None = None) -> Split:
+        """The split of ``dataset``, of rows that have its label and the ``test_label``.
+
+        Raises:
+            UnknownName: a split, a subset or a label that the data set does not have.
+            InvalidTable: a published split holds architectures without label.
+            InvalidParameter: a holdout that is larger than what there is.
+        """
+        rows = dataset.labelled_rows()
+        if test_label is not None:
+            rows = np.intersect1d(rows, dataset.with_label(test_label).labelled_rows())
+        if self.kind == "published":
+            split: Split = _named(dataset, "split", self.name, dataset.splits)
+            if not np.isin(np.concatenate([split.pool, split.test]), rows).all():
+                raise InvalidTable(f"the split {self.name!r} holds architectures without the label {dataset.label!r}; choose another label")
+            return split
+        if self.subset is not None:
+            rows = np.intersect1d(rows, _named(dataset, "subset", self.subset, dataset.subsets))
+        split = self._cut(rows)
+        return split if self.subset is None else replace(split, name=f"{self.subset}/{split.name}")
+
+    def _cut(self, rows: np.ndarray) -> Split:
+        if self.kind == "holdout":
+            return holdout(rows, self.test or 0, seed=self.seed or 0)
+        return everything(rows) if self.kind == "all" else halves(rows, seed=self.seed or 0)
+
+
+def _named(dataset: ArchDataset, what: str, name: str | None, known: Mapping[str, Any]) -> Any:
+    if name is None or name not in known:
+        raise UnknownName(f"the data set {dataset.name!r} has no {what} {name!r}; it has {', '.join(known) or 'none'}")
+    return known[name]
 
 
 @dataclass(frozen=True)
@@ -66,10 +108,12 @@ class Protocol:
         dataset, label: names known to :func:`archenc.load_dataset`.
         split: how pool and test set are made.
         train_sizes: numbers of training architectures.
-        seeds: each draws a training set and seeds the predictor.
+        seeds: each draws a training set (:meth:`subset_seed`) and seeds the predictor.
         selection: ``"last_epoch"``, or ``"mean_last_5_epochs"``: metrics averaged over the last five epochs (GATES, ECCV 2020).
         metrics: names known to :func:`archenc.metrics.metric`; the first one orders the leaderboard.
         methods: names in ``methods.yaml`` that are run by default.
+        subsets: number of training sets of a size that the seeds share, or None where every seed draws its own.
+        test_label: the label that is scored, where it is not the one that is trained on.
     """
 
     name: str
@@ -84,13 +128,23 @@ class Protocol:
     selection: str
     metrics: tuple[str, ...]
     methods: tuple[str, ...]
+    subsets: int | None = None
+    test_label: str | None = None
+
+    def subset_seed(self, seed: int) -> int:
+        """What draws the training set of a run: the run's seed, or its remainder by ``subsets``.
+
+        With ``subsets: 3``, seeds 0 to 8 train three networks on each of three training sets, the nine runs of TA-GATES (NeurIPS 2022).
+        """
+        return seed if self.subsets is None else seed % self.subsets
 
     @property
     def setting(self) -> dict[str, Any]:
         """What decides a number, as JSON values: not the texts, nor the lists of sizes, seeds and methods, which only say what to run."""
         split = {key: value for key, value in asdict(self.split).items() if value is not None}
-        names = ("name", "version", "dataset", "label", "selection")
-        return {**{name: getattr(self, name) for name in names}, "split": split, "metrics": list(self.metrics)}
+        setting = {name: getattr(self, name) for name in ("name", "version", "dataset", "label", "selection")}
+        given = {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
+        return {**setting, **given, "split": split, "metrics": list(self.metrics)}
 
     @property
     def digest(self) -> str:
@@ -158,20 +212,22 @@ def _values(content: Mapping[str, Any], key: str, kind: type, where: str, least:
 def _split_rule(content: Mapping[str, Any], where: str) -> SplitRule:
     rule = _value(content, "split", dict, where)
     where = f"{where}, split"
-    check_keys(rule, ["kind"], ["seed", "name"], where)
-    if rule["kind"] == "halves":
-        check_keys(rule, ["kind", "seed"], [], where)
-        return SplitRule("halves", seed=_value(rule, "seed", int, where))
-    if rule["kind"] == "published":
-        check_keys(rule, ["kind", "name"], [], where)
-        return SplitRule("published", name=_value(rule, "name", str, where))
-    raise InvalidParameter(f"{where}: 'kind' is {reprlib.repr(rule['kind'])}; choose halves or published")
+    known = {key: kind for needs in SPLIT_KINDS.values() for key, kind in needs.items()} | {"subset": str}
+    check_keys(rule, ["kind"], known, where)
+    if rule["kind"] not in list(SPLIT_KINDS):
+        raise InvalidParameter(f"{where}: 'kind' is {reprlib.repr(rule['kind'])}; choose {' or '.join(SPLIT_KINDS)}")
+    check_keys(rule, ["kind", *SPLIT_KINDS[rule["kind"]]], [] if rule["kind"] == "published" else ["subset"], where)
+    values = {key: _value(rule, key, known[key], where) for key in rule if key != "kind"}
+    for key, least in (("seed", 0), ("test", 1)):
+        if values.get(key, least) < least:
+            raise InvalidParameter(f"{where}: {key!r} is {values[key]}; give a whole number from {least}")
+    return SplitRule(rule["kind"], **values)
 
 
 def parse_protocol(content: Mapping[str, Any], where: str) -> Protocol:
     """Validate the content of a protocol file; raises :class:`InvalidParameter` that says ``where``."""
     texts = ("name", "purpose", "source", "dataset", "label", "selection")
-    check_keys(content, [*texts, "version", "split", "train_sizes", "seeds", "metrics", "methods"], [], where)
+    check_keys(content, [*texts, "version", "split", "train_sizes", "seeds", "metrics", "methods"], OPTIONAL, where)
     protocol = Protocol(
         **{key: _value(content, key, str, where) for key in texts},
         version=_value(content, "version", int, where),
@@ -180,7 +236,10 @@ def parse_protocol(content: Mapping[str, Any], where: str) -> Protocol:
         seeds=_values(content, "seeds", int, where),
         metrics=_values(content, "metrics", str, where),
         methods=_values(content, "methods", str, where),
+        **{key: _value(content, key, kind, where) for key, kind in OPTIONAL.items() if key in content},
     )
+    if protocol.subsets is not None and protocol.subsets < 1:
+        raise InvalidParameter(f"{where}: 'subsets' is {protocol.subsets}; give the number of training sets of a size")
     if protocol.selection not in SELECTIONS:
         raise InvalidParameter(f"{where}: 'selection' is {protocol.selection!r}; choose {' or '.join(SELECTIONS)}")
     return protocol

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import base64
 import csv
-import html
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from archenc.benchmarks.published import comparison, comparison_markdown
 from archenc.benchmarks.results import Leaderboard, Row, Run, leaderboards
+from archenc.benchmarks.text import duration, escape, html_table, markdown_table, mean_and_std, metric_name, text_table
 from archenc.files import atomic_write
-
-METRIC_NAMES = {"kendall_tau": "Kendall's tau", "spearman": "Spearman's rho", "pearson": "Pearson's r"}
 
 
 def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
@@ -41,29 +40,6 @@ def slug(board: Leaderboard) -> str:
     return f"{board.setting['name']}-v{board.setting['version']}-archenc-{board.version}"
 
 
-def metric_name(metric: str) -> str:
-    """A metric as a person writes it."""
-    return METRIC_NAMES.get(metric, metric.replace("_", " "))
-
-
-def number(value: float, digits: int = 3) -> str:
-    """A fixed number of decimals, and a dash for NaN."""
-    return f"{value:.{digits}f}" if math.isfinite(value) else "-"
-
-
-def mean_and_std(row: Row | None, metric: str) -> str:
-    """``0.612 ± 0.013 (3)``: mean, standard deviation over seeds, number of runs."""
-    if row is None:
-        return ""
-    deviation = f" ± {number(row.std(metric))}" if len(row.runs) > 1 else ""
-    return f"{number(row.mean(metric))}{deviation} ({len(row.runs)})"
-
-
-def duration(row: Row | None) -> str:
-    """Mean seconds of training and of prediction of the whole test set."""
-    return "" if row is None else f"{row.seconds('fit'):.1f} + {row.seconds('predict'):.1f}"
-
-
 # -- tables --------------------------------------------------------------------------------------------------------
 
 
@@ -79,12 +55,16 @@ def facts(board: Leaderboard) -> list[tuple[str, str]]:
     machines = {
         f"{m['cpu']}, {m['cores']} cores, {m['threads']} threads" for row in board.rows for m in (run["machine"] for run in row.runs)
     }
+    scored = [("label that is scored", setting["test_label"])] if "test_label" in setting else []
+    shared = [("training sets of a size", str(setting["subsets"]))] if "subsets" in setting else []
     return [
         ("protocol", f"{setting['name']}, version {setting['version']}"),
         ("data set", f"{setting['dataset']} ({size}, {duplicates}, {dataset['digest'][:12]})"),
         ("label", setting["label"]),
+        *scored,
         ("split", _split_text(board)),
         ("selection", setting["selection"].replace("_", " ")),
+        *shared,
         ("seeds", ", ".join(map(str, sorted({seed for row in board.rows for seed in row.seeds})))),
         ("archenc", board.version),
         ("machine", "; ".join(sorted(machines))),
@@ -104,13 +84,9 @@ def matrix(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 
 def leaderboard_text(board: Leaderboard) -> str:
     """The methods x sizes table for a terminal."""
-    header, lines = matrix(board)
-    table = [header, *lines]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
     setting = board.setting
     title = f"{metric_name(board.metric)}, mean ± std (runs): {setting['dataset']}, {setting['label']}, split {_split_text(board)}"
-    return "\n".join([title, "", *rows, "", "seconds: one fit + one prediction of the test set"])
+    return "\n".join([title, "", text_table(*matrix(board)), "", "seconds: one fit + one prediction of the test set"])
 
 
 def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
@@ -120,18 +96,19 @@ def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
         parts += [f"## {board.setting['name']}, version {board.setting['version']}", ""]
         parts += [f"- {name}: {text}" for name, text in facts(board)]
         parts += ["", f"{metric_name(board.metric)}: mean ± standard deviation over seeds (number of runs).", ""]
-        parts += [matrix_markdown(board), "", "Every row again:", "", *(f"    {row.command}" for row in board.rows), ""]
+        parts += [matrix_markdown(board), "", *_beside_published(board)]
+        parts += ["Every row again:", "", *(f"    {row.command}" for row in board.rows), ""]
     return "\n".join(parts)
+
+
+def _beside_published(board: Leaderboard) -> list[str]:
+    text = comparison_markdown(board)
+    return [text, ""] if text else []
 
 
 def matrix_markdown(board: Leaderboard) -> str:
     """The methods x sizes table of one leaderboard."""
-    header, lines = matrix(board)
-    return "\n".join(_markdown_line(line) for line in (header, ["---"] * len(header), *lines))
-
-
-def _markdown_line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return markdown_table(*matrix(board))
 
 
 def _csv_text(records: Sequence[dict[str, Any]]) -> str:
@@ -244,26 +221,25 @@ def _section(board: Leaderboard, svg: str) -> str:
         ]
         for row in board.rows
     ]
-    terms = "".join(f"<dt>{_escape(name)}</dt><dd>{_escape(text)}</dd>" for name, text in facts(board))
+    terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts(board))
     return "\n".join(
         [
-            f"<section><h2>{_escape(board.setting['name'])}, version {board.setting['version']}</h2>",
+            f"<section><h2>{escape(board.setting['name'])}, version {board.setting['version']}</h2>",
             f"<dl>{terms}</dl>",
-            f"<h3>{_escape(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs)</h3>",
-            _table(header, lines, "matrix"),
-            f'<img alt="{_escape(metric_name(board.metric))} against training size" src="data:image/svg+xml;base64,{image}">',
+            f"<h3>{escape(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs)</h3>",
+            html_table(header, lines, "matrix"),
+            f'<img alt="{escape(metric_name(board.metric))} against training size" src="data:image/svg+xml;base64,{image}">',
+            _published_section(board),
             "<details><summary>All metrics, and the command of every row</summary>",
-            _table(long_header, long_lines, "long"),
+            html_table(long_header, long_lines, "long"),
             "</details></section>",
         ]
     )
 
 
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]], kind: str) -> str:
-    head = "".join(f"<th>{_escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
-
-
-def _escape(text: Any) -> str:
-    return html.escape(str(text))
+def _published_section(board: Leaderboard) -> str:
+    table = comparison(board)
+    if table is None:
+        return ""
+    notes = "".join(f"<li>{escape(note)}</li>" for note in table.footnotes)
+    return f"<h3>{escape(table.title)}</h3>\n{html_table(table.header, table.lines, 'published')}\n<ol>{notes}</ol>"

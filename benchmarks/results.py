@@ -137,7 +137,7 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
     for run in runs:
         key = run["key"]
         setting, name, version = canonical_json(key["protocol"]), key["method"]["name"], key["archenc"]
-        data = run["dataset"]["digest"] + run["split"]["digest"]
+        data = run["dataset"]["digest"] + run["dataset"].get("test_digest", "") + run["split"]["digest"]
         _one(seen, ("data", setting), data, f"the runs of {key['protocol']['name']} saw different data")
         _one(seen, ("method", setting, version, name), canonical_json(key["method"]), f"two different methods are called {name!r}")
         groups.setdefault((setting, version, name, key["size"]), {})[key["seed"]] = run

@@ -176,22 +176,23 @@ def _fit_and_predict_one(predictor: Predictor, training_set: TrainingSet, test: 
 
 
 @functools.lru_cache(maxsize=1)
-def load(protocol: Protocol) -> tuple[ArchDataset, Split]:
-    """The data and the split of a protocol, once for each process."""
+def load(protocol: Protocol) -> tuple[ArchDataset, ArchDataset, Split]:
+    """The data with the label that is trained on and with the one that is scored, and the split, once for each process."""
     dataset = archenc.load_dataset(protocol.dataset, label=protocol.label)
-    return dataset, protocol.split.apply(dataset)
+    scored = dataset if protocol.test_label is None else dataset.with_label(protocol.test_label)
+    return dataset, scored, protocol.split.apply(dataset, protocol.test_label)
 
 
 def run_job(job: Job) -> list[Failure]:
     """Compute the runs of a job and write a file for each; a run that raises is reported, and the others go on."""
-    dataset, split = load(job.protocol)
+    dataset, scored, split = load(job.protocol)
     left = list(job.seeds)
     try:
-        picked = [split.training_subset(job.size, seed) for seed in left]
+        picked = [split.training_subset(job.size, job.protocol.subset_seed(seed)) for seed in left]
         training_sets = [TrainingSet(dataset.graphs[rows], dataset.y[rows], seed) for rows, seed in zip(picked, left, strict=True)]
         last_epochs = SELECTIONS[job.protocol.selection]
         for outcome in fit_and_predict(job.method, training_sets, dataset.graphs[split.test], last_epochs):
-            write_run(job, left[0], outcome, dataset, split)
+            write_run(job, left[0], outcome, dataset, scored, split)
             del left[0]
     except OSError:
         raise  # a full disk or a missing permission stops everything
@@ -207,12 +208,13 @@ def _reason(error: Exception) -> str:
     return text if isinstance(error, ArchencError) else f"{type(error).__name__}: {text}"
 
 
-def write_run(job: Job, seed: int, outcome: Outcome, dataset: ArchDataset, split: Split) -> None:
+def write_run(job: Job, seed: int, outcome: Outcome, dataset: ArchDataset, scored: ArchDataset, split: Split) -> None:
     """Write a run's file, whole or not at all."""
-    y_true = dataset.y[split.test]
+    y_true = scored.y[split.test]
     by_epoch = [evaluate(y_true, scores, job.protocol.metrics) for scores in outcome.scores]
     means = {name: float(np.mean([values[name] for values in by_epoch])) for name in job.protocol.metrics}
     key = job.key(seed)
+    test_digest = {} if scored is dataset else {"test_digest": scored.digest}
     write_json(
         job.path(seed),
         {
@@ -220,7 +222,7 @@ def write_run(job: Job, seed: int, outcome: Outcome, dataset: ArchDataset, split
             "key": key,
             "metrics": {name: value if np.isfinite(value) else None for name, value in means.items()},
             "epochs_averaged": len(by_epoch),
-            "dataset": {"architectures": len(dataset), "digest": dataset.digest, "duplicates": dataset.duplicates},
+            "dataset": {"architectures": len(dataset), "digest": dataset.digest, "duplicates": dataset.duplicates, **test_digest},
             "split": {"name": split.name, "pool": len(split.pool), "test": len(split.test), "digest": split.digest},
             "seconds": {"fit": round(outcome.fit_seconds, 6), "predict": round(outcome.predict_seconds, 6)},
             "versions": versions(),

@@ -1,4 +1,4 @@
-"""``archenc data``: what a data set is, and whether its files are whole."""
+"""``archenc data``: what a data set is, whether its files are whole, and what its splits test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
 
-app = typer.Typer(help="Show and verify data sets.", no_args_is_help=True)
+app = typer.Typer(help="Show and verify data sets, audit splits.", no_args_is_help=True)
 
 _Name = Annotated[str, typer.Argument(help="A data set; 'archenc list datasets' lists them.")]
 
@@ -42,6 +42,25 @@ def verify(
         typer.echo(f"whole  {digest}  {file}")
     dataset.space.validate(dataset.graphs)
     typer.echo(f"{dataset.name}: {len(dataset)} valid architectures of {dataset.space.name}, {len(dataset.labels)} labels")
+
+
+@app.command()
+def audit(
+    name: _Name,
+    split: Annotated[str, typer.Option(metavar="NAME", help="A published split, or halves-SEED for random halves.")],
+    label: Annotated[str | None, typer.Option(help="The label that is trained on; default: the data set's.")] = None,
+    test_label: Annotated[str | None, typer.Option(help="The label that is scored, where it is another one.")] = None,
+    subset: Annotated[str | None, typer.Option(help="Random halves of this subset alone.")] = None,
+    path: Annotated[Path | None, typer.Option(help="A table of your own (CSV or JSONL); NAME is then 'table'.")] = None,
+    space: Annotated[str | None, typer.Option(help="The search space of your own table.")] = None,
+) -> None:
+    """Print what a split really tests: twins and wirings in both halves, shifts, trivial predictors, noise of the label."""
+    from archenc.datasets.audit import audit as audit_split
+    from archenc.datasets.audit import find_split
+
+    dataset = _load(name, path, space)
+    dataset = dataset if label is None else dataset.with_label(label)
+    typer.echo(audit_split(dataset, find_split(dataset, split, subset), test_label).text())
 
 
 def _load(name: str, path: Path | None, space: str | None) -> ArchDataset:

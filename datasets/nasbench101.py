@@ -56,7 +56,7 @@ NOTES = (
     "The table is a part of the benchmark: 30,001 cells that are in effect a uniform sample (subset 'uniform': one validation repeat, "
     "no test accuracy) and 23,142 cells of a structured subspace with all repeats (subset 'full_metrics'); 1,646 are in both.",
     "Split ta7290 (TA-GATES, NeurIPS 2022): both halves are 30 wirings x 3^5 operations and share no wiring, so it measures "
-    "extrapolation to unseen wirings; the order of its pool is the published one.",
+    "extrapolation to unseen wirings; the order of its pool is the published one. Subset ta14580 holds the cells of both halves.",
     "Two repeats agree only up to a Kendall's tau of .795 on the test half of ta7290: a predictor that is scored on one repeat cannot "
     "pass that by much.",
 )
@@ -75,14 +75,16 @@ def load() -> ArchDataset:
     cells, files = CELLS_TABLE.read()
     parts, more_files = SPLITS_TABLE.read()
     labels, descriptions = _labels(cells)
+    ta7290 = Split("ta7290", parts["ta7290_train_rows"], parts["ta7290_test_rows"])
+    subsets = {name: np.flatnonzero(parts[name]) for name in ("uniform", "full_metrics")}
     return ArchDataset(
         name="nasbench101",
         graphs=NASBench101().from_arrays(cells["adjacency"], cells["ops"], cells["n_nodes"]),
         labels=labels,
         label="cifar10/val_accuracy@108/mean",
         descriptions=descriptions,
-        splits={"ta7290": Split("ta7290", parts["ta7290_train_rows"], parts["ta7290_test_rows"])},
-        subsets={name: np.flatnonzero(parts[name]) for name in ("uniform", "full_metrics")},
+        splits={"ta7290": ta7290},
+        subsets=subsets | {"ta14580": np.union1d(ta7290.pool, ta7290.test)},
         duplicates="none",
         provenance=Provenance(
             citation=CITATION,

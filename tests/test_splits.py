@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archenc.errors import InvalidParameter
-from archenc.splits import Split, halves
+from archenc.splits import Split, everything, halves, holdout
 from tests.bad_input import assert_one_sentence
 
 
@@ -58,3 +58,22 @@ def test_the_digest_depends_on_values_and_order_not_on_the_integer_type() -> Non
     assert split.digest == Split("other name", np.array([4, 1]), np.array([2, 3])).digest
     assert split.digest != Split("own", np.array([1, 4]), np.array([2, 3])).digest
     assert split.digest != Split("own", np.array([4]), np.array([1, 2, 3])).digest
+
+
+def test_a_holdout_is_the_end_of_the_documented_permutation() -> None:
+    rows = np.array([3, 5, 8, 13, 21])
+    order = np.random.RandomState(4).permutation(rows)
+    split = holdout(rows, 2, seed=4)
+    assert (split.pool.tolist(), split.test.tolist()) == (order[:3].tolist(), order[3:].tolist())
+    assert split.name == "holdout-2-4"
+    for size in (0, -1, 5):
+        with pytest.raises(InvalidParameter, match="choose 1 to 4") as caught:
+            holdout(rows, size, seed=4)
+        assert_one_sentence(caught.value)
+
+
+def test_everything_is_in_both_halves() -> None:
+    assert everything(3).pool.tolist() == everything(3).test.tolist() == [0, 1, 2]
+    assert everything(np.array([4, 2])).test.tolist() == [4, 2]
+    with pytest.raises(InvalidParameter, match="twice"):
+        everything(np.array([4, 4]))

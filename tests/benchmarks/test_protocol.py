@@ -1,13 +1,16 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import archenc
 from archenc.benchmarks.methods import find_method, load_methods
-from archenc.benchmarks.protocol import list_protocols, load_protocol, parse_protocol
-from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, UnknownName
+from archenc.benchmarks.protocol import SplitRule, list_protocols, load_protocol, parse_protocol
+from archenc.dataset import ArchDataset
+from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.metrics import metric
+from archenc.splits import Split
 
 
 @pytest.mark.parametrize("name", list_protocols())
@@ -47,6 +50,16 @@ def test_the_expected_protocols_are_packaged() -> None:
         ({"split": {"kind": "halves", "seed": 0, "name": "x"}}, "unknown key 'name'"),
         ({"split": {"kind": "published", "nam": "x"}}, "did you mean 'name'"),
         ({"split": "halves"}, "should be a dict"),
+        ({"split": {"kind": ["halves"]}}, "halves or published or holdout or all"),
+        ({"split": {"kind": "halves", "seed": -1}}, "whole number from 0"),
+        ({"split": {"kind": "halves", "seed": 0, "subset": 3}}, "should be a str"),
+        ({"split": {"kind": "published", "name": "x", "subset": "y"}}, "unknown key 'subset'"),
+        ({"split": {"kind": "holdout", "seed": 0}}, "'test' is missing"),
+        ({"split": {"kind": "holdout", "seed": 0, "test": 0}}, "whole number from 1"),
+        ({"split": {"kind": "all", "seed": 0}}, "unknown key 'seed'"),
+        ({"subsets": 0}, "number of training sets"),
+        ({"subsets": True}, "should be a int"),
+        ({"test_label": ""}, "'test_label'"),
     ],
 )
 def test_invalid_protocols_are_refused_with_a_sentence(content: dict, change: dict, part: str) -> None:
@@ -106,6 +119,90 @@ def test_the_digest_follows_what_decides_a_number(content: dict) -> None:
     assert len({parse_protocol(content | change, "p").digest for change in other} | {digest}) == len(other) + 1
 
 
+def test_what_is_left_out_does_not_change_a_protocol(content: dict) -> None:
+    plain = parse_protocol(content, "p")
+    assert not {"subsets", "test_label"} & plain.setting.keys()
+    assert set(plain.setting["split"]) == {"kind", "seed"}
+    for change in ({"subsets": 3}, {"test_label": "toy/other"}):
+        protocol = parse_protocol(content | change, "p")
+        assert protocol.setting == plain.setting | change
+        assert protocol.digest != plain.digest
+
+
+def test_seeds_share_training_sets(content: dict) -> None:
+    assert [parse_protocol(content, "p").subset_seed(seed) for seed in range(5)] == [0, 1, 2, 3, 4]
+    shared = parse_protocol(content | {"subsets": 3}, "p")
+    assert [shared.subset_seed(seed) for seed in range(9)] == [0, 1, 2] * 3
+
+
+@pytest.fixture
+def parts() -> ArchDataset:
+    """Ten cells, the last without label, the first without the other label."""
+    labels = {"a": np.append(np.arange(9.0), np.nan), "b": np.append(np.nan, np.arange(9.0))}
+    graphs = archenc.create_space("nasbench201").sample(10, seed=0)
+    return ArchDataset("parts", graphs, labels, "a", splits={"own": Split("own", [0, 1], [2])}, subsets={"even": np.arange(0, 10, 2)})
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "pool", "test"),
+    [
+        (SplitRule("halves", seed=0), "halves-0", 5, 4),
+        (SplitRule("halves", seed=0, subset="even"), "even/halves-0", 3, 2),
+        (SplitRule("holdout", seed=1, test=2), "holdout-2-1", 7, 2),
+        (SplitRule("holdout", seed=1, test=2, subset="even"), "even/holdout-2-1", 3, 2),
+        (SplitRule("published", name="own"), "own", 2, 1),
+        (SplitRule("all"), "all", 9, 9),
+        (SplitRule("all", subset="even"), "even/all", 5, 5),
+    ],
+)
+def test_split_rules_cut_what_they_say(parts: ArchDataset, rule: SplitRule, name: str, pool: int, test: int) -> None:
+    split = rule.apply(parts)
+    rows = np.concatenate([split.pool, split.test])
+    assert (split.name, len(split.pool), len(split.test)) == (name, pool, test)
+    assert 9 not in rows
+    assert rule.subset is None or not (rows % 2).any()
+    assert (np.intersect1d(split.pool, split.test).size > 0) == (rule.kind == "all")
+
+
+def test_a_scored_label_must_be_there_too(parts: ArchDataset) -> None:
+    assert SplitRule("all").apply(parts, "b").test.tolist() == list(range(1, 9))
+    with pytest.raises(InvalidTable):
+        SplitRule("published", name="own").apply(parts, "b")
+    with pytest.raises(UnknownName):
+        SplitRule("all").apply(parts, "c")
+
+
+@pytest.mark.parametrize(
+    ("error", "rule"),
+    [
+        (UnknownName, SplitRule("published", name="x")),
+        (UnknownName, SplitRule("all", subset="odd")),
+        (InvalidParameter, SplitRule("holdout", seed=0, test=9)),
+    ],
+)
+def test_split_rules_that_do_not_fit(parts: ArchDataset, error: type[Exception], rule: SplitRule) -> None:
+    with pytest.raises(error):
+        rule.apply(parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "pool", "test"),
+    [
+        ("nasbench101-ta7290-9runs", 7290, 7290),
+        ("nasbench101-ta14580-iid", 7290, 7290),
+        ("nasbench101-uniform", 20_001, 10_000),
+        ("nasbench201-p2", 7813, 7812),
+        ("nasbench201-tnasp", 15_625, 15_625),
+        ("nasbench201-white", 15_425, 200),
+    ],
+)
+def test_published_protocols_on_the_real_tables(data_root: Path, name: str, pool: int, test: int) -> None:
+    protocol = load_protocol(name)
+    split = protocol.split.apply(archenc.load_dataset(protocol.dataset, label=protocol.label), protocol.test_label)
+    assert (len(split.pool), len(split.test)) == (pool, test)
+    assert max(protocol.train_sizes) <= pool
+
+
 def test_a_method_can_be_spelt_out() -> None:
     method = find_method("Op_Count+ridge+mse:simplify", {})
     assert (method.encoder, method.head, method.loss, method.simplify) == ("op-count", "ridge", "mse", True)
@@ -125,8 +222,9 @@ def test_named_methods_are_what_their_names_say() -> None:
     assert len(methods) >= 14
     for name, method in methods.items():
         assert name.endswith(":simplify") == method.simplify
-        assert name.removesuffix(":simplify").split("+")[1:] == [method.head, method.loss]
-        assert name.startswith(method.encoder)
+        if "+" in name:  # a published method may have a name of its own
+            assert name.removesuffix(":simplify").split("+")[1:] == [method.head, method.loss]
+            assert name.startswith(method.encoder)
 
 
 def test_a_methods_file_of_the_user(tmp_path: Path) -> None:

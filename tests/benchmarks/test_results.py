@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from archenc.benchmarks.audits import PAGE, audit_protocol
+from archenc.benchmarks.audits import line as audit_line
 from archenc.benchmarks.methods import find_method, load_methods
-from archenc.benchmarks.protocol import load_protocol
+from archenc.benchmarks.protocol import list_protocols, load_protocol
 from archenc.benchmarks.results import leaderboards, read_runs, run_id
 from archenc.benchmarks.tables import fill_tables, pages
-from archenc.errors import UnknownName
+from archenc.errors import DataNotFound, UnknownName
 
 ROOT = Path(__file__).parent.parent.parent
 RUNS = read_runs(ROOT / "benchmarks" / "results")
@@ -22,9 +24,10 @@ def test_every_page_is_what_the_runs_say():
 
 
 def test_committed_runs_are_those_that_the_commands_would_make():
+    methods, protocols = load_methods(), {name: load_protocol(name) for name in list_protocols()}
     for run in RUNS:
-        method = find_method(run["key"]["method"]["name"], load_methods())
-        protocol = load_protocol(run["key"]["protocol"]["name"])
+        method = find_method(run["key"]["method"]["name"], methods)
+        protocol = protocols[run["key"]["protocol"]["name"]]
         expected = {**run["key"], "protocol": protocol.setting, "method": method.content}
         assert run_id(expected) == run["run"], f"{run['run']}: {method.name} or {protocol.name} was changed after it was run"
 
@@ -48,3 +51,15 @@ def test_gates_reaches_what_it_is_known_for(protocol, method, bars):
 def test_a_table_without_runs_is_an_error():
     with pytest.raises(UnknownName):
         fill_tables("<!-- table nowhere -->\n<!-- end -->", leaderboards(RUNS))
+
+
+def test_the_page_of_audits_names_every_protocol_and_is_up_to_date():
+    lines = (ROOT / PAGE).read_text(encoding="utf-8").splitlines()
+    named = [line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| nasbench")]
+    assert named == list_protocols(), f"{PAGE.name} is out of date: run python -m archenc.benchmarks.audits"
+    try:
+        found = audit_protocol(load_protocol("nasbench201-analog"))
+    except DataNotFound as reason:
+        pytest.skip(str(reason))
+    assert "| " + " | ".join(audit_line("nasbench201-analog", found)) + " |" in lines
+    assert f"- **nasbench201-analog**: {found.verdict}." in lines

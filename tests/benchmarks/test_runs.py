@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from archenc.benchmarks.protocol import load_protocol
 from archenc.benchmarks.report import write_report
 from archenc.benchmarks.results import leaderboards, read_run, read_runs, rows_of, run_id, run_key
 from archenc.cli import main
+from archenc.dataset import ArchDataset
 from archenc.errors import CorruptFile, DataNotFound, InvalidTable
 from archenc.metrics import evaluate
+from archenc.registry import DATASETS
 from archenc.splits import halves
 
 
@@ -54,6 +57,58 @@ def test_a_run_is_what_the_library_computes_by_hand(bench) -> None:
     assert run["command"].endswith("--methods op-count+ridge+mse --sizes 8")
     assert {"python", "torch", "numpy", "scikit-learn"} <= set(run["versions"])
     assert set(run["machine"]) == {"cpu", "cores", "threads"}
+
+
+def test_seeds_beyond_the_subsets_train_again_on_the_same_cells(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+
+    def fit_and_predict(method, training_sets, test, last_epochs):
+        for training_set in training_sets:
+            seen[training_set.seed] = (training_set.graphs.ops, training_set.y.tolist())
+            yield runner.Outcome([np.arange(len(test), dtype=float)], 1.0, 0.5)
+
+    monkeypatch.setattr(runner, "fit_and_predict", fit_and_predict)
+    path = bench.runs.parent / "tiny.yaml"
+    path.write_text(path.read_text() + "subsets: 2\n")
+    assert bench("--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "0,1,2,3") == 0
+    data = archenc.load_dataset("tiny")
+    split = halves(data.labelled_rows(), seed=0)
+    for seed in range(4):
+        rows = split.training_subset(8, seed % 2)
+        assert seen[seed][0].equal(data.graphs[rows].ops)
+        assert seen[seed][1] == data.y[rows].tolist()
+    assert len({run["run"] for run in read_runs(bench.runs)}) == 4
+    assert all(run["key"]["protocol"]["subsets"] == 2 for run in read_runs(bench.runs))
+
+
+def test_another_label_can_be_scored(bench, tiny: None) -> None:
+    data = load_two_labels()
+    DATASETS.register("two-labels", load_two_labels)
+    try:
+        path = bench.runs.parent / "tiny.yaml"
+        text = (
+            path.read_text().replace("dataset: tiny", "dataset: two-labels").replace("kind: halves", "kind: all").replace("  seed: 0\n", "")
+        )
+        path.write_text(text + "test_label: toy/test_accuracy\n")
+        assert bench("--methods", "op-count+ridge+mse", "--sizes", "16", "--seeds", "0") == 0
+    finally:
+        DATASETS.unregister("two-labels")
+    (run,) = read_runs(bench.runs)
+    train = data[np.random.RandomState(0).permutation(60)[:16]]
+    scores = archenc.Predictor("op-count", "ridge", "mse", random_state=0).fit(train.graphs, train.y).predict(data.graphs)
+    expected = evaluate(data.labels["toy/test_accuracy"], scores, ["kendall_tau", "regret@1"])
+    assert run["metrics"] == pytest.approx(expected)
+    assert (run["split"]["name"], run["split"]["pool"], run["split"]["test"]) == ("all", 60, 60)
+    assert run["dataset"]["test_digest"] == data.with_label("toy/test_accuracy").digest
+    changed = {**run, "dataset": {**run["dataset"], "test_digest": "other"}}
+    with pytest.raises(InvalidTable, match="different data"):
+        rows_of([run, changed])
+
+
+def load_two_labels() -> ArchDataset:
+    tiny = archenc.load_dataset("tiny")
+    other = tiny.y + 20 * np.random.default_rng(5).normal(size=len(tiny))
+    return replace(tiny, name="two-labels", labels={**tiny.labels, "toy/test_accuracy": other})
 
 
 def test_a_run_is_named_by_all_it_depends_on(bench, monkeypatch: pytest.MonkeyPatch) -> None:
