@@ -178,9 +178,11 @@ def _check_state(build: Build, graphs: ArchGraphs) -> None:
 
 
 def _check_gradients(encoder: Encoder, graphs: ArchGraphs) -> None:
-    encodings = encoder(graphs)
+    prepared = encoder.prepare(graphs)
+    encodings = encoder(prepared)
     weights = torch.randn(encodings.shape, generator=torch.Generator().manual_seed(0))
-    (encodings * weights).sum().backward()  # type: ignore[no-untyped-call]
+    total, auxiliary = (encodings * weights).sum(), encoder.auxiliary_loss(prepared, encodings)
+    (total if auxiliary is None else total + auxiliary).backward()  # type: ignore[no-untyped-call]
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None, f"no gradient reaches the parameter {name!r}"
         assert bool(parameter.grad.isfinite().all()), f"the gradient of {name!r} is not finite"

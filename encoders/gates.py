@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,7 @@ class GATESEncoder(Encoder):
         states: Tensor = self.initial_state(graphs)
         edges = incoming_edges(graphs).to(states.dtype)
         keep = is_input(graphs)
-        for depth, layer in enumerate(self.flow):
+        for depth, layer in enumerate(cast("Sequence[NodeFlow | EdgeFlow]", self.flow)):
             states = layer(states, edges, layer.op_gates(ops, graphs.ops), keep)
             if depth < len(self.flow) - 1:
                 states = torch.relu(states)

@@ -89,10 +89,23 @@ class LSTMEncoder(Encoder):
         if self.edge_embedding is not None:
             edges = edge_bits(graphs, self.pairs.to(graphs.device)).long()
             steps = torch.cat([self.input_map(self.edge_embedding)[edges], steps], dim=1)
-        h: Tensor = steps.new_zeros(len(steps), self.cell_dim)
-        c = h
-        for step in steps.unbind(1):
-            i, f, g, o = (step + self.state_map(h)).chunk(4, dim=1)
-            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-            h = torch.sigmoid(o) * torch.tanh(c)
-        return h
+        start = steps.new_zeros(len(steps), self.cell_dim)
+        return lstm(steps, self.state_map, start, start)[-1]
+
+
+def lstm(steps: Tensor, state_map: nn.Linear, h: Tensor, c: Tensor) -> list[Tensor]:
+    """The outputs h (R, H) of a long short-term memory after each of T steps.
+
+    Args:
+        steps: W x + b for each token x, (R, T, 4 H).
+        state_map: U.
+        h: (R, H), the output before the first token.
+        c: (R, H), the memory before the first token.
+    """
+    outputs = []
+    for step in steps.unbind(1):
+        i, f, g, o = (step + state_map(h)).chunk(4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        outputs.append(h)
+    return outputs

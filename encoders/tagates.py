@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -148,7 +148,7 @@ class NodeStack(nn.Module):
     def forward(self, states: Tensor, edges: Tensor, ops: Tensor, ids: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Final states (R, V, size), which are also what the update of the operations sees."""
         edges = edges.to(states.dtype)
-        for depth, layer in enumerate(self.layers):
+        for depth, layer in enumerate(cast("Sequence[NodeFlow]", self.layers)):
             states = layer(states, edges, layer.gates(ops), keep)
             if depth < len(self.layers) - 1:
                 states = torch.relu(states)
@@ -207,7 +207,7 @@ class EdgeStack(nn.Module):
         """Final states (R, V, size) and the messages of the last layer (R, E, size)."""
         skip, dead = self.is_skip[ids], self.is_dead[ids]
         messages = ops
-        for depth, layer in enumerate(self.layers):
+        for depth, layer in enumerate(cast("Sequence[EdgeMessages]", self.layers)):
             gates = torch.where(dead, 0.0, torch.where(skip, 1.0, layer.gates(ops)))
             states, messages = layer(states, edges, gates, keep)
             if depth < len(self.layers) - 1:

@@ -14,7 +14,12 @@ from archenc.losses import MSELoss
 from archenc.testing import check_dataset, check_encoder, check_head, check_loss, check_space, example_spaces
 
 SPACES = example_spaces()
-SMALL = {"gates": {"layers": (32, 32, 32)}}
+SMALL = {
+    "brp-nas": {"hidden": (32, 32, 32), "dropout": 0.0},
+    "gates": {"layers": (32, 32, 32)},
+    "flowerformer": {"dim": 32, "layers": 2, "heads": 4, "attention_dropout": 0.0},
+    "nn-former": {"dim": 32, "layers": 2, "hidden_dim": 64, "dropout": 0.0},
+}
 
 
 @pytest.mark.parametrize("name", SPACES)

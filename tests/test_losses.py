@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archenc.errors import InvalidParameter
-from archenc.losses import BCELoss, ComparatorLoss, HingeLoss, ListMLELoss, MSELoss, ordered_pairs
+from archenc.losses import BCELoss, ComparatorLoss, HingeLoss, ListMLELoss, MAELoss, MSELoss, ordered_pairs
 
 ALL_PAIRS = {"pair_ratio": None}
 ON_SCORES = {
     "mse": MSELoss(),
     "mse-sigmoid": MSELoss(sigmoid=True),
+    "mae": MAELoss(),
     "hinge": HingeLoss(margin=0.5, **ALL_PAIRS),
     "bce": BCELoss(**ALL_PAIRS),
     "listmle": ListMLELoss(),
@@ -42,6 +43,7 @@ def listmle_oracle(scores, targets):
 ORACLES = {
     "mse": lambda s, y: sum((a - b) ** 2 for a, b in zip(s, y, strict=True)) / len(s),
     "mse-sigmoid": lambda s, y: sum((sigmoid(a) - b) ** 2 for a, b in zip(s, y, strict=True)) / len(s),
+    "mae": lambda s, y: sum(abs(a - b) for a, b in zip(s, y, strict=True)) / len(s),
     "hinge": lambda s, y: pairwise_oracle(s, y, lambda margin: max(0.0, 0.5 - margin)),
     "bce": lambda s, y: pairwise_oracle(s, y, lambda margin: -math.log(sigmoid(margin))),
     "listmle": listmle_oracle,

@@ -9,24 +9,26 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Kernel, WhiteKernel
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 
 from archenc.errors import InvalidParameter
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
 
 KERNEL_VALUES_PER_BLOCK = 4_000_000
-"""Kernel values that :meth:`GaussianProcessHead.predict` holds at once: 32 MB."""
+"""Kernel values, and numbers of the encodings, that :meth:`GaussianProcessHead.predict` holds at once: 32 MB of each."""
 
 
 class GaussianProcessHead(EstimatorHead):
     """The posterior mean of a Gaussian process, with hyper-parameters of the highest marginal likelihood.
 
     The kernel is c exp(-|z - z'|² / (2 l²)) + v [z is z'], on standardised encodings z, plus d z·z' for ``"rbf+linear"``. The search starts
-    from l = sqrt(dim), the typical distance, and from ``restarts`` random points more.
+    from l = sqrt(dim), the typical distance, and from ``restarts`` random points more. ``"linear"`` is c z·z' / (|z| |z'|) + v [z is z'] on
+    encodings as they are: on histograms of Weisfeiler-Lehman labels it is the normalised subtree kernel (Shervashidze et al., JMLR 2011,
+    section 3.2), and the process the surrogate of NASBOWL (Ru et al., ICLR 2021).
 
     Args:
-        kernel: ``"rbf"`` or ``"rbf+linear"``.
+        kernel: ``"rbf"``, ``"rbf+linear"`` or ``"linear"``.
         restarts: further starting points of the search.
         search_size: with more training architectures than this, hyper-parameters are sought on that many of them, drawn at random; the
             process itself is always conditioned on all.
@@ -38,19 +40,19 @@ class GaussianProcessHead(EstimatorHead):
 
     paper = "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 2.2 and 5.4"
 
-    scaler_: StandardScaler
+    scaler_: StandardScaler | Normalizer
     process_: GaussianProcessRegressor
 
     def __init__(
         self,
         *,
-        kernel: Literal["rbf", "rbf+linear"] = "rbf",
+        kernel: Literal["rbf", "rbf+linear", "linear"] = "rbf",
         restarts: int = 1,
         search_size: int = 500,
         random_state: int | None = None,
     ) -> None:
-        if kernel not in ("rbf", "rbf+linear"):
-            raise InvalidParameter(f"the head 'gp' has no kernel {kernel!r}; choose 'rbf' or 'rbf+linear'")
+        if kernel not in ("rbf", "rbf+linear", "linear"):
+            raise InvalidParameter(f"the head 'gp' has no kernel {kernel!r}; choose 'rbf', 'rbf+linear' or 'linear'")
         self.kernel = kernel
         self.restarts = restarts
         self.search_size = search_size
@@ -63,7 +65,14 @@ class GaussianProcessHead(EstimatorHead):
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> GaussianProcessHead:
         return self._condition(encodings, targets, self._search(encodings, targets))
 
+    def _scaler(self, encodings: np.ndarray) -> StandardScaler | Normalizer:
+        """What brings encodings to the scale on which the kernel is taken."""
+        scaler = Normalizer() if self.kernel == "linear" else StandardScaler()
+        return scaler.fit(encodings.astype(np.float64))
+
     def _kernel(self, dim: int) -> Kernel:
+        if self.kernel == "linear":
+            return ConstantKernel(1.0, (1e-3, 1e3)) * DotProduct(0.0, "fixed") + WhiteKernel(0.1, (1e-5, 1e1))
         kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF(np.sqrt(dim), (1e-2 * np.sqrt(dim), 1e2 * np.sqrt(dim)))
         if self.kernel == "rbf+linear":
             kernel += ConstantKernel(0.1 / dim, (1e-5 / dim, 1e3 / dim)) * DotProduct(0.0, "fixed")
@@ -77,12 +86,12 @@ class GaussianProcessHead(EstimatorHead):
         )
         with warnings.catch_warnings():  # an optimum at a bound is a fine answer, for example no noise at all
             warnings.simplefilter("ignore", ConvergenceWarning)
-            process.fit(StandardScaler().fit(encodings.astype(np.float64)).transform(encodings[rows]), targets[rows])
+            process.fit(self._scaler(encodings).transform(encodings[rows]), targets[rows])
         return np.asarray(process.kernel_.theta)
 
     def _condition(self, encodings: np.ndarray, targets: np.ndarray, theta: np.ndarray) -> GaussianProcessHead:
         self.encodings_, self.targets_, self.theta_ = encodings, targets, theta
-        self.scaler_ = StandardScaler().fit(encodings.astype(np.float64))
+        self.scaler_ = self._scaler(encodings)
         kernel = self._kernel(encodings.shape[1]).clone_with_theta(theta)
         self.process_ = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
         self.process_.fit(self.scaler_.transform(encodings), targets)
@@ -90,7 +99,7 @@ class GaussianProcessHead(EstimatorHead):
 
     def predict(self, encodings: np.ndarray) -> np.ndarray:
         self._check_fitted()
-        rows = max(1, KERNEL_VALUES_PER_BLOCK // len(self.targets_))
+        rows = max(1, KERNEL_VALUES_PER_BLOCK // max(self.encodings_.shape))
         blocks = (encodings[start : start + rows] for start in range(0, len(encodings), rows))
         return np.concatenate([np.zeros(0), *(self.process_.predict(self.scaler_.transform(block)) for block in blocks)])
 

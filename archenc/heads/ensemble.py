@@ -1,0 +1,132 @@
+"""An ensemble of multi-layer perceptrons, trained as one program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archenc.errors import InvalidParameter
+from archenc.heads.base import EstimatorHead
+from archenc.losses import Loss
+
+ROWS_PER_BLOCK = 8192
+
+Layer = tuple[Tensor, Tensor]
+"""Weights (E, in, out) and biases (E, 1, out) of one layer of all E members."""
+
+
+class MLPEnsembleHead(EstimatorHead):
+    """The mean score of several multi-layer perceptrons that differ in initial weights and in the order of their minibatches.
+
+    Each member is a stack of linear maps with a ReLU behind all but the last. It starts from Glorot's uniform weights and zero biases, and
+    Adam trains it at a constant rate. All members are trained at once as batched matrices; as no gradient passes between them, each
+    learns what it would learn alone. The defaults are those of BANANAS; its encoding is "path", its loss the absolute error.
+
+    Deviation: the targets are what the predictor's label transform gives, where BANANAS divides its absolute error by the distance of the
+    true error from a lower bound.
+
+    Args:
+        members: number of perceptrons.
+        hidden: hidden sizes of each.
+        epochs: passes over the training set.
+        batch_size: architectures in a minibatch.
+        lr: Adam's rate.
+        betas: Adam's decay rates of the moments.
+        random_state: seed of initial weights and minibatches.
+
+    Raises:
+        InvalidParameter: less than one member, epoch or architecture in a minibatch.
+    """
+
+    paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 4"
+
+    layers_: list[Layer]
+
+    def __init__(
+        self,
+        *,
+        members: int = 5,
+        hidden: Sequence[int] = (20,) * 10,
+        epochs: int = 200,
+        batch_size: int = 32,
+        lr: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.99),
+        random_state: int | None = None,
+    ) -> None:
+        if min(members, epochs, batch_size) < 1:
+            raise InvalidParameter(
+                f"the head 'mlp-ensemble' got members = {members}, epochs = {epochs} and batch_size = {batch_size}; give at least 1 each"
+            )
+        self.members = members
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.betas = betas
+        self.random_state = random_state
+
+    @classmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        if loss.kind == "comparator":
+            return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'mae'"
+        if loss.kind != "pointwise":
+            remedy = f"use the loss 'mae' or 'mse', or the head 'mlp' with {loss.name!r}"
+            return f"it averages the scores of its members, which are on one scale only under a pointwise loss; {remedy}"
+        return None
+
+    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> MLPEnsembleHead:
+        generator = torch.Generator().manual_seed(int(np.random.RandomState(self.random_state).randint(2**31)))
+        x, y = (torch.tensor(values, dtype=torch.float32) for values in (encodings, targets))
+        layers = self._initial_layers(x.shape[1], generator)
+        optimiser = torch.optim.Adam([tensor for layer in layers for tensor in layer], lr=self.lr, betas=self.betas)
+        for _ in range(self.epochs):
+            orders = torch.rand(self.members, len(y), generator=generator).argsort(1)
+            for batch in torch.split(orders, self.batch_size, dim=1):
+                scores = ensemble_scores(layers, x[batch])
+                optimiser.zero_grad()
+                total = self.members * loss(scores.flatten(), y[batch].flatten())  # the sum of the members' own mean losses
+                total.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+        self.layers_ = [(weights.detach(), biases.detach()) for weights, biases in layers]
+        return self
+
+    def _initial_layers(self, dim: int, generator: torch.Generator) -> list[Layer]:
+        layers = []
+        for inputs, outputs in pairwise([dim, *self.hidden, 1]):
+            bound = math.sqrt(6 / (inputs + outputs))
+            weights = torch.empty(self.members, inputs, outputs).uniform_(-bound, bound, generator=generator)
+            layers.append((weights.requires_grad_(), torch.zeros(self.members, 1, outputs, requires_grad=True)))
+        return layers
+
+    @torch.no_grad()
+    def predict(self, encodings: np.ndarray) -> np.ndarray:
+        self._check_fitted()
+        blocks = torch.split(torch.tensor(encodings, dtype=torch.float32), ROWS_PER_BLOCK)
+        scores = [ensemble_scores(self.layers_, block.expand(self.members, -1, -1)).double().mean(0) for block in blocks]
+        return torch.cat(scores).numpy()
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self._check_fitted()
+        arrays: dict[str, np.ndarray] = {}
+        for number, (weights, biases) in enumerate(self.layers_):
+            arrays |= {f"weights.{number}": weights.numpy(), f"biases.{number}": biases.numpy()}
+        return arrays, {}
+
+    def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> MLPEnsembleHead:
+        numbers = range(len(self.hidden) + 1)
+        self.layers_ = [(torch.tensor(arrays[f"weights.{number}"]), torch.tensor(arrays[f"biases.{number}"])) for number in numbers]
+        return self
+
+
+def ensemble_scores(layers: list[Layer], x: Tensor) -> Tensor:
+    """Scores (E, B) of E perceptrons, each for its own encodings x (E, B, dim)."""
+    for weights, biases in layers[:-1]:
+        x = torch.relu(torch.baddbmm(biases, x, weights))
+    weights, biases = layers[-1]
+    return torch.baddbmm(biases, x, weights).squeeze(-1)

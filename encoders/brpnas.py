@@ -1,0 +1,83 @@
+"""The graph convolutional network of BRP-NAS (Dudziak et al., NeurIPS 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from archenc.encoder import Encoder
+from archenc.encoders.layers import receiving
+from archenc.encoders.neural_predictor import num_node_kinds, onehot_nodes
+from archenc.errors import InvalidParameter
+from archenc.graphs import ArchGraphs
+from archenc.spaces.base import Space
+
+
+class Convolution(nn.Module):
+    """One layer: X' = dropout(ReLU(LayerNorm(A (X W) + b)))."""
+
+    def __init__(self, in_dim: int, out_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.weight = nn.Linear(in_dim, out_dim, bias=False)
+        self.bias = nn.Parameter(torch.zeros(out_dim))
+        self.after = nn.Sequential(nn.LayerNorm(out_dim), nn.ReLU(), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor, a: Tensor) -> Tensor:
+        """X (R, V, in_dim) and A (R, V, V) to (R, V, out_dim)."""
+        outputs: Tensor = self.after(a @ self.weight(x) + self.bias)
+        return outputs
+
+
+class BRPNASEncoder(Encoder):
+    r"""The graph convolutional network of BRP-NAS (Dudziak et al., NeurIPS 2020, section 3.1), read at a global node.
+
+    Nodes start as one-hot vectors of their operations. One more node, the global one, of a kind of its own, receives an edge from
+    every other. With :math:`A_{ij} = 1` for an edge from j into i, and ones on the diagonal, a layer is
+
+    .. math:: X' = \mathrm{dropout}(\mathrm{ReLU}(\mathrm{LayerNorm}(A (X W) + b)))
+
+    and the encoding is the last state of the global node. The paper's score is a linear map of it, the head "mlp" with ``hidden=[]``; its
+    binary relation, which of two architectures is better, is the head and loss "comparator". Spaces with operations on edges are
+    encoded in their node form.
+
+    Isomorphic architectures get the same encoding; where operations sit on edges, only with ``simplify=True``.
+
+    Args:
+        space: the search space.
+        hidden: widths of the layers; the last is the length of the encoding of a cell.
+        dropout: probability of dropping an entry of a layer's output.
+        simplify: whether what computes nothing is cut first.
+
+    Raises:
+        InvalidParameter: when ``hidden`` is empty.
+    """
+
+    form = "node"
+    invariant = True
+    paper = "Dudziak et al., BRP-NAS: Prediction-based NAS using GCNs, NeurIPS 2020, section 3"
+
+    def __init__(self, space: Space, *, hidden: Sequence[int] = (600, 600, 600, 600), dropout: float = 0.2, simplify: bool = False) -> None:
+        super().__init__(space, simplify=simplify)
+        if len(hidden) == 0:
+            raise InvalidParameter("BRP-NAS needs at least one layer; give hidden=(600, 600, 600, 600), for example")
+        self.layers = nn.ModuleList(Convolution(i, o, dropout) for i, o in pairwise([num_node_kinds(space) + 1, *hidden]))
+        self.cell_dim = hidden[-1]
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        x, a = with_global_node(onehot_nodes(graphs), graphs)
+        for layer in self.layers:
+            x = layer(x, a)
+        return x[:, -1]
+
+
+def with_global_node(x: Tensor, graphs: ArchGraphs) -> tuple[Tensor, Tensor]:
+    """Features (R, V, kinds) and graphs to features (R, V + 1, kinds + 1) and A + I (R, V + 1, V + 1), rows receive; it comes last."""
+    mask = pad(graphs.mask, (0, 1), value=True)
+    adjacency = torch.cat([pad(graphs.adjacency, (0, 0, 0, 1)), pad(graphs.mask.to(graphs.adjacency), (0, 1))[..., None]], dim=2)
+    x = pad(x, (0, 1, 0, 1))
+    x[:, -1, -1] = 1.0
+    return x, receiving(adjacency, mask, self_loops=True, normalise=False)

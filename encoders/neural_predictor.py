@@ -1,0 +1,108 @@
+"""The graph convolutional network of Neural Predictor (Wen et al., ECCV 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from archenc.encoder import Encoder
+from archenc.errors import InvalidParameter
+from archenc.graphs import ArchGraphs
+from archenc.spaces.base import Space
+
+
+def num_node_kinds(space: Space) -> int:
+    """Length of a row of :func:`onehot_nodes`: the inputs, the output and each operation."""
+    return space.num_inputs + 1 + len(space.operations)
+
+
+def onehot_nodes(graphs: ArchGraphs) -> Tensor:
+    """What each node is, float32 (R, V, kinds), for operations on nodes; each input is a kind of its own, padding is all zeros."""
+    space = graphs.space
+    further = torch.arange(space.num_inputs, device=graphs.device)
+    behind = graphs.ops[:, space.num_inputs :].long()
+    inputs = further.expand(len(behind), -1)
+    kinds = torch.cat([inputs + 1, torch.where(behind > 0, behind + space.num_inputs - 1, 0)], dim=1)
+    return one_hot(kinds, num_node_kinds(space) + 1)[..., 1:].float()
+
+
+class BidirectionalConvolution(nn.Module):
+    r"""One layer: messages along the edges and against them, with weights of their own.
+
+    .. math:: X' = \tfrac12 \mathrm{ReLU}(\hat A X W^+) + \tfrac12 \mathrm{ReLU}(\hat B X W^-)
+    """
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.forwards = nn.Linear(in_dim, out_dim, bias=False)
+        self.backwards = nn.Linear(in_dim, out_dim, bias=False)
+
+    def forward(self, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """X (R, V, in_dim) and both normalised matrices (R, V, V) to (R, V, out_dim)."""
+        return (torch.relu(a @ self.forwards(x)) + torch.relu(b @ self.backwards(x))) / 2
+
+
+class NeuralPredictorEncoder(Encoder):
+    r"""Neural Predictor's graph convolutional network (Wen et al., ECCV 2020, section 3.2).
+
+    Nodes start as one-hot vectors of their operations, input and output being operations of their own. With A the adjacency matrix,
+    :math:`\hat A` is A + I and :math:`\hat B` is its transpose, each divided by its row sums, and a layer is
+
+    .. math:: X' = \tfrac12 \mathrm{ReLU}(\hat A X W^+) + \tfrac12 \mathrm{ReLU}(\hat B X W^-)
+
+    followed by dropout. The encoding is a linear map of the mean over the nodes that exist. The paper's score is one more linear map of
+    it: the head "mlp" with ``hidden=[]``. Spaces with operations on edges are encoded in their node form.
+
+    Isomorphic architectures get the same encoding; where operations sit on edges, only with ``simplify=True``.
+
+    Args:
+        space: the search space.
+        hidden: widths of the layers.
+        out_dim: length of the encoding of a cell.
+        dropout: probability of dropping an entry of a layer's output, and of the encoding.
+        simplify: whether what computes nothing is cut first.
+
+    Raises:
+        InvalidParameter: when ``hidden`` is empty.
+    """
+
+    form = "node"
+    invariant = True
+    paper = "Wen et al., Neural Predictor for Neural Architecture Search, ECCV 2020, section 3.2"
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        hidden: Sequence[int] = (144, 144, 144),
+        out_dim: int = 128,
+        dropout: float = 0.1,
+        simplify: bool = False,
+    ) -> None:
+        super().__init__(space, simplify=simplify)
+        if len(hidden) == 0:
+            raise InvalidParameter("Neural Predictor needs at least one layer; give hidden=(144, 144, 144), for example")
+        self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise([num_node_kinds(space), *hidden]))
+        self.linear = nn.Linear(hidden[-1], out_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.cell_dim = out_dim
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        exists = graphs.mask.float()
+        a = graphs.adjacency.float() + torch.diag_embed(exists)
+        a, b = divided_by_row_sums(a), divided_by_row_sums(a.transpose(1, 2))
+        x = onehot_nodes(graphs)
+        for layer in self.layers:
+            x = self.dropout(layer(x, a, b))
+        mean = (x * exists[..., None]).sum(1) / exists.sum(1, keepdim=True)
+        encodings: Tensor = self.dropout(self.linear(mean))
+        return encodings
+
+
+def divided_by_row_sums(a: Tensor) -> Tensor:
+    """(R, V, V) with rows that sum to 1, or to 0 where there is only padding."""
+    return a / a.sum(2, keepdim=True).clamp(min=1)

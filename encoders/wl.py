@@ -1,0 +1,83 @@
+"""Weisfeiler-Lehman features of NASBOWL (Ru, Wan, Dong, Osborne, ICLR 2021)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archenc.encoder import Encoder
+from archenc.errors import InvalidParameter
+from archenc.graphs import INPUT, ArchGraphs
+from archenc.hashing import mix
+from archenc.spaces.base import Space
+
+
+class WLEncoder(Encoder):
+    """How often each Weisfeiler-Lehman label occurs among the nodes of the op-on-node form.
+
+    A node's label starts as its operation. In each of h rounds it becomes a new name for the pair of itself and the multiset of its
+    sources' labels, so that after h rounds it stands for the subtree of depth h above the node. The encoding is the histogram phi of the
+    labels of rounds 0 to h, and phi . phi' the WL subtree kernel of two architectures (section 3.1). The head ``gp`` with
+    ``kernel="linear"`` takes it normalised, phi . phi' / (|phi| |phi'|): the two together are NASBOWL's surrogate.
+
+    Isomorphic architectures get the same encoding; where operations sit on edges, only with ``simplify=True``, because "none" edges are
+    otherwise nodes.
+
+    Deviations: h is given, where the paper picks it by marginal likelihood. Labels are 64-bit hashes, and those of rounds from 1 on are
+    folded into ``buckets`` columns, so that the length does not depend on the architectures seen; labels in the same column count as one.
+    With h = 2 and 2,048 columns this happens to 70 % of the 2,512 labels of all simplified NAS-Bench-201 cells, and to nearly all of
+    the 11,373 of the NAS-Bench-101 cells with accuracies; but as a cell has few labels, it changes the kernel of only 2.5 % and 7 %
+    of the pairs of cells, by .001 and .002 on average (the mean kernel is .5).
+
+    Args:
+        space: the search space.
+        iterations: h, rounds of refinement.
+        buckets: columns for the labels of rounds 1 to h.
+        simplify: whether what computes nothing is cut first.
+
+    Raises:
+        InvalidParameter: ``iterations`` below 0 or ``buckets`` below 1.
+    """
+
+    form = "node"
+    fixed = True
+    invariant = True
+    paper = "Ru et al.: Interpretable NAS via Bayesian Optimisation with Weisfeiler-Lehman Kernels, ICLR 2021, section 3.1"
+
+    def __init__(self, space: Space, *, iterations: int = 2, buckets: int = 2048, simplify: bool = False) -> None:
+        super().__init__(space, simplify=simplify)
+        if iterations < 0 or buckets < 1:
+            raise InvalidParameter(f"the WL encoding got iterations = {iterations} and buckets = {buckets}; give at least 0 and 1")
+        self.iterations, self.buckets = iterations, buckets
+        self.num_labels = len(space.node_vocabulary) - INPUT  # all but padding
+        self.cell_dim = self.num_labels + (buckets if iterations else 0)
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        mask = graphs.mask.cpu().numpy()
+        labels = wl_labels(graphs, self.iterations)
+        columns = np.concatenate(
+            [
+                graphs.ops.cpu().numpy().astype(np.int64) - INPUT,
+                *(self.num_labels + (later % np.uint64(self.buckets)).astype(np.int64) for later in labels[1:]),
+            ],
+            axis=1,
+        )
+        counted = torch.from_numpy(np.tile(mask, (1, len(labels)))).float()
+        histogram = torch.zeros((len(mask), self.cell_dim))
+        return histogram.scatter_add_(1, torch.from_numpy(columns).clamp(min=0), counted).to(graphs.device)
+
+
+def wl_labels(graphs: ArchGraphs, iterations: int) -> np.ndarray:
+    """uint64 (iterations + 1, R, V): the label of each node after each round, from no round on.
+
+    Args:
+        graphs: R rows in op-on-node form.
+        iterations: rounds.
+    """
+    edges = graphs.adjacency.cpu().numpy().astype(np.uint64)
+    labels = [mix(graphs.ops.cpu().numpy().astype(np.uint64))]
+    for _ in range(iterations):
+        multisets = (mix(labels[-1])[:, :, None] * edges).sum(axis=1, dtype=np.uint64)  # a sum does not depend on the order
+        labels.append(mix(labels[-1] * np.uint64(3) + mix(multisets)))
+    return np.stack(labels)
