@@ -10,7 +10,6 @@ import numpy as np
 from archenc.dataset import ArchDataset, Provenance
 from archenc.datasets.files import package_file
 from archenc.datasets.unpickle import load_pickle
-from archenc.files import sha256
 from archenc.spaces.nasbench201 import NASBench201
 
 REQUIREMENT = "analog-nasbench==0.1.3"
@@ -72,7 +71,7 @@ def load() -> ArchDataset:
             citation="analog-nasbench 0.1.3 (AnalogNAS-Bench); cells of Dong, Yang: NAS-Bench-201, ICLR 2020",
             licence="none stated in the package (its repository's setup.py says MIT)",
             source="https://pypi.org/project/analog-nasbench/0.1.3/",
-            files={str(path): sha256(path)},
+            files={str(path): SHA256},
             notes=NOTES,
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -68,12 +68,8 @@ class GATESEncoder(Encoder):
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if form == "edge" and space.op_on == "node":
-            raise InvalidParameter(f"GATES cannot put the operations of {space.name!r} on edges; leave form out")
-        self.form = form or space.op_on
-        self.readout: Readout = readout or ("mean" if self.form == "node" else "output")
-        if self.readout not in ("mean", "output"):
-            raise InvalidParameter(f"the readout of GATES cannot be {readout!r}; choose 'mean' or 'output'")
+        self.form = chosen_form(space, form)
+        self.readout = chosen_readout(self.form, readout)
         self.cell_dim = layers[-1]
         self.op_embedding = OperationEmbedding(space, self.form, op_dim)
         self.initial_state = InitialState(space, node_dim, hidden_dim, learn_others=self.form == "node")
@@ -90,6 +86,20 @@ class GATESEncoder(Encoder):
             if depth < len(self.flow) - 1:
                 states = torch.relu(states)
         return read(states, graphs, self.readout)
+
+
+def chosen_form(space: Space, form: OpOn | None) -> OpOn:
+    """Where operations are taken to sit: ``form``, or where the space has them; raises :class:`InvalidParameter` for what cannot be."""
+    if form == "edge" and space.op_on == "node":
+        raise InvalidParameter(f"the operations of {space.name!r} cannot be put on edges; leave form out")
+    return form or space.op_on
+
+
+def chosen_readout(form: OpOn, readout: Readout | None) -> Readout:
+    """``readout``, or the published one for the form; raises :class:`InvalidParameter` for one that does not exist."""
+    if readout is not None and readout not in get_args(Readout):
+        raise InvalidParameter(f"there is no readout {readout!r}; choose 'mean' or 'output'")
+    return readout or ("mean" if form == "node" else "output")
 
 
 def read(states: Tensor, graphs: ArchGraphs, readout: Readout) -> Tensor:

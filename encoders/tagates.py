@@ -10,7 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.gates import Flow, InitialState, NodeFlow, OperationEmbedding, Readout, is_input, read
+from archenc.encoders.gates import (
+    Flow,
+    InitialState,
+    NodeFlow,
+    OperationEmbedding,
+    Readout,
+    chosen_form,
+    chosen_readout,
+    is_input,
+    read,
+)
 from archenc.encoders.layers import receiving
 from archenc.errors import InvalidParameter
 from archenc.graphs import ABSENT, EDGE_OFFSET, ArchGraphs, OpOn
@@ -74,14 +84,12 @@ class TAGATESEncoder(Encoder):
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if form == "edge" and space.op_on == "node":
-            raise InvalidParameter(f"TA-GATES cannot put the operations of {space.name!r} on edges; leave form out")
         if symmetry_breaking not in get_args(SymmetryBreaking):
             raise InvalidParameter(f"there is no symmetry_breaking {symmetry_breaking!r}; choose 'none' or 'random'")
-        self.form = form or space.op_on
+        self.form = chosen_form(space, form)
         on_nodes = self.form == "node"
         self.steps = steps or (3 if on_nodes else 4)
-        self.readout: Readout = readout or ("mean" if on_nodes else "output")
+        self.readout = chosen_readout(self.form, readout)
         self.symmetry_breaking = symmetry_breaking
         sizes = layers or [128] * (5 if on_nodes else 3)
         self.cell_dim = sizes[-1]

@@ -13,6 +13,7 @@ from archenc.encoders.nnformer import barred_pairs
 from archenc.errors import InvalidParameter
 from archenc.spaces.cell import CellSpace
 from archenc.transforms import permute_nodes, prune
+from tests.encoders.by_hand import added, apply, normed
 
 SMALL = {"dim": 8, "layers": 3, "hidden_dim": 6}
 
@@ -23,21 +24,6 @@ def small_encoder(space):
     for parameter in encoder.parameters():  # some start at 0 or 1, which would hide an error
         torch.nn.init.normal_(parameter, std=0.5)
     return encoder
-
-
-def apply(layer, vector):
-    bias = [0.0] * len(layer.weight) if layer.bias is None else layer.bias.tolist()
-    return [sum(w * v for w, v in zip(row, vector, strict=True)) + b for row, b in zip(layer.weight.tolist(), bias, strict=True)]
-
-
-def normed(layer, vector):
-    mean = sum(vector) / len(vector)
-    deviation = math.sqrt(sum((v - mean) ** 2 for v in vector) / len(vector) + layer.eps)
-    return [(v - mean) / deviation * w + b for v, w, b in zip(vector, layer.weight.tolist(), layer.bias.tolist(), strict=True)]
-
-
-def added(*vectors):
-    return [sum(values) for values in zip(*vectors, strict=True)]
 
 
 def attention(layer, x, seen):

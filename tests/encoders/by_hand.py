@@ -1,0 +1,37 @@
+"""Arithmetic on plain lists for the worked examples, and the slope of a function by finite differences."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+
+def apply(layer, vector):
+    bias = [0.0] * len(layer.weight) if layer.bias is None else layer.bias.tolist()
+    return [sum(w * v for w, v in zip(row, vector, strict=True)) + b for row, b in zip(layer.weight.tolist(), bias, strict=True)]
+
+
+def normed(layer, vector):
+    mean = sum(vector) / len(vector)
+    deviation = math.sqrt(sum((v - mean) ** 2 for v in vector) / len(vector) + layer.eps)
+    return [(v - mean) / deviation * w + b for v, w, b in zip(vector, layer.weight.tolist(), layer.bias.tolist(), strict=True)]
+
+
+def added(*vectors):
+    return [sum(values) for values in zip(*vectors, strict=True)]
+
+
+def assert_gradient_is_slope(value, weight, entries):
+    """Backpropagation through ``value()`` gives the same for some entries of a float64 weight as moving them a little both ways."""
+    value().backward()
+    step = 1e-6
+    for entry in entries:
+        values = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                weight[entry] += sign * step
+                values.append(value().item())
+                weight[entry] -= sign * step
+        assert weight.grad[entry].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-8)
