@@ -199,9 +199,11 @@ class NodeFlow(Flow):
         return self.gates(ops)[op_ids.long()]
 
     def forward(self, states: Tensor, edges: Tensor, gates: Tensor, keep: Tensor) -> Tensor:
-        """N' from N (R, V, in_dim), A + I (R, V, V), gates (R, V, out_dim) and the nodes that keep their residual (V, 1)."""
-        x = states @ self.weight
-        return gates * (edges @ x) + x * keep + self.bias
+        """N' from N (R, V, in_dim), A + I (R, V, V), gates (R, V, out_dim) and the nodes that keep their residual (V, 1).
+
+        A node that keeps its residual has no predecessor, so that ((A + I) X)_i = X_i and the residual is one more unit of its gate.
+        """
+        return torch.addcmul(self.bias, gates + keep, edges @ (states @ self.weight))
 
 
 class EdgeFlow(Flow):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import ClassVar, Literal, cast, get_args
@@ -192,12 +193,11 @@ class EdgeStack(nn.Module):
         self.edges_per_pair = space.edges_per_pair
         names = space.edge_vocabulary
         self.register_buffer("slots", space.edge_slots(), persistent=False)
-        self.register_buffer("is_skip", torch.tensor([name == space.skip_op for name in names])[:, None], persistent=False)
         dead = [k == ABSENT or name == space.none_op for k, name in enumerate(names)]
-        self.register_buffer("is_dead", torch.tensor(dead)[:, None], persistent=False)
+        fixed = [-math.inf if gone else math.inf if name == space.skip_op else 0.0 for gone, name in zip(dead, names, strict=True)]
+        self.register_buffer("fixed", torch.tensor(fixed)[:, None], persistent=False)
 
-    is_skip: Tensor
-    is_dead: Tensor
+    fixed: Tensor
 
     def op_ids(self, graphs: ArchGraphs) -> Tensor:
         """(R, E)."""
@@ -213,10 +213,10 @@ class EdgeStack(nn.Module):
 
     def forward(self, states: Tensor, edges: tuple[Tensor, Tensor], ops: Tensor, ids: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Final states (R, V, size) and the messages of the last layer (R, E, size)."""
-        skip, dead = self.is_skip[ids], self.is_dead[ids]
+        fixed = self.fixed[ids]  # the logistic function of -inf and inf, 0 and 1, are the gates of no edge and of a skip connection
         messages = ops
         for depth, layer in enumerate(cast("Sequence[EdgeMessages]", self.layers)):
-            gates = torch.where(dead, 0.0, torch.where(skip, 1.0, layer.gates(ops)))
+            gates = torch.sigmoid(layer.gate(ops) + fixed)
             states, messages = layer(states, edges, gates, keep)
             if depth < len(self.layers) - 1:
                 states = torch.relu(states)
