@@ -12,13 +12,14 @@ from archenc.spaces.base import Space
 def edge_pairs(space: Space, *, simplify: bool = False) -> Tensor:
     """(2, E) int64: sources and targets of the pairs of nodes that one architecture joins and another does not.
 
-    In an op-on-node space these are all pairs (i, j) with i < j and j no input node, ordered by j, then i; none if the topology is fixed,
-    unless the graphs are simplified, which may give any of them. Op-on-edge spaces have none: there the operation says whether
-    there is an edge.
+    In an op-on-node space these are all pairs (i, j) with i < j and j no input node, in the order of the adjacency matrix read row by
+    row; none if the topology is fixed, unless the graphs are simplified, which may give any of them. Op-on-edge spaces have none: there
+    the operation says whether there is an edge.
     """
     if space.op_on == "edge" or (space.topology is not None and not simplify):
         return torch.zeros((2, 0), dtype=torch.int64)
-    return torch.tensor([(i, j) for j in range(space.num_inputs, space.max_nodes) for i in range(j)], dtype=torch.int64).T
+    nodes = range(space.max_nodes)
+    return torch.tensor([(i, j) for i in nodes for j in nodes[space.num_inputs :] if i < j], dtype=torch.int64).T
 
 
 def edge_bits(graphs: ArchGraphs, pairs: Tensor) -> Tensor:
@@ -29,6 +30,17 @@ def edge_bits(graphs: ArchGraphs, pairs: Tensor) -> Tensor:
 def num_positions(space: Space) -> int:
     """Places of a cell that hold an operation: its interior nodes, or its edge slots."""
     return space.max_nodes - space.num_inputs - 1 if space.op_on == "node" else len(space.edge_slots())
+
+
+def node_by_node(space: Space, pairs: Tensor) -> Tensor:
+    """Int64 (E + P,): the order that takes edge bits, then operations, to node after node, each with its incoming edges before it.
+
+    Where operations sit on edges, they stay in their order.
+    """
+    if space.op_on == "edge":
+        return torch.arange(num_positions(space))
+    interior = torch.arange(space.num_inputs, space.num_inputs + num_positions(space))
+    return torch.argsort(torch.cat([2 * pairs[1], 2 * interior + 1]), stable=True)
 
 
 def operation_numbers(graphs: ArchGraphs) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from archenc.encoder import Encoder
-from archenc.encoders.features import edge_bits, edge_pairs, operation_numbers
+from archenc.encoders.features import edge_bits, edge_pairs, node_by_node, operation_numbers
 from archenc.encoders.sequence import lstm
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
@@ -17,7 +17,7 @@ from archenc.spaces.base import Space
 class SemiNASEncoder(Encoder):
     r"""A long short-term memory (LSTM) reads a cell as a sequence of tokens, and a second one writes the sequence from the encoding.
 
-    The tokens are the cell's edge bits, then its operations, as in the encoder "lstm". The encoding z is the mean of the L2-normalised
+    The tokens are node after node the bits of its incoming edges, then its operation. The encoding z is the mean of the L2-normalised
     outputs of the reader, normalised again. The writer starts in the state z and tells each token x_t from those before it. With
     :math:`L_s` the supervised loss of the scores and T tokens, training minimises
 
@@ -64,6 +64,7 @@ class SemiNASEncoder(Encoder):
             )
         self.reconstruction_weight = reconstruction_weight
         self.pairs = edge_pairs(space, simplify=simplify)
+        self.order = node_by_node(space, self.pairs)
         vocabulary = 2 + len(space.operations) + 1  # the edge bits, "no operation" and the operations
         self.reader = LSTM(vocabulary, hidden)
         self.writer = LSTM(vocabulary + 1, hidden)
@@ -74,7 +75,8 @@ class SemiNASEncoder(Encoder):
 
     def tokens(self, graphs: ArchGraphs) -> Tensor:
         """Int64 (R, T): an edge bit as 0 or 1, the k-th operation as k + 3, no operation as 2."""
-        return torch.cat([edge_bits(graphs, self.pairs.to(graphs.device)).long(), operation_numbers(graphs).long() + 2], dim=1)
+        pairs, order = self.pairs.to(graphs.device), self.order.to(graphs.device)
+        return torch.cat([edge_bits(graphs, pairs).long(), operation_numbers(graphs).long() + 2], dim=1)[:, order]
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         tokens = self.tokens(graphs)

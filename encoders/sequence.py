@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.features import edge_bits, edge_pairs, has_absent, num_positions, one_hot, operation_numbers
+from archenc.encoders.features import edge_bits, edge_pairs, has_absent, node_by_node, num_positions, one_hot, operation_numbers
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.spaces.base import Space
@@ -70,14 +70,17 @@ class LSTMEncoder(Encoder):
         space: the search space.
         embedding_dim: length of the tokens' vectors.
         hidden: length of the state, which is the length of the encoding of a cell.
+        by_node: read each node's incoming edges and then its operation, as NAO does, instead of the published order, the adjacency matrix
+            row by row and then all operations. Not the published baseline but a far stronger one on NAS-Bench-101.
         simplify: whether what computes nothing is cut first.
     """
 
     paper = _PAPER
 
-    def __init__(self, space: Space, *, embedding_dim: int = 100, hidden: int = 100, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, embedding_dim: int = 100, hidden: int = 100, by_node: bool = False, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
         self.pairs = edge_pairs(space, simplify=simplify)
+        self.order = node_by_node(space, self.pairs) if by_node else None
         self.edge_embedding = nn.Parameter(torch.randn(2, embedding_dim)) if self.pairs.shape[1] > 0 else None
         self.op_embedding = nn.Parameter(torch.randn(len(space.operations) + 1, embedding_dim))
         self.input_map = nn.Linear(embedding_dim, 4 * hidden)
@@ -89,6 +92,8 @@ class LSTMEncoder(Encoder):
         if self.edge_embedding is not None:
             edges = edge_bits(graphs, self.pairs.to(graphs.device)).long()
             steps = torch.cat([self.input_map(self.edge_embedding)[edges], steps], dim=1)
+        if self.order is not None:
+            steps = steps[:, self.order.to(steps.device)]
         start = steps.new_zeros(len(steps), self.cell_dim)
         return lstm(steps, self.state_map, start, start)[-1]
 

@@ -11,7 +11,7 @@ def read_cell(graphs, row, *, all_pairs):
     """Oracle: edge bits, operation numbers and number of live edges of one cell, read one by one."""
     space, nodes = graphs.space, graphs.num_nodes
     if space.op_on == "node":
-        bits = [int(graphs.adjacency[row, i, j]) for j in range(space.num_inputs, nodes) for i in range(j)]
+        bits = [int(graphs.adjacency[row, i, j]) for i in range(nodes) for j in range(max(i + 1, space.num_inputs), nodes)]
         numbers = [max(0, int(graphs.ops[row, node]) - 2) for node in range(space.num_inputs, nodes - 1)]
         return (bits if all_pairs else []), numbers, sum(bits)
     edges = [(i, j) for j in range(space.num_inputs, nodes) for i in range(j)]

@@ -8,15 +8,13 @@ from archenc.encoders.seminas import SemiNASEncoder
 from archenc.errors import InvalidParameter
 from archenc.training import Network
 
-EDGES_101 = [(i, j) for j in range(1, 7) for i in range(j)]
-
 
 def tokens_of(graphs, row):
-    """Oracle: edge bits as 0 and 1, no operation as 2, operation k as k + 3."""
+    """Oracle: edge bits as 0 and 1, no operation as 2, operation k as k + 3; node after node."""
     if graphs.space.op_on == "edge":
         return [int(graphs.ops[row, i, j]) + 2 for i, j in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]]
-    bits = [int(graphs.adjacency[row, i, j]) for i, j in EDGES_101]
-    return bits + [max(2, int(graphs.ops[row, node])) for node in range(1, 6)]
+    bits = {node: [int(graphs.adjacency[row, i, node]) for i in range(node)] for node in range(1, 7)}
+    return [token for node in range(1, 6) for token in [*bits[node], max(2, int(graphs.ops[row, node]))]] + bits[6]
 
 
 def torchs(lstm, hidden):

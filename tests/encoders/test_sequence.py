@@ -6,7 +6,7 @@ from torch import nn
 from archenc.encoders.sequence import LSTMEncoder, MLPEncoder
 from archenc.errors import InvalidParameter
 
-EDGES_101 = [(i, j) for j in range(1, 7) for i in range(j)]
+EDGES_101 = [(i, j) for i in range(6) for j in range(i + 1, 7)]
 
 
 def tokens(graphs, row):
@@ -32,8 +32,9 @@ def test_mlp_by_hand(benchmark):
         assert encoding == pytest.approx(np.maximum(0, w2 @ np.maximum(0, w1 @ x + b1) + b2), abs=1e-5)
 
 
-def test_lstm_is_torchs_lstm_on_the_tokens(benchmark):
-    encoder = LSTMEncoder(benchmark, embedding_dim=5, hidden=3)
+@pytest.mark.parametrize("by_node", [False, True])
+def test_lstm_is_torchs_lstm_on_the_tokens(benchmark, by_node):
+    encoder = LSTMEncoder(benchmark, embedding_dim=5, hidden=3, by_node=by_node)
     graphs = benchmark.sample(20, seed=0)
     reference = nn.LSTM(5, 3, batch_first=True)
     with torch.no_grad():
@@ -43,7 +44,11 @@ def test_lstm_is_torchs_lstm_on_the_tokens(benchmark):
         reference.bias_hh_l0.zero_()
         for row, encoding in enumerate(encoder.encode(graphs)):
             bits, ops = tokens(graphs, row)
-            vectors = [encoder.edge_embedding[bit] for bit in bits] + [encoder.op_embedding[op] for op in ops]
+            edges, ops = [encoder.edge_embedding[bit] for bit in bits], [encoder.op_embedding[op] for op in ops]
+            vectors = edges + ops
+            if by_node and edges:
+                into = {node: [edge for edge, (_, j) in zip(edges, EDGES_101, strict=True) if j == node] for node in range(1, 7)}
+                vectors = [vector for node in range(1, 6) for vector in [*into[node], ops[node - 1]]] + into[6]
             output, _ = reference(torch.stack(vectors)[None])
             assert encoding == pytest.approx(output[0, -1].numpy(), abs=1e-5)
 
