@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from archenc.heads.base import Head
     from archenc.losses import Loss
     from archenc.predictor import Predictor
+    from archenc.pretrained import Embeddings, load_embeddings, load_pretrained
+    from archenc.pretraining import PretrainableEncoder, pretrain
     from archenc.spaces.base import Space
     from archenc.spaces.cell import CellSpace
 
@@ -23,11 +25,16 @@ _LAZY = {  # heavy names are imported when first asked for, so that `import arch
     "ArchDataset": "archenc.dataset",
     "ArchGraphs": "archenc.graphs",
     "CellSpace": "archenc.spaces.cell",
+    "Embeddings": "archenc.pretrained",
     "Encoder": "archenc.encoder",
     "Head": "archenc.heads.base",
     "Loss": "archenc.losses",
     "Predictor": "archenc.predictor",
+    "PretrainableEncoder": "archenc.pretraining",
     "Space": "archenc.spaces.base",
+    "load_embeddings": "archenc.pretrained",
+    "load_pretrained": "archenc.pretrained",
+    "pretrain": "archenc.pretraining",
 }
 
 
@@ -62,6 +69,13 @@ def list_datasets() -> list[str]:
     return DATASETS.names()
 
 
+def list_pretrained() -> list[str]:
+    """Names of all pretrained weights."""
+    from archenc.pretrained import named
+
+    return list(named())
+
+
 def create_space(name: str, **parameters: Any) -> Space:
     """Build a search space by name."""
     space: Space = SPACES.get(name)(**parameters)
@@ -88,10 +102,12 @@ __all__ = [
     "ArchDataset",
     "ArchGraphs",
     "CellSpace",
+    "Embeddings",
     "Encoder",
     "Head",
     "Loss",
     "Predictor",
+    "PretrainableEncoder",
     "Space",
     "__version__",
     "create_encoder",
@@ -100,6 +116,10 @@ __all__ = [
     "list_encoders",
     "list_heads",
     "list_losses",
+    "list_pretrained",
     "list_spaces",
     "load_dataset",
+    "load_embeddings",
+    "load_pretrained",
+    "pretrain",
 ]

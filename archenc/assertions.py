@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from archenc.encoder import Encoder
 from archenc.graphs import ArchGraphs
+from archenc.pretraining import PretrainableEncoder
 from archenc.registry import Registry
 
 
@@ -68,3 +72,42 @@ def equal(a: ArchGraphs, b: ArchGraphs) -> bool:
 def assert_close(actual: np.ndarray, expected: np.ndarray, otherwise: str) -> None:
     """Equal but for the rounding of float32."""
     assert np.allclose(actual, expected, rtol=1e-4, atol=1e-5), otherwise
+
+
+def all_examples(encoder: PretrainableEncoder, graphs: ArchGraphs) -> tuple[Any, torch.Generator]:
+    """A batch of examples and a generator in the same state each time."""
+    examples = encoder.pretraining_examples(graphs)
+    assert len(examples) > 0, f"{len(graphs)} architectures give no example to learn from"
+    return examples[torch.arange(len(examples))], torch.Generator().manual_seed(0)
+
+
+def assert_pretrains(encoder: Encoder, twin: Encoder, graphs: ArchGraphs) -> None:
+    """The pretraining of an encoder keeps its contract; ``twin`` is another object with the same weights."""
+    assert isinstance(encoder, PretrainableEncoder)
+    assert isinstance(twin, PretrainableEncoder)
+    encoder.pretraining_schedule()
+
+    def loss_of(model: PretrainableEncoder) -> Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return model.pretraining_loss(*all_examples(model, graphs))
+
+    before = loss_of(encoder)
+    assert before.shape == (), f"pretraining_loss gave shape {tuple(before.shape)} instead of a scalar"
+    assert bool(before.isfinite()), "pretraining_loss is not finite"
+    assert torch.equal(loss_of(twin), before), "pretraining_loss draws from elsewhere than the generator and torch"
+    optimiser = torch.optim.Adam(encoder.parameters(), lr=1e-3)
+    for _ in range(20):
+        optimiser.zero_grad()
+        loss_of(encoder).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    assert loss_of(encoder) < before, "twenty steps of gradient descent do not lower pretraining_loss"
+    examples, generator = encoder.pretraining_examples(graphs), torch.Generator()
+    encoder.eval()
+    with torch.no_grad():
+        first, second = (encoder.pretraining_metrics(examples, generator.manual_seed(0)) for _ in range(2))
+        figures = encoder.pretraining_figures(graphs, generator.manual_seed(0))
+    assert first, "pretraining_metrics gives no measure"
+    assert first == second, "pretraining_metrics gives other values for the same examples and generator"
+    values = np.array([*first.values(), *figures.values()])
+    assert np.isfinite(values).all(), "a metric or figure of the pretraining is not finite"

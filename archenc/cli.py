@@ -25,10 +25,13 @@ _LISTS: dict[str, Callable[[], list[str]]] = {
     "losses": archenc.list_losses,
     "spaces": archenc.list_spaces,
     "datasets": archenc.list_datasets,
+    "pretrained": archenc.list_pretrained,
 }
 
 
-def list_names(kind: Annotated[str, typer.Argument(metavar="encoders|heads|losses|spaces|datasets", help="What to list.")]) -> None:
+def list_names(
+    kind: Annotated[str, typer.Argument(metavar="encoders|heads|losses|spaces|datasets|pretrained", help="What to list.")],
+) -> None:
     """List the names that can be used, one a line."""
     if kind not in _LISTS:
         raise UnknownName(f"there is nothing called {kind!r} to list; choose one of {', '.join(_LISTS)}")

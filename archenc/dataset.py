@@ -153,9 +153,10 @@ class ArchDataset:
 
     @property
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of the space, the architectures and the selected label, for files of results."""
+        """Hexadecimal SHA-256 of the space, the architectures with their features and the selected label, for files of results."""
         digest = hashlib.sha256(json.dumps([self.space.config(), self.label], sort_keys=True).encode())
-        for tensor in (self.graphs.adjacency, self.graphs.ops):
+        features = self.graphs.features
+        for tensor in (self.graphs.adjacency, self.graphs.ops, *([] if features is None else [features])):
             digest.update(str(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
         if self.label:
             digest.update(self.y.astype("<f8").tobytes())

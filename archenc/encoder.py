@@ -27,6 +27,8 @@ class Encoder(nn.Module, ABC):
         invariant: True if isomorphic architectures get the same encoding.
         paper: authors, venue, year and section of the source.
         cell_dim: length of the encoding of one cell.
+        parts: of how many equal parts, one behind the other, the encoding of an architecture consists: 1, or one for each time of its
+            training at which heads of several outputs predict its accuracy (anytime TA-GATES).
         simplify: whether graphs are simplified first (:meth:`archenc.spaces.base.Space.simplify`).
     """
 
@@ -36,6 +38,7 @@ class Encoder(nn.Module, ABC):
     paper: ClassVar[str] = ""
 
     cell_dim: int
+    parts: int = 1
 
     def __init__(self, space: Space, *, simplify: bool = False) -> None:
         reason = self.unsupported(space)

@@ -34,6 +34,10 @@ class CorruptFile(ArchencError, ValueError):
     """A file whose checksum, size, shape or content is not what it should be."""
 
 
+class CannotWrite(ArchencError, OSError):
+    """A file or folder that cannot be written, for example on a full disk."""
+
+
 class UnsafePickle(CorruptFile):
     """A pickle that asks for something outside its allow-list."""
 

@@ -11,11 +11,12 @@ Conventions, the same for every space:
 * Operations on edges: ``ops`` is (R, V, V), or (R, S, V, V) where a pair of nodes may be joined by up to S edges,
   with 0 no edge, ``k + 1`` the space's k-th operation.
 * An architecture of several cells (DARTS: normal and reduction) is that many consecutive rows: R = N * cells.
+* Features of the operations, where there are any, have the shape of ``ops`` and one axis more, and are zero where there is no operation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal
@@ -48,6 +49,8 @@ class ArchGraphs:
         ops: uint8 (R, V), (R, V, V) or (R, S, V, V); see the module's conventions.
         mask: bool (R, V), True where a node exists.
         simplified: whether what computes nothing was cut from this form (:meth:`archenc.spaces.base.Space.simplify`).
+        features: float32 (R, V, k), (R, V, V, k) or (R, S, V, V, k), k numbers that are known of each operation (zero-cost scores, for
+            example), or None; see :meth:`with_features`. They are no part of an architecture: hashes and texts do not depend on them.
     """
 
     space: Space
@@ -55,6 +58,14 @@ class ArchGraphs:
     ops: Tensor
     mask: Tensor
     simplified: bool = False
+    features: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.features is not None and self.features.shape[:-1] != self.ops.shape:
+            raise InvalidParameter(
+                f"features of shape {tuple(self.features.shape)} do not fit operations of shape {tuple(self.ops.shape)}; "
+                "give a vector for each place of an operation"
+            )
 
     @property
     def op_on(self) -> OpOn:
@@ -70,6 +81,11 @@ class ArchGraphs:
     def num_ops(self) -> int:
         """Size of the operation vocabulary of this form, special ids included."""
         return len(self.space.operations) + (NODE_OFFSET if self.op_on == "node" else EDGE_OFFSET)
+
+    @property
+    def num_features(self) -> int:
+        """k: length of the vector of features of an operation, 0 where there are none."""
+        return 0 if self.features is None else self.features.shape[-1]
 
     @property
     def device(self) -> torch.device:
@@ -92,7 +108,7 @@ class ArchGraphs:
         if isinstance(index, tuple) and len(index) == 2 and index[1] is ...:
             index = index[0]  # graphs[index, ...] is how scikit-learn indexes arrays
         rows = self._rows(index)
-        return replace(self, adjacency=self.adjacency[rows], ops=self.ops[rows], mask=self.mask[rows])
+        return self.map_arrays(lambda array: array[rows])
 
     def _rows(self, index: Index) -> Tensor | slice:
         if isinstance(index, slice) and self.space.cells == 1 and (index.step is None or index.step > 0):
@@ -116,13 +132,45 @@ class ArchGraphs:
         return picked if cells == 1 else (picked[:, None] * cells + torch.arange(cells, device=self.device)).flatten()
 
     def to(self, device: torch.device | str) -> ArchGraphs:
-        return replace(self, adjacency=self.adjacency.to(device), ops=self.ops.to(device), mask=self.mask.to(device))
+        return self.map_arrays(lambda array: array.to(device))
+
+    def map_arrays(self, change: Callable[[Tensor], Tensor]) -> ArchGraphs:
+        """The graphs with ``change`` applied to each of their arrays, all of which have R rows."""
+        features = None if self.features is None else change(self.features)
+        return replace(self, adjacency=change(self.adjacency), ops=change(self.ops), mask=change(self.mask), features=features)
+
+    def with_features(self, features: np.ndarray | Tensor | None) -> ArchGraphs:
+        """The same architectures with other features of their operations, or with none.
+
+        Every change of form and every choice of rows keeps the features with their operations; what draws new architectures, such as
+        :meth:`archenc.spaces.base.Space.mutate`, gives graphs without.
+
+        Args:
+            features: numbers in the shape of ``ops`` with an axis of k >= 1 more; those at places without an operation do not count.
+
+        Raises:
+            InvalidParameter: another shape, or a number that is not finite.
+        """
+        if features is None:
+            return replace(self, features=None)
+        values = torch.as_tensor(features, dtype=torch.float32, device=self.device)
+        if values.shape[-1:] == (0,):
+            raise InvalidParameter("the features have length 0; give at least one number for each operation, or None")
+        checked = replace(self, features=values)
+        values = torch.where((self.ops != ABSENT).unsqueeze(-1), values, 0.0)  # PAD is the same number
+        if not values.isfinite().all():
+            raise InvalidParameter("a feature of an operation is not a finite number; fill such gaps first, for example with the mean")
+        return replace(checked, features=values)
 
     def edge_ops(self) -> Tensor:
         """Operation ids on edges with an explicit slot axis, (R, S, V, V)."""
         if self.op_on == "node":
             raise InvalidParameter("these graphs carry their operations on nodes, so they have no edge operations")
         return self.ops.unsqueeze(1) if self.ops.dim() == 3 else self.ops
+
+    def edge_features(self) -> Tensor | None:
+        """Features of operations on edges with an explicit slot axis, (R, S, V, V, k), or None."""
+        return None if self.features is None else self.features.reshape(*self.edge_ops().shape, self.num_features)
 
     def transitive_closure(self) -> Tensor:
         """(R, V, V) uint8, 1 where a path of at least one edge leads from i to j."""
@@ -154,9 +202,12 @@ def concatenate(batches: Sequence[ArchGraphs]) -> ArchGraphs:
     first = batches[0]
     if any(b.space != first.space or b.ops.shape[1:] != first.ops.shape[1:] for b in batches):
         raise InvalidParameter("only graphs of one space and one form can be concatenated; convert them first")
+    if any(b.num_features != first.num_features for b in batches):
+        raise InvalidParameter("only graphs with equally many features can be concatenated; attach or drop them by with_features first")
     return replace(
         first,
         adjacency=torch.cat([b.adjacency for b in batches]),
         ops=torch.cat([b.ops for b in batches]),
         mask=torch.cat([b.mask for b in batches]),
+        features=torch.cat([b.features for b in batches if b.features is not None]) if first.num_features else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,11 @@ class LabelTransform:
             return cls(values, ndtri(quantiles))
         raise InvalidParameter(f"there is no label transform {kind!r}; choose 'standardize', 'normal-scores', 'fraction' or 'none'")
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What :func:`restore` takes."""
+        return {"x": self.x, "z": self.z}
+
     def forward(self, y: np.ndarray) -> np.ndarray:
         """Labels to targets."""
         return _piecewise_linear(y, self.x, self.z)
@@ -51,6 +57,38 @@ class LabelTransform:
     def inverse(self, z: np.ndarray) -> np.ndarray:
         """Targets to labels."""
         return _piecewise_linear(z, self.z, self.x)
+
+
+@dataclass(frozen=True)
+class ColumnTransforms:
+    """A :class:`LabelTransform` for each column of labels (n, T)."""
+
+    columns: tuple[LabelTransform, ...]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What :func:`restore` takes."""
+        return {f"{name}.{t}": array for t, column in enumerate(self.columns) for name, array in column.arrays.items()}
+
+    def forward(self, y: np.ndarray) -> np.ndarray:
+        """Labels to targets."""
+        return np.stack([column.forward(y[:, t]) for t, column in enumerate(self.columns)], axis=1)
+
+    def inverse(self, z: np.ndarray) -> np.ndarray:
+        """Targets to labels."""
+        return np.stack([column.inverse(z[:, t]) for t, column in enumerate(self.columns)], axis=1)
+
+
+def fit(kind: str, y: np.ndarray) -> LabelTransform | ColumnTransforms:
+    """:meth:`LabelTransform.fit` for labels (n,), or for each column of labels (n, T)."""
+    return LabelTransform.fit(kind, y) if y.ndim == 1 else ColumnTransforms(tuple(LabelTransform.fit(kind, column) for column in y.T))
+
+
+def restore(arrays: Mapping[str, np.ndarray]) -> LabelTransform | ColumnTransforms:
+    """The transform with these :attr:`arrays <LabelTransform.arrays>`."""
+    if "x.0" not in arrays:
+        return LabelTransform(arrays["x"], arrays["z"])
+    return ColumnTransforms(tuple(LabelTransform(arrays[f"x.{t}"], arrays[f"z.{t}"]) for t in range(len(arrays) // 2)))
 
 
 def _piecewise_linear(values: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -15,10 +15,11 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as dump_arrays
 
 import archenc
+from archenc import labels
 from archenc.errors import CorruptFile, DataNotFound
 from archenc.files import atomic_write, read_json, sha256, write_json
 from archenc.heads.base import NeuralHead
-from archenc.labels import LabelTransform
+from archenc.pretrained import FrozenEncoder
 from archenc.spaces import from_config
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ DESCRIPTION, WEIGHTS = "predictor.json", "weights.safetensors"
 def save_predictor(predictor: Predictor, folder: Path) -> Path:
     """Write a fitted predictor; see the module's docstring."""
     arrays, values = _learnt(predictor)
-    arrays["labels.x"], arrays["labels.z"] = predictor.labels_.x, predictor.labels_.z
+    arrays |= {f"labels.{name}": array for name, array in predictor.labels_.arrays.items()}
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / WEIGHTS) as path:
         path.write_bytes(dump_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
     parameters = predictor.get_params()
+    if predictor.pretrained is not None:  # the place of the pretrained weights need not be there when this is loaded
+        parameters |= {"pretrained": str(predictor.pretrained), "encoder_params": predictor.encoder_params_}
     if not isinstance(predictor.random_state, int | None):
         parameters["random_state"] = None  # a generator has no JSON form, and what it drew is in the weights
     write_json(
@@ -54,7 +57,8 @@ def save_predictor(predictor: Predictor, folder: Path) -> Path:
 
 def _learnt(predictor: Predictor) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if isinstance(predictor.head_, NeuralHead):
-        return _tensors("network", predictor.network_), {}
+        frozen = _tensors("encoder", predictor.encoder_) if isinstance(predictor.encoder_, FrozenEncoder) else {}
+        return {**_tensors("network", predictor.network_), **frozen}, {}
     arrays, values = predictor.head_.state()
     return {**_tensors("encoder", predictor.encoder_), **{f"head.{name}": array for name, array in arrays.items()}}, values
 
@@ -117,8 +121,11 @@ def _rebuild(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Pred
     predictor = Predictor(**description["parameters"])
     predictor.space_ = from_config(description["space"])
     predictor.loss_ = predictor._build_loss()
-    predictor.labels_ = LabelTransform(arrays.pop("labels.x"), arrays.pop("labels.z"))
+    predictor.labels_ = labels.restore(_under("labels", arrays))
     predictor.encoder_ = predictor._build_encoder().eval()
+    predictor.encoder_params_ = predictor.encoder_params or {}
+    if isinstance(predictor.encoder_, FrozenEncoder):
+        _restore(predictor.encoder_, "encoder", arrays)
     if predictor._head_is_neural():
         predictor.head_ = predictor._build_head(dim=predictor.encoder_.dim)
         first = Standardise(torch.zeros(1, predictor.encoder_.dim)) if predictor.encoder_.fixed else predictor.encoder_
@@ -127,11 +134,14 @@ def _rebuild(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Pred
         predictor.network_.eval()
     else:
         _restore(predictor.encoder_, "encoder", arrays)
-        head = {name.removeprefix("head."): array for name, array in arrays.items() if name.startswith("head.")}
-        predictor.head_ = predictor._build_head(random_state=0).restore(head, description["head"])
+        predictor.head_ = predictor._build_head(random_state=0).restore(_under("head", arrays), description["head"])
     return predictor
 
 
 def _restore(module: torch.nn.Module, prefix: str, arrays: dict[str, np.ndarray]) -> None:
-    tensors = {name.removeprefix(f"{prefix}."): torch.as_tensor(a) for name, a in arrays.items() if name.startswith(f"{prefix}.")}
-    module.load_state_dict(tensors)
+    module.load_state_dict({name: torch.as_tensor(array) for name, array in _under(prefix, arrays).items()})
+
+
+def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays called ``prefix.name``, by ``name``."""
+    return {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}

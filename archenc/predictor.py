@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,16 +12,16 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
-from archenc import create_encoder
+from archenc import create_encoder, labels
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable, NotFitted
 from archenc.graphs import ArchGraphs
 from archenc.heads.base import NeuralHead
-from archenc.labels import LabelTransform
 from archenc.losses import Loss, MSELoss, PointwiseLoss
 from archenc.metrics import kendall_tau
 from archenc.parameters import build
-from archenc.registry import HEADS, LOSSES
+from archenc.pretrained import FrozenEncoder, load_pretrained, read_card
+from archenc.registry import HEADS, LOSSES, normalise
 from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
 
 EpochCallback = Callable[[int, "Predictor"], None]
@@ -38,8 +39,10 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         head: name of a head.
         loss: name of a loss.
         simplify: whether the encoder sees simplified graphs.
-        encoder_params, head_params, loss_params: their keyword parameters.
-        epochs, batch_size, lr, weight_decay, lr_schedule, optimizer, warmup_epochs: of the gradient training
+        pretrained: the encoder's pretrained weights: the folder of an ``archenc pretrain``, or a name (``archenc.list_pretrained()``).
+        fine_tune: whether pretrained weights are trained together with the head; if not, they are frozen and the encoding is a fixed one.
+        encoder_params, head_params, loss_params: their keyword parameters; those of a pretrained encoder are known and can be left out.
+        epochs, batch_size, lr, weight_decay, lr_schedule, optimizer, warmup_epochs, gradient_clip, ema: of the gradient training
             (:class:`archenc.training.Schedule`).
         label_transform: what the loss sees (:meth:`archenc.labels.LabelTransform.fit`). It matters to pointwise losses only, and their
             predictions come back in the labels' units. The default, the normal quantiles of the labels' ranks, ranks best in our
@@ -51,6 +54,7 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
     Attributes:
         space_: the search space of the training graphs.
         encoder_: the encoder, trained.
+        encoder_params_: its keyword parameters.
         network_: encoder and neural head, if there was gradient training.
         head_: the head, trained.
     """
@@ -62,6 +66,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         loss: str = "hinge",
         *,
         simplify: bool = False,
+        pretrained: str | Path | None = None,
+        fine_tune: bool = False,
         encoder_params: dict[str, Any] | None = None,
         head_params: dict[str, Any] | None = None,
         loss_params: dict[str, Any] | None = None,
@@ -72,6 +78,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         lr_schedule: LRSchedule = "constant",
         optimizer: Optimizer = "adam",
         warmup_epochs: int = 0,
+        gradient_clip: float | None = None,
+        ema: float | None = None,
         label_transform: str = "normal-scores",
         random_state: int | np.random.RandomState | None = None,
         device: str = "cpu",
@@ -81,6 +89,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         self.head = head
         self.loss = loss
         self.simplify = simplify
+        self.pretrained = pretrained
+        self.fine_tune = fine_tune
         self.encoder_params = encoder_params
         self.head_params = head_params
         self.loss_params = loss_params
@@ -91,6 +101,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         self.lr_schedule = lr_schedule
         self.optimizer = optimizer
         self.warmup_epochs = warmup_epochs
+        self.gradient_clip = gradient_clip
+        self.ema = ema
         self.label_transform = label_transform
         self.random_state = random_state
         self.device = device
@@ -103,11 +115,12 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
 
         Args:
             graphs: n architectures of one space.
-            y: (n,) finite labels, for example accuracies in percent.
+            y: (n,) finite labels, for example accuracies in percent; (n, T) for a head of T outputs, in order of the training time, the
+                final accuracy last.
             on_epoch_end: called as ``on_epoch_end(epoch, self)`` after each epoch of a predictor with a neural head.
 
         Raises:
-            InvalidTable: labels that are missing, not finite, or not one for each architecture.
+            InvalidTable: labels that are missing, not finite, or not as many for each architecture as the head has outputs.
             UnknownName, InvalidParameter: an encoder, head, loss or parameter that does not exist or does not go together.
         """
         y = _checked_labels(graphs, y)
@@ -115,11 +128,11 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         seed = self._seed()
         self.space_ = graphs.space
         self.loss_ = self._build_loss()
-        self.labels_ = LabelTransform.fit(self.label_transform, y)
+        self.labels_ = labels.fit(self.label_transform, y)
         targets = self.labels_.forward(y)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.encoder_ = self._build_encoder().to(self.device)
+            self.encoder_ = self._initial_encoder().to(self.device)
             if self._head_is_neural():
                 self._fit_neural(graphs, targets, seed, on_epoch_end)
             else:
@@ -128,10 +141,12 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
 
     def _fit_neural(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
         self.head_ = self._build_head(dim=self.encoder_.dim)
+        self._check_outputs(targets)
         self._train(graphs, targets, seed, on_epoch_end)
 
     def _fit_estimator(self, graphs: ArchGraphs, targets: np.ndarray, seed: int) -> None:
         self.head_ = self._build_head(random_state=seed)
+        self._check_outputs(targets)
         if not self.encoder_.fixed:  # the encoder learns with an MLP head first
             final = self.head_
             self.head_ = build("head", "mlp", HEADS.get("mlp"), self.encoder_.dim)
@@ -148,7 +163,7 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             inputs,
             torch.as_tensor(targets, dtype=torch.float32, device=self.device),
             self.loss_,
-            Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.lr_schedule, self.optimizer, self.warmup_epochs),
+            Schedule(**{field.name: getattr(self, field.name) for field in fields(Schedule)}),
             torch.Generator().manual_seed(seed),
             None if on_epoch_end is None else lambda epoch: on_epoch_end(epoch, self),
             self.progress,
@@ -165,13 +180,15 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
     def predict(self, graphs: ArchGraphs) -> np.ndarray:
         """float64 (N,): a score for each architecture, higher is better; in the labels' units if the loss is pointwise.
 
+        With a head of T outputs (N, T), in the order of the labels.
+
         Raises:
             NotFitted: before :meth:`fit`.
             InvalidTable: architectures of another space.
         """
         self._check_usable(graphs)
         if len(graphs) == 0:
-            return np.zeros(0)
+            return np.zeros(self._shape(0))
         if isinstance(self.head_, NeuralHead):
             scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
         else:
@@ -184,8 +201,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         return self.encoder_.encode(graphs.to(self.device))
 
     def score(self, graphs: ArchGraphs, y: np.ndarray) -> float:
-        """Kendall's tau-b between predictions and labels."""
-        return float(kendall_tau(np.asarray(y), self.predict(graphs)))
+        """Kendall's tau-b between predictions and labels; of the last column where there are several."""
+        return float(kendall_tau(_final(np.asarray(y)), _final(self.predict(graphs))))
 
     def save(self, folder: str | Path) -> Path:
         """Write ``predictor.json`` and ``weights.safetensors`` into ``folder``, which is made if absent; nothing is pickled."""
@@ -212,6 +229,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             raise InvalidParameter(
                 f"the predictor got lr = {self.lr!r} and weight_decay = {self.weight_decay!r}; give a positive rate and a decay from 0 up"
             )
+        if self.fine_tune and self.pretrained is None:
+            raise InvalidParameter("fine_tune is for pretrained weights; give pretrained=..., or leave fine_tune out")
         for name, kinds in (("lr_schedule", LRSchedule), ("optimizer", Optimizer)):
             if getattr(self, name) not in get_args(kinds):
                 raise InvalidParameter(f"there is no {name} {getattr(self, name)!r}; choose one of {', '.join(get_args(kinds))}")
@@ -219,6 +238,10 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             raise InvalidParameter(
                 f"the predictor got warmup_epochs = {self.warmup_epochs!r}; give a whole number below its {self.epochs} epochs"
             )
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise InvalidParameter(f"the predictor got gradient_clip = {self.gradient_clip!r}; give a positive length, or None not to clip")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise InvalidParameter(f"the predictor got ema = {self.ema!r}; give a decay between 0 and 1, or None not to average weights")
         try:
             torch.zeros(1, device=self.device)
         except (RuntimeError, AssertionError) as error:
@@ -232,7 +255,25 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _build_encoder(self) -> Encoder:
-        return create_encoder(self.encoder, self.space_, simplify=self.simplify, **(self.encoder_params or {}))
+        encoder = create_encoder(self.encoder, self.space_, simplify=self.simplify, **(self.encoder_params or {}))
+        return encoder if self.pretrained is None or self.fine_tune else FrozenEncoder(encoder)
+
+    def _initial_encoder(self) -> Encoder:
+        """A new encoder, or the pretrained one."""
+        self.encoder_params_ = self.encoder_params or {}
+        if self.pretrained is None:
+            return self._build_encoder()
+        settings = read_card(self.pretrained)["settings"]
+        wanted = {"encoder": normalise(self.encoder), "simplify": self.simplify, "space": self.space_.config()}
+        wanted["encoder_params"] = self.encoder_params_ = self.encoder_params or settings["encoder_params"]
+        for name, value in wanted.items():
+            if value != (normalise(settings[name]) if name == "encoder" else settings[name]):
+                raise InvalidParameter(
+                    f"the weights {str(self.pretrained)!r} were pretrained with {name} = {settings[name]!r:.120} and the predictor has "
+                    f"{value!r:.120}; give it the same, or other weights"
+                )
+        encoder = load_pretrained(self.pretrained)
+        return encoder if self.fine_tune else FrozenEncoder(encoder)
 
     def _build_loss(self) -> Loss:
         loss: Loss = build("loss", self.loss, LOSSES.get(self.loss), **(self.loss_params or {}))
@@ -250,6 +291,21 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             raise InvalidParameter(f"the head {self.head!r} cannot be trained with the loss {self.loss!r}: {reason}")
         return build("head", self.head, factory, *([] if dim is None else [dim]), **fixed, **(self.head_params or {}))
 
+    def _shape(self, n: int) -> tuple[int, ...]:
+        """Of the labels or predictions of n architectures."""
+        return (n,) if self.head_.outputs == 1 else (n, self.head_.outputs)
+
+    def _check_outputs(self, targets: np.ndarray) -> None:
+        outputs, parts = self.head_.outputs, self.encoder_.parts
+        if outputs not in (1, parts):
+            raise InvalidParameter(
+                f"the head {self.head!r} needs an encoding of {outputs} parts and that of the encoder {self.encoder!r} has {parts}; "
+                f"choose the encoder 'ta-gates' with {{'anytime': True, 'steps': {outputs}}}, or the head 'mlp'"
+            )
+        if targets.shape != self._shape(len(targets)):
+            remedy = "one label for each architecture" if outputs == 1 else f"{outputs} columns, the final accuracy last"
+            raise InvalidTable(f"y has shape {targets.shape} and the head {self.head!r} learns {outputs} labels; give {remedy}")
+
     def _check_usable(self, graphs: ArchGraphs) -> None:
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
@@ -259,11 +315,17 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
 
 def _checked_labels(graphs: ArchGraphs, y: np.ndarray) -> np.ndarray:
     y = np.asarray(y, dtype=np.float64)
-    if y.shape != (len(graphs),):
+    if y.ndim not in (1, 2) or len(y) != len(graphs):
         raise InvalidTable(f"y has shape {y.shape} for {len(graphs)} architectures; give one label each")
     if len(y) < 2:
         raise InvalidTable(f"{len(y)} labelled architectures cannot be ranked; give at least 2")
-    bad = np.flatnonzero(~np.isfinite(y))
-    if bad.size:
-        raise InvalidTable(f"y[{bad[0]}] is {y[bad[0]]} ({bad.size} such labels in all); drop those architectures or give finite labels")
+    bad = np.argwhere(~np.isfinite(y))
+    if len(bad):
+        first, place = y[tuple(bad[0])], ", ".join(map(str, bad[0]))
+        raise InvalidTable(f"y[{place}] is {first} ({len(bad)} such labels in all); drop those architectures or give finite labels")
     return y
+
+
+def _final(values: np.ndarray) -> np.ndarray:
+    """(n,): the values at the end of the training."""
+    return values if values.ndim == 1 else values[:, -1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,3 +24,10 @@ def progress(items: Iterable[T], description: str, *, total: int | None = None, 
 
     bar: Iterable[T] = tqdm(items, desc=description, total=total, delay=2, leave=False, dynamic_ncols=True)
     return bar
+
+
+def annotate(bar: Iterable[T], values: Mapping[str, float]) -> None:
+    """Show ``values`` behind a bar that :func:`progress` gave, if it is one."""
+    show = getattr(bar, "set_postfix", None)
+    if show is not None:
+        show(values)

@@ -2,7 +2,8 @@
 
 One architecture is one ``Data``. Operations on nodes: ``x`` int64 (n, 1) holds the ids of :mod:`archenc.graphs`. Operations on
 edges: ``edge_attr`` int64 (e, 1) holds them, and ``x`` says 1 for an input node, 2 for the output and 3 for the rest. Padding is left
-out. The nodes of several cells (DARTS: normal and reduction) are disjoint, and ``cell`` int64 (n,) tells them apart.
+out. The nodes of several cells (DARTS: normal and reduction) are disjoint, and ``cell`` int64 (n,) tells them apart. Features of the
+operations, where there are any, are ``op_features`` float32 (n, k) or (e, k).
 """
 
 from __future__ import annotations
@@ -31,15 +32,19 @@ def _collated(graphs: ArchGraphs) -> tuple[dict[str, Tensor], Tensor, Tensor]:
     if graphs.op_on == "node":
         row, source, target = graphs.adjacency.nonzero().T
         tensors = {"x": graphs.ops[mask].long()[:, None]}
+        features = None if graphs.features is None else graphs.features[mask]
     else:
-        ops = graphs.edge_ops()
+        ops, features = graphs.edge_ops(), graphs.edge_features()
         row, slot, source, target = (ops != ABSENT).nonzero().T
         roles = torch.full((graphs.num_nodes,), NODE_OFFSET)
         roles[: graphs.space.num_inputs] = INPUT
         roles[-1] = OUTPUT
         tensors = {"x": roles.expand(mask.shape)[mask][:, None], "edge_attr": ops[row, slot, source, target].long()[:, None]}
+        features = None if features is None else features[row, slot, source, target]
     edge_index = torch.stack([number[row, source], number[row, target]]) - first[row // cells]
     tensors = {"x": tensors.pop("x"), "edge_index": edge_index, **tensors}
+    if features is not None:
+        tensors["op_features"] = features
     if cells > 1:
         tensors["cell"] = (torch.arange(len(mask)) % cells)[:, None].expand(mask.shape)[mask]
     return tensors, nodes, torch.bincount(row // cells, minlength=len(graphs))
@@ -55,6 +60,7 @@ def _targets(graphs: ArchGraphs, y: Any) -> Tensor:
 def _slices(tensors: dict[str, Tensor], nodes: Tensor, edges: Tensor) -> dict[str, Tensor]:
     """Where each architecture's part of each tensor begins and ends, (N + 1,) each."""
     counts = {"edge_index": edges, "edge_attr": edges, "y": torch.ones_like(nodes)}
+    counts["op_features"] = edges if "edge_attr" in tensors else nodes
     return {name: torch.nn.functional.pad(counts.get(name, nodes).cumsum(0), (1, 0)) for name in tensors}
 
 
@@ -108,10 +114,11 @@ def from_batch(space: Space, batch: Batch) -> ArchGraphs:
     mask[row, place] = True
     adjacency = torch.zeros(len(count), nodes, nodes, dtype=torch.uint8)
     adjacency[at, i, j] = 1
+    features = batch.get("op_features")
     if on_nodes:
         ops = torch.full((len(count), nodes), PAD, dtype=torch.uint8)
         ops[row, place] = ids.to(torch.uint8)
-        return ArchGraphs(space, adjacency, ops, mask)
+        return ArchGraphs(space, adjacency, ops, mask, features=_scattered(features, ops.shape, (row, place)))
     slot = _occurrence((at * nodes + i) * nodes + j)
     if (slot >= space.edges_per_pair).any():
         raise InvalidArchitecture(
@@ -119,7 +126,15 @@ def from_batch(space: Space, batch: Batch) -> ArchGraphs:
         )
     ops = torch.full((len(count), space.edges_per_pair, nodes, nodes), ABSENT, dtype=torch.uint8)
     ops[at, slot, i, j] = ids.to(torch.uint8)
-    return ArchGraphs(space, adjacency, ops if space.edges_per_pair > 1 else ops.squeeze(1), mask)
+    features = _scattered(features, ops.shape, (at, slot, i, j))
+    if space.edges_per_pair == 1:
+        ops, features = ops.squeeze(1), None if features is None else features.squeeze(1)
+    return ArchGraphs(space, adjacency, ops, mask, features=features)
+
+
+def _scattered(features: Tensor | None, shape: torch.Size, places: tuple[Tensor, ...]) -> Tensor | None:
+    """Features (n, k) at their ``places`` of zeros (*shape, k)."""
+    return None if features is None else torch.zeros(*shape, features.shape[-1]).index_put(places, features)
 
 
 def _occurrence(keys: Tensor) -> Tensor:

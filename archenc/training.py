@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,7 +27,9 @@ class Schedule:
 
     The defaults, Adam with a constant rate, are those of GATES and TA-GATES (ECCV 2020, NeurIPS 2022). ``"adamw"`` decays weights
     apart from the gradient (Loshchilov, Hutter, ICLR 2019). The rate rises linearly over the first ``warmup_epochs``; ``"cosine"`` then
-    lets it fall to zero, step by step (Loshchilov, Hutter, ICLR 2017, without restarts).
+    lets it fall to zero, step by step (Loshchilov, Hutter, ICLR 2017, without restarts). A gradient, of all parameters together, that is
+    longer than ``gradient_clip`` is shortened to it (Pascanu, Mikolov, Bengio, ICML 2013). With ``ema`` the network has averaged weights
+    wherever it is used, after an epoch and in the end: :class:`AveragedWeights` of that decay.
     """
 
     epochs: int = 200
@@ -36,6 +39,8 @@ class Schedule:
     lr_schedule: LRSchedule = "constant"
     optimizer: Optimizer = "adam"
     warmup_epochs: int = 0
+    gradient_clip: float | None = None
+    ema: float | None = None
 
     def rate(self, epoch: float) -> float:
         """The factor on ``lr`` when ``epoch`` epochs (a fraction within one) are done."""
@@ -70,7 +75,7 @@ class Network(nn.Module):
 
     Args:
         encoder: from a batch of graphs, or of encodings, to (B, dim).
-        head: from (B, dim) to (B,).
+        head: from (B, dim) to (B,), or to (B, T) scores at T times of the training.
     """
 
     def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
@@ -79,7 +84,7 @@ class Network(nn.Module):
         self.head = head
 
     def forward(self, inputs: Any) -> Tensor:
-        """(B,) scores, higher is better."""
+        """(B,) or (B, T) scores, higher is better."""
         scores: Tensor = self.head(self.encoder(inputs))
         return scores
 
@@ -94,7 +99,53 @@ class Network(nn.Module):
         if isinstance(loss, ComparatorLoss) and isinstance(self.head, ComparatorHead):
             worse, better = loss.pairs(targets, generator)
             return loss.from_logits(self.head.compare(encodings[better], encodings[worse]))
-        return loss(self.head(encodings), targets, generator)
+        scores: Tensor = self.head(encodings)
+        if scores.dim() == 1:
+            return loss(scores, targets, generator)
+        columns = zip(scores.unbind(1), targets.unbind(1), strict=True)
+        return torch.stack([loss(of_time, target, generator) for of_time, target in columns]).sum()
+
+
+class AveragedWeights:
+    """The exponential moving average of a network's weights over the steps of its training (Polyak, Juditsky, SIAM J. Control Optim. 1992).
+
+    After t steps with weights w_1, ..., w_t it is the mean of w_s weighted by decay^(t - s). So the initial weights, which a plain moving
+    average starts from, have no part in it: the correction that Adam makes to its moments (Kingma, Ba, ICLR 2015), without which an average
+    over few steps is mostly what it started from. Buffers are not averaged: a running statistic is an average already.
+
+    Args:
+        network: what is trained.
+        decay: in (0, 1); the average reaches back some 1 / (1 - decay) steps.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.weights = list(network.parameters())
+        self.averages = [weight.detach().clone() for weight in self.weights]
+        self.decay = decay
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights after a step."""
+        self.steps += 1
+        share = (1 - self.decay) / (1 - self.decay**self.steps)
+        for average, weight in zip(self.averages, self.weights, strict=True):
+            average.lerp_(weight, share)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Give the network the averages, or, the second time, its weights back."""
+        for average, weight in zip(self.averages, self.weights, strict=True):
+            latest = weight.clone()
+            weight.copy_(average)
+            average.copy_(latest)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """The network has the averages inside and its weights again behind."""
+        self.swap()
+        yield
+        self.swap()
 
 
 def fit_network(
@@ -112,9 +163,9 @@ def fit_network(
     Args:
         network: encoder and head.
         inputs: n prepared graphs, or (n, dim) encodings.
-        targets: float32 (n,), higher is better.
+        targets: float32 (n,), or (n, T) for a head of T outputs, whose losses are added; higher is better.
         loss: any loss; pairs are drawn within a minibatch.
-        schedule: epochs, batch size, learning rate.
+        schedule: epochs, batch size, learning rate, and what else there is to the descent.
         generator: orders the minibatches and draws the pairs.
         on_epoch_end: called with the epoch's number, from 1.
         show_progress: a progress bar on a terminal.
@@ -123,6 +174,7 @@ def fit_network(
     optimiser = kind(network.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay)
     steps = math.ceil(len(targets) / schedule.batch_size)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: schedule.rate((step + 1) / steps))
+    averaged = None if schedule.ema is None else AveragedWeights(network, schedule.ema)
     for epoch in progress(range(1, schedule.epochs + 1), "training", show=show_progress):
         network.train()
         order = torch.randperm(len(targets), generator=generator).to(targets.device)
@@ -131,13 +183,20 @@ def fit_network(
                 continue  # a single architecture has nothing to be ranked against
             optimiser.zero_grad()
             network.loss(inputs[batch], targets[batch], loss, generator).backward()  # type: ignore[no-untyped-call]
+            if schedule.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), schedule.gradient_clip)
             optimiser.step()
             scheduler.step()
-        if isinstance(network.head, ComparatorHead):
-            network.head.set_reference(embed_all(network, inputs))
-        if on_epoch_end is not None:
-            network.eval()
-            on_epoch_end(epoch)
+            if averaged is not None:
+                averaged.update()
+        with nullcontext() if averaged is None else averaged.in_use():
+            if isinstance(network.head, ComparatorHead):
+                network.head.set_reference(embed_all(network, inputs))
+            if on_epoch_end is not None:
+                network.eval()
+                on_epoch_end(epoch)
+    if averaged is not None:
+        averaged.swap()
     network.eval()
 
 
@@ -150,6 +209,6 @@ def embed_all(network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 4
 
 @torch.no_grad()
 def score_all(network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 4096) -> Tensor:
-    """(n,) scores of everything, in evaluation mode."""
+    """(n,) or (n, T) scores of everything, in evaluation mode."""
     network.eval()
     return torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from archenc.graphs import ABSENT, EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
 
@@ -45,13 +46,17 @@ def is_connected(adjacency: Tensor, num_inputs: int = 1) -> Tensor:
 def permute_nodes(graphs: ArchGraphs, order: Tensor) -> ArchGraphs:
     """Reorder nodes: new node ``k`` of row ``r`` is old node ``order[r, k]``; ``order`` is int64 (R, V)."""
 
+    def single(values: Tensor) -> Tensor:
+        return values.gather(-1, order.reshape(order.shape[0], *([1] * (values.dim() - 2)), order.shape[1]).expand(values.shape))
+
     def both(matrix: Tensor) -> Tensor:
         index = order.reshape(order.shape[0], *([1] * (matrix.dim() - 3)), order.shape[1])
         rows = index.unsqueeze(-1).expand(matrix.shape)
         return matrix.gather(-2, rows).gather(-1, index.unsqueeze(-2).expand(matrix.shape))
 
-    ops = graphs.ops.gather(1, order) if graphs.op_on == "node" else both(graphs.ops)
-    return replace(graphs, adjacency=both(graphs.adjacency), ops=ops, mask=graphs.mask.gather(1, order))
+    of_ops = single if graphs.op_on == "node" else both
+    features = None if graphs.features is None else of_ops(graphs.features.movedim(-1, 1)).movedim(1, -1)
+    return replace(graphs, adjacency=both(graphs.adjacency), ops=of_ops(graphs.ops), mask=single(graphs.mask), features=features)
 
 
 def keep_nodes(graphs: ArchGraphs, keep: Tensor) -> ArchGraphs:
@@ -67,7 +72,7 @@ def keep_nodes(graphs: ArchGraphs, keep: Tensor) -> ArchGraphs:
         ops = torch.where(keep, graphs.ops, PAD)
     else:
         ops = graphs.ops * (pairs if graphs.ops.dim() == 3 else pairs.unsqueeze(1))
-    cut = replace(graphs, adjacency=graphs.adjacency * pairs, ops=ops, mask=keep)
+    cut = replace(graphs, adjacency=graphs.adjacency * pairs, ops=ops, mask=keep).with_features(graphs.features)
     place = torch.where(keep, 0, 1)
     place[:, -1] = 2  # behind the padding
     return permute_nodes(cut, torch.argsort(place, dim=1, stable=True))
@@ -125,8 +130,8 @@ def simplify_edges(graphs: ArchGraphs) -> ArchGraphs:
     live = live_edges(graphs)
     used = on_path(live.any(1), graphs.space.num_inputs)
     live &= (used[:, :, None] & used[:, None, :]).unsqueeze(1)
-    ops = torch.where(live, graphs.edge_ops(), ABSENT)
-    return replace(graphs, adjacency=live.any(1).to(torch.uint8), ops=ops.reshape(graphs.ops.shape))
+    ops = torch.where(live, graphs.edge_ops(), ABSENT).reshape(graphs.ops.shape)
+    return replace(graphs, adjacency=live.any(1).to(torch.uint8), ops=ops).with_features(graphs.features)
 
 
 def simplify(graphs: ArchGraphs) -> ArchGraphs:
@@ -141,6 +146,7 @@ def line_graph(graphs: ArchGraphs) -> ArchGraphs:
     An operation on edge i -> j feeds the operations on edges j -> k; operations that leave an input node are fed by it, those that enter
     the output node feed it. The nodes are ordered by (target, source, slot), which is a topological order and the order of
     NAS-Bench-201's architecture string. Slots that no architecture of the space can use get no node, and absent operations are padding.
+    Features go with their operations; those of the input and output nodes are zero.
     """
     space = graphs.space
     slots = space.edge_slots()  # (E, 3): source, target, slot
@@ -157,7 +163,10 @@ def line_graph(graphs: ArchGraphs) -> ArchGraphs:
     ops = torch.cat([first, ids, last], dim=1).to(torch.uint8)
     mask = ops != PAD
     adjacency = (template & mask[:, :, None] & mask[:, None, :]).to(torch.uint8)
-    return keep_nodes(replace(graphs, adjacency=adjacency, ops=ops, mask=mask, simplified=False), mask)
+    features = graphs.edge_features()
+    if features is not None:
+        features = pad(features[:, slot, source, target], (0, 0, space.num_inputs, 1))
+    return keep_nodes(replace(graphs, adjacency=adjacency, ops=ops, mask=mask, simplified=False, features=features), mask)
 
 
 def isomorphic_twin(graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
@@ -172,16 +181,25 @@ def isomorphic_twin(graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> 
     order = _random_topological_order(live, graphs.mask, graphs.space.num_inputs, rng)
     twin = permute_nodes(graphs, order)
     if graphs.op_on == "edge":
-        ops = twin.ops.triu() + twin.ops.tril().transpose(-1, -2)
-        twin = replace(twin, ops=ops, adjacency=(ops.reshape(graphs.edge_ops().shape) != ABSENT).any(1).to(torch.uint8))
+        ops, features = _turned(twin.ops), twin.features
+        if features is not None:
+            features = _turned(features.movedim(-1, 1)).movedim(1, -1)
+        adjacency = (ops.reshape(graphs.edge_ops().shape) != ABSENT).any(1).to(torch.uint8)
+        twin = replace(twin, ops=ops, adjacency=adjacency, features=features)
     if graphs.space.topology is None:
         return twin
     same = (twin.adjacency == graphs.adjacency).flatten(1).all(1)
-    return replace(
-        graphs,
-        ops=torch.where(same.reshape(-1, *([1] * (graphs.ops.dim() - 1))), twin.ops, graphs.ops),
-        mask=torch.where(same[:, None], twin.mask, graphs.mask),
-    )
+
+    def chosen(turned: Tensor, given: Tensor) -> Tensor:
+        return torch.where(same.reshape(-1, *([1] * (given.dim() - 1))), turned, given)
+
+    features = None if twin.features is None or graphs.features is None else chosen(twin.features, graphs.features)
+    return replace(graphs, ops=chosen(twin.ops, graphs.ops), mask=chosen(twin.mask, graphs.mask), features=features)
+
+
+def _turned(edges: Tensor) -> Tensor:
+    """(..., V, V) with what points backwards turned round."""
+    return edges.triu() + edges.tril().transpose(-1, -2)
 
 
 def _random_topological_order(edges: Tensor, mask: Tensor, num_inputs: int, rng: np.random.Generator) -> Tensor:

@@ -1,17 +1,24 @@
-"""Writes what the split of each protocol tests: ``python -m archenc.benchmarks.audits`` in the repository's root, with all data at hand."""
+"""Writes what the split of each protocol tests: ``python -m archenc.benchmarks.audits`` in the repository's root, with all data at hand.
+
+A page of it, and ``audits.yaml``, from which every report of runs on one of these splits takes a sentence without any data.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+import yaml
 
 import archenc
 from archenc.benchmarks.protocol import Protocol, list_protocols, load_protocol
 from archenc.benchmarks.text import markdown_table
 from archenc.datasets.audit import Audit, audit, share
 from archenc.files import atomic_write
+from archenc.splits import Split
 
 PAGE = Path("benchmarks") / "results" / "audits.md"
+SENTENCES = Path("benchmarks") / "audits.yaml"
 HEADER = [
     "protocol",
     "pool",
@@ -31,10 +38,11 @@ that saw the whole pool (parameter count, ridge on operation counts, nearest nei
 more."""
 
 
-def audit_protocol(protocol: Protocol) -> Audit:
-    """The audit of a protocol's split; raises :class:`archenc.errors.DataNotFound` without its data."""
+def audit_protocol(protocol: Protocol) -> tuple[Split, Audit]:
+    """A protocol's split and its audit; raises :class:`archenc.errors.DataNotFound` without its data."""
     dataset = archenc.load_dataset(protocol.dataset, label=protocol.label)
-    return audit(dataset, protocol.split.apply(dataset, protocol.test_label), protocol.test_label)
+    split = protocol.split.apply(dataset, protocol.test_label)
+    return split, audit(dataset, split, protocol.test_label)
 
 
 def line(name: str, found: Audit) -> list[str]:
@@ -54,18 +62,33 @@ def line(name: str, found: Audit) -> list[str]:
     ]
 
 
-def audits_markdown(protocols: Sequence[Protocol]) -> str:
+def sentence(found: Audit) -> str:
+    """What the split tests, and how well the label's own repeats agree."""
+    noise = found.noise
+    ceiling = "" if noise is None else f"; one repeat of the label against the mean of the others: tau {noise.against_rest:.3f}"
+    return f"{found.verdict}{ceiling}"
+
+
+def audits_markdown(found: Mapping[str, Audit]) -> str:
     """The page, with a table and each protocol's verdict."""
-    found = {protocol.name: audit_protocol(protocol) for protocol in protocols}
     table = markdown_table(HEADER, [line(name, result) for name, result in found.items()])
-    verdicts = [f"- **{name}**: {result.verdict}." for name, result in found.items()]
+    verdicts = [f"- **{name}**: {sentence(result)}." for name, result in found.items()]
     return "\n".join([INTRODUCTION, "", table, "", *verdicts, ""])
 
 
+def audits_yaml(found: Mapping[str, tuple[Split, Audit]]) -> str:
+    """The sentences by protocol, each with the digest of the split that it is about."""
+    content = {name: {"split": split.digest, "sentence": sentence(result)} for name, (split, result) in found.items()}
+    return "# Written by archenc.benchmarks.audits.\n" + yaml.safe_dump(content, width=130, sort_keys=False)
+
+
 def main() -> None:
-    """Write the page."""
-    with atomic_write(PAGE) as temporary:
-        temporary.write_text(audits_markdown([load_protocol(name) for name in list_protocols()]), encoding="utf-8", newline="\n")
+    """Write both files."""
+    found = {name: audit_protocol(load_protocol(name)) for name in list_protocols()}
+    texts = {PAGE: audits_markdown({name: result for name, (_, result) in found.items()}), SENTENCES: audits_yaml(found)}
+    for path, text in texts.items():
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,10 @@ PACKAGED = Path(str(files("archenc.benchmarks"))) / "methods.yaml"
 
 PARTS = ("encoder", "head", "loss")
 PART_PARAMETERS = tuple(f"{part}_params" for part in PARTS)
-TRAINING = ("epochs", "batch_size", "lr", "weight_decay", "lr_schedule", "optimizer", "warmup_epochs", "label_transform")
+TRAINING = (
+    *("epochs", "batch_size", "lr", "weight_decay", "lr_schedule", "optimizer", "warmup_epochs", "gradient_clip", "ema"),
+    "label_transform",
+)
 KINDS: dict[str, tuple[type, ...]] = {  # an int will do for a float
     **dict.fromkeys(PARTS, (str,)),
     **dict.fromkeys(PART_PARAMETERS, (dict,)),
@@ -32,6 +35,8 @@ KINDS: dict[str, tuple[type, ...]] = {  # an int will do for a float
     "lr_schedule": (str,),
     "optimizer": (str,),
     "warmup_epochs": (int,),
+    "gradient_clip": (int, float),
+    "ema": (float,),
     "label_transform": (str,),
 }
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from archenc.benchmarks.results import Leaderboard
-from archenc.benchmarks.text import markdown_table, mean_and_std, number, text_table
+from archenc.benchmarks.text import markdown_table, mean_and_std, number, signed, text_table
 from archenc.errors import CorruptFile
 from archenc.files import read_bytes
 
@@ -144,7 +143,7 @@ def _lines(
     rows = [board.cell(method, size) for size in sizes]
     if any(row is not None for row in rows):
         differences = [
-            "" if row is None or cell is None else _signed(row.mean(METRIC) - cell.tau) for row, cell in zip(rows, cells, strict=True)
+            "" if row is None or cell is None else signed(row.mean(METRIC) - cell.tau) for row, cell in zip(rows, cells, strict=True)
         ]
         lines.append([method, f"archenc {board.version}", *(mean_and_std(row, METRIC) for row in rows)])
         lines.append(["difference", "", *differences])
@@ -155,10 +154,6 @@ def _printed(cell: PublishedResult | None) -> str:
     if cell is None:
         return ""
     return number(cell.tau) + (f" ± {number(cell.std)}" if cell.std is not None else "")
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}" if math.isfinite(value) else "-"
 
 
 def comparison_text(board: Leaderboard) -> str | None:

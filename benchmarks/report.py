@@ -14,6 +14,7 @@ from typing import Any
 
 from archenc.benchmarks.published import comparison, comparison_markdown
 from archenc.benchmarks.results import Leaderboard, Row, Run, leaderboards
+from archenc.benchmarks.statements import notes, notes_markdown
 from archenc.benchmarks.text import duration, escape, html_table, markdown_table, mean_and_std, metric_name, text_table
 from archenc.files import atomic_write
 
@@ -96,7 +97,7 @@ def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
         parts += [f"## {board.setting['name']}, version {board.setting['version']}", ""]
         parts += [f"- {name}: {text}" for name, text in facts(board)]
         parts += ["", f"{metric_name(board.metric)}: mean ± standard deviation over seeds (number of runs).", ""]
-        parts += [matrix_markdown(board), "", *_beside_published(board)]
+        parts += [matrix_markdown(board), "", *_beside_published(board), notes_markdown(board), ""]
         parts += ["Every row again:", "", *(f"    {row.command}" for row in board.rows), ""]
     return "\n".join(parts)
 
@@ -230,6 +231,7 @@ def _section(board: Leaderboard, svg: str) -> str:
             html_table(header, lines, "matrix"),
             f'<img alt="{escape(metric_name(board.metric))} against training size" src="data:image/svg+xml;base64,{image}">',
             _published_section(board),
+            _notes_section(board),
             "<details><summary>All metrics, and the command of every row</summary>",
             html_table(long_header, long_lines, "long"),
             "</details></section>",
@@ -243,3 +245,11 @@ def _published_section(board: Leaderboard) -> str:
         return ""
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.footnotes)
     return f"<h3>{escape(table.title)}</h3>\n{html_table(table.header, table.lines, 'published')}\n<ol>{notes}</ol>"
+
+
+def _notes_section(board: Leaderboard) -> str:
+    parts = []
+    for heading, sentences in notes(board).items():
+        items = "".join(f"<li>{escape(one)}</li>" for one in sentences)
+        parts.append(f"<h3>{escape(heading)}</h3>\n<ul>{items}</ul>")
+    return "\n".join(parts)

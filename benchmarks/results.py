@@ -172,6 +172,11 @@ class Leaderboard:
         return str(self.setting["metrics"][0])
 
     @property
+    def smaller_is_better(self) -> bool:
+        """Whether the best method is the one with the smallest metric."""
+        return self.metric.partition("@")[0] in SMALLER_IS_BETTER
+
+    @property
     def sizes(self) -> list[int]:
         return sorted({row.size for row in self.rows})
 
@@ -182,7 +187,7 @@ class Leaderboard:
         for row in self.rows:
             by_method.setdefault(row.method["name"], {})[row.size] = row
         common = set.intersection(*(set(sizes) for sizes in by_method.values()))
-        sign = 1 if self.metric.partition("@")[0] in SMALLER_IS_BETTER else -1
+        sign = 1 if self.smaller_is_better else -1
 
         def order(name: str) -> tuple[float, str]:
             value = by_method[name][max(common or by_method[name])].mean(self.metric)

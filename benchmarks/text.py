@@ -22,6 +22,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
+def signed(value: float) -> str:
+    """Three decimals with a sign, and a dash for NaN."""
+    return f"{value:+.3f}" if math.isfinite(value) else "-"
+
+
 def mean_and_std(row: Row | None, metric: str) -> str:
     """``0.612 ± 0.013 (3)``: mean, standard deviation over seeds, number of runs."""
     if row is None:

@@ -57,6 +57,12 @@ class FlowerFormerEncoder(Encoder):
     independent of what else is in the batch. All nodes of one position are visited at once, and the states are those of visiting by
     topological generations. The attention score of the paper also has a term of the receiving node, and the released code one of
     the edges, which are the same for all senders and cancel in the softmax.
+
+    Training, tried with 72 cells of NAS-Bench-101 by holding out wirings of the published training half, three or four seeds each: on
+    held-out cells whose outputs read from later nodes than those trained on, as in the published split, 75 and 150 steps in batches of 72
+    and 360 steps in batches of 24 give tau 0.733, 0.752 and 0.768 (GATES 0.722). On random held-out wirings 150 steps in batches of 72 give
+    0.802 and 900 in batches of 16 give 0.790; normalising over the batch, 0.793 and 0.790. Averaged weights rank like the last ones (within
+    0.001 for decays of 0.9 and 0.95), as the rate has fallen to zero; clipping gradients at 1, as the released code does, is worth 0.001.
     """
 
     form = "node"

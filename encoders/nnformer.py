@@ -54,6 +54,13 @@ class NNFormerEncoder(Encoder):
     Deviations: operations have learned vectors instead of a linear map of sinusoidal codes of their numbers, and there is no depth token,
     which holds the number of nodes. Siblings are taken in the cell alone; in the released code the class token is joined to
     every node by edges, which makes any two nodes siblings.
+    The consistency between orderings of one architecture, which the paper trains for, is zero by construction.
+
+    Training: the released code takes 3,000 epochs (AdamW at 1e-4, warm-up over a tenth of the steps, cosine to a tenth of the rate,
+    averaged weights of decay 0.99, the loss "mse-rank" on accuracies from 0 to 1), measures tau on 1,024 further labelled architectures
+    every five epochs, and tests the last weights beside those that were best there. Tried without labels beyond the training set: 200
+    epochs at 3e-4 with 6 layers and the squared error of normal scores rank 1,500 other NAS-Bench-201 cells, by validation accuracy, at tau
+    0.743 with 156 labels, and at 0.798 with ``simplify=True`` (two seeds each).
     """
 
     form = "node"

@@ -25,7 +25,8 @@ class MLPEncoder(Encoder):
 
     Args:
         space: the search space.
-        hidden: widths of the layers; the last is the length of the encoding of a cell.
+        hidden: widths of the layers; the last is the length of the encoding of a cell. The papers give none; with a single layer
+            NAS-Bench-101 stays .04 below their figures from 3,645 cells on.
         onehot: feed one-hot operations instead of their numbers. This is not the published baseline but a stronger one of this library:
             plain numbers put the operations in an order that means nothing.
         simplify: whether what computes nothing is cut first.
@@ -36,10 +37,10 @@ class MLPEncoder(Encoder):
 
     paper = _PAPER
 
-    def __init__(self, space: Space, *, hidden: Sequence[int] = (200,), onehot: bool = False, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, hidden: Sequence[int] = (200, 200, 200), onehot: bool = False, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
         if len(hidden) == 0:
-            raise InvalidParameter("the MLP encoder needs at least one layer; give hidden=(200,), for example")
+            raise InvalidParameter("the MLP encoder needs at least one layer; give hidden=(200, 200), for example")
         self.onehot = onehot
         self.pairs = edge_pairs(space, simplify=simplify)
         self.absent = has_absent(space, simplify=simplify)

@@ -27,7 +27,7 @@ from archenc.errors import InvalidParameter
 from archenc.graphs import ABSENT, EDGE_OFFSET, ArchGraphs, OpOn
 from archenc.spaces.base import Space
 
-SymmetryBreaking = Literal["none", "random"]
+SymmetryBreaking = Literal["none", "random", "scores", "scores-concat"]
 
 
 class TAGATESEncoder(Encoder):
@@ -46,24 +46,35 @@ class TAGATESEncoder(Encoder):
 
     Args:
         space: any space.
-        steps: T; by default 3 for operations on nodes and 4 on edges.
+        steps: T; by default 3 for operations on nodes and 4 on edges, and 2 in the anytime variant.
         form: where the operations are taken to sit, see :class:`archenc.encoders.gates.GATESEncoder`.
         layers: output size of each forward and each backward layer; by default 5 x 128 on nodes and 3 x 128 on edges.
         op_dim, node_dim, hidden_dim, readout: as in GATES.
         update_dim: hidden size of the MLP of the update.
-        symmetry_breaking: ``"random"`` adds noise from N(0, 0.1²) to the first operation vectors in training, so that equal operations in
-            different places get different vectors; ``"none"`` does not.
+        symmetry_breaking: what makes equal operations in different places get different vectors. ``"none"``: nothing. ``"random"``: noise
+            from N(0, 0.1²) on the first vectors, in training. ``"scores"``: the first vectors are e + c MLP_z(z), where z are the k scores
+            of the operation, which are the graphs' features (:meth:`archenc.graphs.ArchGraphs.with_features`), and MLP_z has hidden sizes
+            64 and 128. ``"scores-concat"``: all gates see [e; z]. Scores are used as they are given; standardise them first.
+        score_dim: k, needed where scores are used.
+        score_scale: c; the published anytime configurations have 1.
+        anytime: read out every step, not the last one alone. A head for each step (the head ``"anytime"``) predicts accuracies during
+            training from the first steps and the final one from the last; the published variant has two steps, for half and full training.
         simplify: simplify the graphs first.
 
     Shapes:
-        R rows; returns (R, layers[-1]).
+        R rows; returns (R, layers[-1]), or (R, T layers[-1]) in the anytime variant. There :meth:`forward` orders the encoding of an
+        architecture by steps first and cells second.
+
+    Raises:
+        InvalidParameter: a choice that does not exist, scores without ``score_dim`` or the reverse; in encoding, graphs without k features.
 
     On edges only the operations with parameters are updated (all but "none", skip connections and pooling), on nodes all are, as in the
     published configurations.
 
-    Deviations: the paper's main results break the symmetry with per-operation zero-cost scores that were not published; these rows are
-    TA-GATES without them. Noise is drawn in training only, so that an architecture has one encoding. Where several edges join a pair of
-    nodes, the update sees messages as for one edge; the published configurations of such cells use the states of the edge's ends.
+    Deviations: the paper's main results break the symmetry with per-operation zero-cost scores that were not published (``"scores"`` with 7
+    of them on NAS-Bench-101, ``"scores-concat"`` with 7 on NAS-Bench-201), so no symmetry is broken by default. Noise is drawn in training
+    only, so that an architecture has one encoding. Where several edges join a pair of nodes, the update sees messages as for one edge; the
+    published configurations of such cells use the states of the edge's ends.
     """
 
     invariant = True
@@ -82,52 +93,101 @@ class TAGATESEncoder(Encoder):
         update_dim: int = 128,
         readout: Readout | None = None,
         symmetry_breaking: SymmetryBreaking = "none",
+        score_dim: int = 0,
+        score_scale: float = 0.1,
+        anytime: bool = False,
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if symmetry_breaking not in get_args(SymmetryBreaking):
-            raise InvalidParameter(f"there is no symmetry_breaking {symmetry_breaking!r}; choose 'none' or 'random'")
+        check_symmetry_breaking(symmetry_breaking, score_dim)
         self.form = chosen_form(space, form)
         on_nodes = self.form == "node"
-        self.steps = steps or (3 if on_nodes else 4)
+        self.steps = steps or (2 if anytime else 3 if on_nodes else 4)
+        self.anytime = anytime
+        self.parts = self.steps if anytime else 1
         self.readout = chosen_readout(self.form, readout)
-        self.symmetry_breaking = symmetry_breaking
+        self.symmetry_breaking, self.score_dim, self.score_scale = symmetry_breaking, score_dim, score_scale
         sizes = layers or [128] * (5 if on_nodes else 3)
-        self.cell_dim = sizes[-1]
+        size = sizes[-1]
+        self.cell_dim = self.parts * size
         self.op_embedding = OperationEmbedding(space, self.form, op_dim)
         self.initial_state = InitialState(space, node_dim, hidden_dim, learn_others=on_nodes)
         stack = NodeStack if on_nodes else EdgeStack
-        self.forward_flow = stack(space, [hidden_dim, *sizes], op_dim)
-        self.backward_flow = stack(space, [self.cell_dim, *sizes], op_dim)
-        self.output_gradient = mlp(self.cell_dim, self.cell_dim, self.cell_dim)
-        self.update = mlp(op_dim + 2 * self.cell_dim, update_dim, op_dim)
+        gate_dim = op_dim + (score_dim if symmetry_breaking == "scores-concat" else 0)
+        self.forward_flow = stack(space, [hidden_dim, *sizes], gate_dim)
+        self.backward_flow = stack(space, [size, *sizes], gate_dim)
+        self.output_gradient = mlp(size, size, size)
+        self.update = mlp(op_dim + 2 * size, update_dim, op_dim)
+        self.score_embedding = mlp(score_dim, 64, 128, op_dim) if symmetry_breaking == "scores" else None
         self.register_buffer("updated", torch.tensor(updated_ops(space, self.form))[:, None], persistent=False)
 
     updated: Tensor
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         ids = self.forward_flow.op_ids(graphs).long()
-        table: Tensor = self.op_embedding()
-        ops = table[ids]
-        if self.symmetry_breaking == "random" and self.training:
-            ops = ops + 0.1 * torch.randn_like(ops)
+        scores = self.scores(graphs)
+        ops = self.first_vectors(ids, scores)
         first: Tensor = self.initial_state(graphs)
         ahead, behind = self.forward_flow.edges(graphs, reverse=False), self.backward_flow.edges(graphs, reverse=True)
         is_output = torch.arange(graphs.num_nodes, device=graphs.device)[:, None] == graphs.num_nodes - 1
         updated = self.updated[ids]
+        states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
+        readouts = [read(states, graphs, self.readout)]
         for _ in range(self.steps - 1):
-            states, passed = self.forward_flow(first, ahead, ops, ids, is_input(graphs))
             gradient = self.output_gradient(states[:, -1:]) * is_output
-            _, returned = self.backward_flow(gradient, behind, ops, ids, is_output)
+            _, returned = self.backward_flow(gradient, behind, self.gating(ops, scores), ids, is_output)
             change = self.update(torch.cat([ops.detach(), passed.detach(), returned], dim=-1))
             ops = ops + 0.1 * updated * change
-        states, _ = self.forward_flow(first, ahead, ops, ids, is_input(graphs))
-        return read(states, graphs, self.readout)
+            states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
+            readouts.append(read(states, graphs, self.readout))
+        return torch.cat(readouts, dim=1) if self.anytime else readouts[-1]
+
+    def scores(self, graphs: ArchGraphs) -> Tensor | None:
+        """The scores of the operations, (R, V, k) or (R, E, k), where they are used."""
+        if self.score_dim and graphs.num_features != self.score_dim:
+            raise InvalidParameter(
+                f"this TA-GATES uses {self.score_dim} scores of each operation and the graphs have {graphs.num_features}; "
+                "attach as many by graphs.with_features(scores)"
+            )
+        return self.forward_flow.op_features(graphs) if self.score_dim else None
+
+    def first_vectors(self, ids: Tensor, scores: Tensor | None) -> Tensor:
+        """The operations' vectors e of the first step."""
+        table: Tensor = self.op_embedding()
+        ops = table[ids]
+        if self.symmetry_breaking == "random" and self.training:
+            ops = ops + 0.1 * torch.randn_like(ops)
+        if self.score_embedding is not None:
+            ops = ops + self.score_scale * self.score_embedding(scores)
+        return ops
+
+    def gating(self, ops: Tensor, scores: Tensor | None) -> Tensor:
+        """What the gates see of the operations: e, or [e; z]."""
+        return torch.cat([ops, scores], dim=-1) if scores is not None and self.score_embedding is None else ops
+
+    def forward(self, graphs: ArchGraphs) -> Tensor:
+        encodings = super().forward(graphs)
+        if not self.anytime:
+            return encodings
+        by_cells = encodings.reshape(-1, self.space.cells, self.steps, self.cell_dim // self.steps)
+        return by_cells.transpose(1, 2).flatten(1)
 
 
-def mlp(in_dim: int, hidden: int, out_dim: int) -> nn.Sequential:
-    """Linear, ReLU, Linear."""
-    return nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, out_dim))
+def check_symmetry_breaking(kind: SymmetryBreaking, score_dim: int) -> None:
+    """Raises :class:`InvalidParameter` for a kind that does not exist, scores of no length, and a length where no scores are used."""
+    if kind not in get_args(SymmetryBreaking):
+        raise InvalidParameter(f"there is no symmetry_breaking {kind!r}; choose one of {', '.join(get_args(SymmetryBreaking))}")
+    if kind.startswith("scores") != (score_dim > 0):
+        raise InvalidParameter(
+            f"TA-GATES got symmetry_breaking={kind!r} with score_dim={score_dim!r}; "
+            "give the number of scores of an operation where scores are used, and 0 elsewhere"
+        )
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear maps with a ReLU behind all but the last."""
+    layers = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
 
 
 def updated_ops(space: Space, form: OpOn) -> list[bool]:
@@ -148,6 +208,10 @@ class NodeStack(nn.Module):
     def op_ids(self, graphs: ArchGraphs) -> Tensor:
         """(R, V)."""
         return graphs.ops
+
+    def op_features(self, graphs: ArchGraphs) -> Tensor | None:
+        """(R, V, k)."""
+        return graphs.features
 
     def edges(self, graphs: ArchGraphs, *, reverse: bool) -> Tensor:
         """A + I, or its transpose, (R, V, V), rows receive."""
@@ -203,6 +267,12 @@ class EdgeStack(nn.Module):
         """(R, E)."""
         source, target, slot = self.slots.T
         return graphs.edge_ops()[:, slot, source, target]
+
+    def op_features(self, graphs: ArchGraphs) -> Tensor | None:
+        """(R, E, k)."""
+        source, target, slot = self.slots.T
+        features = graphs.edge_features()
+        return None if features is None else features[:, slot, source, target]
 
     def edges(self, graphs: ArchGraphs, *, reverse: bool) -> tuple[Tensor, Tensor]:
         """Senders (E,) and receivers (V, E); see :class:`EdgeMessages`."""

@@ -318,3 +318,16 @@ def test_interrupts_and_full_disks(
     monkeypatch.setitem(archenc.cli._LISTS, "encoders", fail)
     assert main(["list", "encoders"]) == code
     assert capsys.readouterr().err == message
+
+
+def test_pretrain_and_what_it_says(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("archenc.encoders.vgae.DRAWS", 50)
+    command = ["pretrain", "arch2vec", "--dataset", "small", "--limit", "30", "--epochs", "1", "--out", str(tmp_path / "p")]
+    assert main([*command, "--set", "hidden_dim=8", "--tracker", "jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "reconstruction_accuracy" in said
+    assert "30 architectures" in said
+    assert (tmp_path / "p/tracking.jsonl").is_file()
+    assert main([*command, "--set", "hidden_dim=8"]) == 0, "what is finished is only said again"
+    assert main(command) == 2
+    assert "encoder_params.hidden_dim" in capsys.readouterr().err

@@ -15,7 +15,11 @@ from archenc.testing import check_dataset, check_encoder, check_head, check_loss
 
 SPACES = example_spaces()
 SMALL = {
+    "arch2vec": {"hidden_dim": 32, "layers": 2},
+    "gae": {"hidden_dim": 32, "layers": 2},
+    "vgae": {"hidden_dim": 32, "layers": 2},
     "brp-nas": {"hidden": (32, 32, 32), "dropout": 0.0},
+    "dvae": {"hidden_dim": 16, "latent_dim": 8},
     "gates": {"layers": (32, 32, 32)},
     "flowerformer": {"dim": 32, "layers": 2, "heads": 4, "attention_dropout": 0.0},
     "nn-former": {"dim": 32, "layers": 2, "hidden_dim": 64, "dropout": 0.0},

@@ -115,6 +115,8 @@ def test_the_digest_sees_graphs_label_and_values_only(dataset: ArchDataset) -> N
     assert dataset[::-1].digest != digest
     assert replace(dataset, labels={dataset.label: dataset.y + 1e-9}).digest != digest
     assert replace(dataset, graphs=dataset.space.mutate(dataset.graphs, seed=1)).digest != digest
+    features = np.ones((*dataset.graphs.ops.shape, 1))
+    assert replace(dataset, graphs=dataset.graphs.with_features(features)).digest != digest
 
 
 def test_repr_names_label_and_duplicates(dataset: ArchDataset) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from archenc.assertions import equal
 from archenc.errors import InvalidParameter
 from archenc.graphs import concatenate
 from tests.bad_input import assert_one_sentence
@@ -116,3 +117,76 @@ def test_networkx_takes_one_architecture():
     with pytest.raises(InvalidParameter, match="2 architectures") as caught:
         to_networkx(SPACES["nodes"].sample(2))
     assert_one_sentence(caught.value)
+
+
+# -- features of the operations ------------------------------------------------------------------------------------------
+
+
+def described(name, n=10):
+    """Graphs whose features say where each operation stands."""
+    graphs = SPACES[name].sample(n, 0)
+    return graphs.with_features(np.arange(graphs.ops.numel() * 2).reshape(*graphs.ops.shape, 2))
+
+
+@pytest.mark.parametrize("name", ["nasbench101", "nasbench201", "two inputs", "parallel"])
+@pytest.mark.parametrize("kind", INDICES)
+def test_features_are_indexed_with_their_architectures(name, kind):
+    graphs = described(name)
+    index, positions = INDICES[kind]
+    by_architecture = graphs.features.reshape(10, graphs.space.cells, *graphs.features.shape[1:])
+    assert torch.equal(graphs[index].features, by_architecture[positions].flatten(0, 1))
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_features_do_not_touch_what_an_architecture_is(name):
+    graphs = described(name)
+    plain = graphs.with_features(None)
+    assert (graphs.num_features, plain.num_features, plain.features) == (2, 0, None)
+    assert graphs.features.dtype == torch.float32
+    assert (graphs.features[graphs.ops == 0] == 0).all(), "there is nothing to be known where no operation is"
+    assert (graphs.hash() == plain.hash()).all()
+    assert graphs.space.format(graphs) == graphs.space.format(plain)
+    assert equal(graphs, plain)
+    assert torch.equal(graphs.to("cpu").features, graphs.features)
+    assert graphs.space.mutate(graphs, 0).features is None, "the mutants' operations are others"
+
+
+def test_features_are_concatenated_and_all_or_none_have_them():
+    graphs = described("parallel")
+    assert torch.equal(concatenate([graphs[:4], graphs[4:4], graphs[4:]]).features, graphs.features)
+    for other in (graphs.with_features(None), graphs.with_features(graphs.features[..., :1])):
+        with pytest.raises(InvalidParameter, match="features") as caught:
+            concatenate([graphs, other])
+        assert_one_sentence(caught.value)
+
+
+def test_features_may_be_missing_where_there_is_no_operation():
+    graphs = SPACES["nodes"].sample(30, 0)
+    features = torch.ones(*graphs.ops.shape, 1)
+    features[~graphs.mask] = torch.nan
+    assert not graphs.mask.all()
+    assert torch.equal(graphs.with_features(features).features[..., 0], graphs.mask.float())
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (3, 7, 0), (2, 7, 4), (3, 6, 4), (3, 7, 7, 4), ()])
+def test_features_of_another_shape_are_refused(shape):
+    with pytest.raises(InvalidParameter, match="features") as caught:
+        SPACES["nasbench101"].sample(3).with_features(np.ones(shape))
+    assert_one_sentence(caught.value)
+
+
+def test_features_that_are_no_numbers_are_refused():
+    graphs = SPACES["nasbench201"].sample(3)
+    features = np.ones((3, 4, 4, 2))
+    features[1, 0, 2, 1] = np.inf
+    with pytest.raises(InvalidParameter, match="finite") as caught:
+        graphs.with_features(features)
+    assert_one_sentence(caught.value)
+
+
+def test_networkx_carries_features_beside_the_operations():
+    nodes = described("nasbench101").to_networkx(1)
+    assert nodes.nodes[0]["features"] == [14.0, 15.0]
+    edges = described("nasbench201").to_networkx(1)
+    assert next(edge["features"] for _, _, edge in edges.edges(data=True)) == [34.0, 35.0], "0 -> 1"
+    assert "features" not in SPACES["nasbench101"].sample(1).to_networkx().nodes[0]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from archenc import labels
 from archenc.labels import LabelTransform
 
 LABELS = arrays(np.float64, st.integers(2, 30), elements=st.floats(-100, 100).map(lambda v: round(v, 3)))
@@ -39,3 +40,16 @@ def test_a_long_lower_tail_does_not_stretch_the_top():
     y = np.concatenate([[10.0], np.linspace(90.0, 94.0, 50)])
     transform = LabelTransform.fit("normal-scores", y)
     assert 94.0 < transform.inverse(np.array([4.0]))[0] < 97.0
+
+
+@pytest.mark.parametrize("kind", ["standardize", "normal-scores", "none", "fraction"])
+def test_each_column_has_a_transform_of_its_own(kind):
+    y = np.array([[10.0, 94.0, 3.0], [70.0, 91.0, 3.0], [70.0, 92.5, 3.0], [30.0, 90.0, 3.0]])
+    transform = labels.fit(kind, y)
+    beyond = np.concatenate([y, y + 7.0])
+    for t in range(3):
+        alone = LabelTransform.fit(kind, y[:, t])
+        np.testing.assert_array_equal(transform.forward(beyond)[:, t], alone.forward(beyond[:, t]))
+        np.testing.assert_array_equal(transform.inverse(beyond)[:, t], alone.inverse(beyond[:, t]))
+    for fitted, values in ((transform, beyond), (labels.fit(kind, y[:, 0]), beyond[:, 0])):
+        np.testing.assert_array_equal(labels.restore(fitted.arrays).forward(values), fitted.forward(values))

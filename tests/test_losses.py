@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archenc.errors import InvalidParameter
-from archenc.losses import BCELoss, ComparatorLoss, HingeLoss, ListMLELoss, MAELoss, MSELoss, ordered_pairs
+from archenc.losses import BCELoss, ComparatorLoss, HingeLoss, ListMLELoss, MAELoss, MSELoss, MSERankLoss, ordered_pairs
 
 ALL_PAIRS = {"pair_ratio": None}
 ON_SCORES = {
     "mse": MSELoss(),
     "mse-sigmoid": MSELoss(sigmoid=True),
     "mae": MAELoss(),
+    "mse-rank": MSERankLoss(weight=0.3),
     "hinge": HingeLoss(margin=0.5, **ALL_PAIRS),
     "bce": BCELoss(**ALL_PAIRS),
     "listmle": ListMLELoss(),
@@ -40,10 +41,17 @@ def listmle_oracle(scores, targets):
     return sum(terms) / len(terms)
 
 
+def mse_rank_oracle(scores, targets):
+    pairs = list(zip(scores, targets, strict=True))
+    differences = sum(abs((s - t) - (y - z)) for s, y in pairs for t, z in pairs)
+    return sum((s - y) ** 2 for s, y in pairs) / len(pairs) + 0.3 * differences / len(pairs) ** 2
+
+
 ORACLES = {
     "mse": lambda s, y: sum((a - b) ** 2 for a, b in zip(s, y, strict=True)) / len(s),
     "mse-sigmoid": lambda s, y: sum((sigmoid(a) - b) ** 2 for a, b in zip(s, y, strict=True)) / len(s),
     "mae": lambda s, y: sum(abs(a - b) for a, b in zip(s, y, strict=True)) / len(s),
+    "mse-rank": mse_rank_oracle,
     "hinge": lambda s, y: pairwise_oracle(s, y, lambda margin: max(0.0, 0.5 - margin)),
     "bce": lambda s, y: pairwise_oracle(s, y, lambda margin: -math.log(sigmoid(margin))),
     "listmle": listmle_oracle,
@@ -106,6 +114,14 @@ def test_without_pairs_the_loss_is_zero_and_differentiable(name):
     loss.backward()
     assert loss.item() == 0
     assert not scores.grad.any()
+
+
+def test_mse_rank_counts_a_common_shift_once():
+    scores, targets = tensors(*example())
+    residuals = targets + 1.0 - targets  # scores that are all too high by one: no difference is wrong
+    assert MSERankLoss(weight=5.0)(targets + 1.0, targets).item() == pytest.approx(residuals.square().mean().item())
+    assert MSERankLoss(weight=0.0)(scores, targets).item() == pytest.approx(MSELoss()(scores, targets).item())
+    assert MSERankLoss()(scores[:1], targets[:1]).item() == pytest.approx(MSELoss()(scores[:1], targets[:1]).item())
 
 
 # -- derivatives ---------------------------------------------------------------------------------------------------------
@@ -210,7 +226,7 @@ def test_pairs_follow_the_generator():
 # -- several runs as one program -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mse", "listmle"])
+@pytest.mark.parametrize("name", ["mse", "mse-rank", "listmle"])
 def test_pointwise_and_listwise_losses_work_under_vmap(name):
     scores, targets = torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(0))
     loss = ON_SCORES[name]
@@ -247,3 +263,9 @@ def test_comparator_loss_refuses_scores():
 def test_senseless_hyper_parameters_are_refused(build):
     with pytest.raises(InvalidParameter, match="give a positive number"):
         build()
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan")])
+def test_a_negative_weight_is_refused(weight):
+    with pytest.raises(InvalidParameter, match="give a number from 0 up"):
+        MSERankLoss(weight=weight)

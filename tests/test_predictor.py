@@ -21,6 +21,7 @@ Y = 50.0 + 10.0 * (GRAPHS.ops == 4).sum((1, 2)).numpy() + np.linspace(0, 1, 60) 
 QUICK = {
     "fixed encoding, neural head": {"encoder": "adjacency", "epochs": 10},
     "learned encoding, neural head": {"encoder": "gates", "epochs": 10, "encoder_params": {"layers": [8, 8]}},
+    "averaged weights": {"encoder": "gcn", "epochs": 10, "encoder_params": {"hidden": [8]}, "ema": 0.9, "gradient_clip": 0.1},
     "comparator": {"encoder": "op-count", "head": "comparator", "loss": "comparator", "epochs": 10},
     "fixed encoding, ridge": {"encoder": "path", "head": "ridge", "loss": "mse"},
     "learned encoding, ridge": {"encoder": "gcn", "head": "ridge", "loss": "mse", "epochs": 10, "encoder_params": {"hidden": [8]}},
@@ -109,6 +110,9 @@ def test_an_empty_batch_has_no_scores():
         ({"lr_schedule": "linear"}, InvalidParameter),
         ({"optimizer": "sgd"}, InvalidParameter),
         ({"warmup_epochs": 1}, InvalidParameter),
+        ({"gradient_clip": 0.0}, InvalidParameter),
+        ({"ema": 1.0}, InvalidParameter),
+        ({"ema": 0}, InvalidParameter),
         ({"device": "tpu9"}, InvalidParameter),
     ],
 )

@@ -73,6 +73,21 @@ def test_there_and_back(name):
 
 
 @each_space
+def test_features_go_there_and_back(name):
+    space = SPACES[name]
+    edges_or_nodes = space.sample(23, 2)
+    for graphs in (edges_or_nodes, space.node_form(edges_or_nodes)):
+        graphs = graphs.with_features(np.random.default_rng(0).random((*graphs.ops.shape, 3)))
+        fast, slow = to_batch(graphs), Batch.from_data_list(to_data_list(graphs))
+        same_data(fast, slow)
+        for batch in (fast, slow, Batch.from_data_list(fast.to_data_list())):
+            assert torch.equal(from_batch(space, batch).features, graphs.features)
+        data = to_data_list(graphs)[5]
+        assert data.op_features.shape == (data.num_nodes if graphs.op_on == "node" else data.num_edges, 3)
+    assert from_batch(space, to_batch(edges_or_nodes)).features is None
+
+
+@each_space
 def test_in_memory_dataset(name):
     data = dataset(name)
     stored = ArchInMemoryDataset(data)

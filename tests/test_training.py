@@ -10,7 +10,7 @@ import torch
 import archenc
 from archenc.heads.neural import MLPHead
 from archenc.losses import MSELoss
-from archenc.training import Network, Schedule, Standardise, fit_network
+from archenc.training import AveragedWeights, Network, Schedule, Standardise, fit_network
 
 
 def test_rate_rises_then_falls_to_zero():
@@ -43,6 +43,70 @@ def test_an_encoders_auxiliary_loss_is_added():
     encoder.auxiliary_loss = lambda batch, encodings: 2.0 * encodings.square().mean() + len(batch)
     added = network.loss(graphs, targets, MSELoss(), torch.Generator()) - plain
     assert added.item() == pytest.approx(2.0 * encoder(graphs).square().mean().item() + 6, rel=1e-5)
+
+
+def linear_network():
+    """A linear head on finished encodings, with something to learn."""
+    torch.manual_seed(0)
+    inputs = torch.randn(12, 3)
+    return Network(Standardise(inputs), MLPHead(3, hidden=())), inputs, inputs @ torch.tensor([1.0, -2.0, 0.5])
+
+
+def trained(**schedule):
+    """The weights (4,) in the end, and those that the callback saw after each epoch."""
+    network, inputs, targets = linear_network()
+    seen = []
+    generator = torch.Generator().manual_seed(0)
+    fit_network(network, inputs, targets, MSELoss(), Schedule(**schedule), generator, lambda epoch: seen.append(weights_of(network)))
+    return weights_of(network), seen
+
+
+def weights_of(network):
+    return torch.nn.utils.parameters_to_vector(network.parameters()).detach().clone()
+
+
+def test_averaged_weights_are_the_mean_over_the_steps():
+    """With one step an epoch a run without averaging shows the weights of every step, so training does not see the averages either."""
+    plain = {"epochs": 5, "batch_size": 12, "lr": 0.1}
+    last, steps = trained(**plain)
+    expected = [sum(0.7 ** (t - s) * steps[s] for s in range(t + 1)) / sum(0.7 ** (t - s) for s in range(t + 1)) for t in range(5)]
+    averaged, seen = trained(**plain, ema=0.7)
+    torch.testing.assert_close(torch.stack(seen), torch.stack(expected))
+    assert torch.equal(averaged, seen[-1])
+    assert not torch.allclose(averaged, last)
+
+
+def test_averages_are_used_only_for_a_while():
+    network, *_ = linear_network()
+    averages = AveragedWeights(network, 0.9)
+    averages.update()
+    before = weights_of(network)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(1.0)
+    with averages.in_use():
+        assert torch.equal(weights_of(network), before)
+    assert torch.equal(weights_of(network), before + 1.0)
+
+
+def test_a_clipped_gradient_bounds_the_step(monkeypatch):
+    """Gradient descent at rate 1 moves by the gradient, so by its greatest length at most."""
+    monkeypatch.setattr(torch.optim, "Adam", lambda parameters, lr, weight_decay: torch.optim.SGD(parameters, lr=lr))
+    start, once = weights_of(linear_network()[0]), {"epochs": 1, "batch_size": 12, "lr": 1.0}
+    free, clipped, loose = (trained(**once, gradient_clip=limit)[0] - start for limit in (None, 0.25, 1e6))
+    assert free.norm() > 1.0
+    assert clipped.norm().item() == pytest.approx(0.25, rel=1e-4)
+    torch.testing.assert_close(clipped / clipped.norm(), free / free.norm())
+    assert torch.equal(loose, free)
+
+
+def test_the_comparators_reference_is_encoded_with_the_averages():
+    """What is compared and what it is compared with come from the same weights."""
+    space = archenc.create_space("nasbench201")
+    graphs, y = space.sample(12, 0), list(range(12))
+    parameters = {"encoder_params": {"hidden": [4]}, "epochs": 3, "lr": 0.05, "ema": 0.9, "random_state": 0}
+    predictor = archenc.Predictor("gcn", "comparator", "comparator", **parameters).fit(graphs, y)
+    torch.testing.assert_close(predictor.head_.reference, torch.from_numpy(predictor.embed(graphs)))
 
 
 def test_the_last_batch_of_one_is_left_out_of_ranking():

@@ -2,14 +2,28 @@
 
 import networkx as nx
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archenc.graphs import ArchGraphs
+from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.nasbench201 import NASBench201
-from archenc.transforms import bypass_nodes, is_connected, keep_nodes, line_graph, node_op, on_path, prune, reachability, simplify
+from archenc.transforms import (
+    bypass_nodes,
+    is_connected,
+    isomorphic_twin,
+    keep_nodes,
+    line_graph,
+    node_op,
+    on_path,
+    permute_nodes,
+    prune,
+    reachability,
+    simplify,
+)
+from tests.spaces.examples import SPACES
 
 SPACE = CellSpace("mine", ["conv", "pool", "skip", "none"], max_nodes=6, none_op="none", skip_op="skip")
 quick = settings(max_examples=20, deadline=None)
@@ -135,3 +149,77 @@ def test_simplify_edges_against_networkx():
         expected = {(i, j): int(before[i, j]) for i, j in live.edges if {i, j} <= used}
         assert {(i, j): int(after[i, j]) for i, j in after.nonzero().tolist()} == expected
     assert torch.equal(simple.adjacency, (simple.ops != 0).to(torch.uint8))
+
+
+# -- features of the operations ------------------------------------------------------------------------------------------
+
+
+# Nodes 1 and 2 may stand in either order, but their wirings differ: a relabelling that is not the fixed topology's.
+LOPSIDED = CellSpace("lopsided", ["a", "b"], max_nodes=5, topology=[(0, 1), (0, 2), (1, 3), (2, 4), (3, 4)])
+
+
+def tagged(space, seed):
+    """Graphs each of whose operations has the features (its place, its id)."""
+    graphs = space.sample(6, seed)
+    place = torch.arange(1, graphs.ops[0].numel() + 1).reshape(graphs.ops[0].shape).expand(graphs.ops.shape)
+    return graphs.with_features(torch.stack([place, graphs.ops], dim=-1))
+
+
+def wirings(nodes: ArchGraphs):
+    """The edges of op-on-node graphs, between the first features of their ends; the ends of a cell go by their numbers."""
+    inputs, last = nodes.space.num_inputs, nodes.num_nodes - 1
+    names = [
+        [("end", v) if v < inputs or v == last else tag for v, tag in enumerate(tags)] for tags in nodes.features[..., 0].int().tolist()
+    ]
+    return [{(row[i], row[j]) for i, j in edges.nonzero().tolist()} for row, edges in zip(names, nodes.adjacency, strict=True)]
+
+
+def assert_features_are_with_their_operations(graphs: ArchGraphs, original: ArchGraphs):
+    """Each operation is the one that stood at the place of which its features speak, and no two speak of the same."""
+    ids = graphs.ops.long()
+    if graphs.op_on != original.op_on:
+        ids = torch.where(ids < NODE_OFFSET, 0, ids - NODE_OFFSET + EDGE_OFFSET)  # the line graph's ends are no operations
+    assert torch.equal(graphs.features[..., 1].long(), ids)
+    places = graphs.features[..., 0].long().flatten(1)
+    first = original.ops.flatten(1).long()
+    assert torch.equal(torch.where(places > 0, first.gather(1, (places - 1).clamp(min=0)), 0), ids.flatten(1))
+    for row in places.tolist():
+        named = [place for place in row if place]
+        assert len(set(named)) == len(named)
+
+
+@pytest.mark.parametrize("space", [*SPACES.values(), LOPSIDED], ids=lambda space: space.name)
+@quick
+@given(seed=st.integers(0, 2**31 - 1))
+def test_features_stay_with_their_operations(space, seed):
+    graphs = tagged(space, seed)
+    nodes = space.node_form(graphs)
+    rng = np.random.default_rng(seed)
+    keep = torch.from_numpy(rng.random(tuple(graphs.mask.shape)) < 0.7)
+    twins = isomorphic_twin(graphs, seed)
+    for changed in (nodes, space.simplify(graphs), space.simplify(nodes), prune(graphs), keep_nodes(graphs, keep), twins):
+        assert_features_are_with_their_operations(changed, graphs)
+    simple = space.simplify(nodes)  # without "none" edges, which a twin may turn round
+    assert wirings(simple) == wirings(space.simplify(space.node_form(twins)))
+    order = torch.from_numpy(rng.permuted(np.tile(np.arange(space.num_inputs, nodes.num_nodes - 1), (len(nodes.mask), 1)), axis=1))
+    ends = torch.arange(nodes.num_nodes).expand(len(nodes.mask), -1)
+    order = torch.cat([ends[:, : space.num_inputs], order, ends[:, -1:]], dim=1)
+    assert wirings(permute_nodes(nodes, order)) == wirings(nodes)
+    if graphs.op_on == "edge":
+        order = torch.from_numpy(rng.permuted(np.tile(np.arange(graphs.num_nodes), (len(graphs.mask), 1)), axis=1))
+        assert_features_are_with_their_operations(permute_nodes(graphs, order), graphs)
+
+
+def test_twins_move_features():
+    for name in ("nasbench101", "nasbench201"):
+        graphs = SPACES[name].sample(50, 0)
+        graphs = graphs.with_features(torch.rand(*graphs.ops.shape, 1))
+        assert not torch.equal(isomorphic_twin(graphs, 0).features, graphs.features)
+
+
+def test_line_graph_takes_features_in_the_order_of_its_nodes():
+    space = NASBench201()
+    graphs = space.parse([1, 2, 3, 4, 1, 2])
+    features = torch.arange(16.0).reshape(1, 4, 4, 1)
+    nodes = line_graph(graphs.with_features(features))
+    assert nodes.features[0, :, 0].tolist() == [0, *(4 * i + j for i, j in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]), 0]

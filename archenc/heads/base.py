@@ -21,9 +21,12 @@ class Head(ABC):
 
     Attributes:
         paper: authors, venue, year and section of the source, where there is one.
+        outputs: labels of an architecture that it learns and predicts. With more than one, scores and targets are (n, outputs), and the
+            head takes an encoding of as many parts (:attr:`archenc.encoder.Encoder.parts`).
     """
 
     paper: ClassVar[str] = ""
+    outputs: int = 1
 
     @classmethod
     @abstractmethod
@@ -36,7 +39,7 @@ class NeuralHead(nn.Module, Head):
 
     @abstractmethod
     def forward(self, encodings: Tensor) -> Tensor:
-        """(B, dim) to scores (B,)."""
+        """(B, dim) to scores (B,), or (B, outputs) if there are several."""
 
 
 class EstimatorHead(Head):

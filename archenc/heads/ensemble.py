@@ -13,7 +13,7 @@ from torch import Tensor
 
 from archenc.errors import InvalidParameter
 from archenc.heads.base import EstimatorHead
-from archenc.losses import Loss
+from archenc.losses import Loss, MSERankLoss
 
 ROWS_PER_BLOCK = 8192
 
@@ -78,6 +78,8 @@ class MLPEnsembleHead(EstimatorHead):
         if loss.kind != "pointwise":
             remedy = f"use the loss 'mae' or 'mse', or the head 'mlp' with {loss.name!r}"
             return f"it averages the scores of its members, which are on one scale only under a pointwise loss; {remedy}"
+        if isinstance(loss, MSERankLoss):
+            return "it takes one mean over all members, between which this loss would form pairs; use the loss 'mse', or the head 'mlp'"
         return None
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> MLPEnsembleHead:

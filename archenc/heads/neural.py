@@ -1,4 +1,4 @@
-"""Heads that are trained by gradient descent: a multi-layer perceptron, and a comparator of two encodings."""
+"""Heads that are trained by gradient descent: a multi-layer perceptron, one for each part of an encoding, a comparator of two encodings."""
 
 from __future__ import annotations
 
@@ -51,6 +51,43 @@ class MLPHead(NeuralHead):
     def forward(self, encodings: Tensor) -> Tensor:
         scores: Tensor = self.rest(self.first(encodings)).squeeze(-1)
         return scores
+
+
+class AnytimeHead(NeuralHead):
+    """A multi-layer perceptron of its own for each part of an encoding: accuracies at several times of the training, the final one last.
+
+    It goes with encoders whose encodings have as many parts, such as ``"ta-gates"`` with ``anytime=True``, where the parts are the readouts
+    of its steps. The losses of the outputs are added.
+
+    Args:
+        dim: length of an encoding.
+        outputs: T, the number of parts and of labels.
+        hidden, dropout: of each perceptron (:class:`MLPHead`).
+
+    Raises:
+        InvalidParameter: fewer than two outputs, or encodings that cannot be cut into so many equal parts.
+    """
+
+    paper = "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022"
+
+    def __init__(self, dim: int, *, outputs: int = 2, hidden: Sequence[int] = (200,), dropout: float = 0.1) -> None:
+        super().__init__()
+        if outputs < 2 or dim % outputs:
+            raise InvalidParameter(
+                f"the head 'anytime' cannot read {outputs} outputs from encodings of length {dim}; "
+                "give at least 2 outputs, and an encoder whose encodings have as many parts"
+            )
+        self.outputs = outputs
+        self.heads = nn.ModuleList(MLPHead(dim // outputs, hidden=hidden, dropout=dropout) for _ in range(outputs))
+
+    @classmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        return MLPHead.rejects(loss)
+
+    def forward(self, encodings: Tensor) -> Tensor:
+        """(B, dim) to scores (B, outputs)."""
+        parts = encodings.chunk(self.outputs, dim=1)
+        return torch.stack([head(part) for head, part in zip(self.heads, parts, strict=True)], dim=1)
 
 
 class ComparatorHead(NeuralHead):

@@ -73,7 +73,10 @@ class Space(ABC):
 
     @abstractmethod
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
-        """One random change (an operation or an edge) in each architecture; the result is valid and differs from its parent."""
+        """One random change (an operation or an edge) in each architecture; the result is valid and differs from its parent.
+
+        It has no features, as these belong to the parent's operations.
+        """
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -96,6 +99,21 @@ class Space(ABC):
     def node_form(self, graphs: ArchGraphs) -> ArchGraphs:
         """The op-on-node form: the graphs themselves, or the line graph of op-on-edge ones."""
         return graphs if graphs.op_on == "node" else transforms.line_graph(graphs)
+
+    def costs(self, graphs: ArchGraphs) -> dict[str, np.ndarray]:
+        """``"parameters"`` and ``"flops"``, int64 (N,) each: the size of the network that is built from each architecture.
+
+        Parameters are the trainable ones. FLOPs are the multiply-adds of the convolutions and the classifier for one image, with one more
+        for each bias of the classifier, as the official records of NAS-Bench-201 count them; batch normalisations, activations,
+        poolings and sums count nothing.
+
+        Raises:
+            InvalidParameter: the space does not say which network its cells make up.
+        """
+        raise InvalidParameter(
+            f"the space {self.name!r} does not say which network its cells make up, so that it has no parameter counts and FLOPs; "
+            "use nasbench101 or nasbench201, or costs of your own"
+        )
 
     def edge_slots(self) -> Tensor:
         """(E, 3) int64: source, target and slot of every place where an operation on an edge can sit, by target, source, slot."""

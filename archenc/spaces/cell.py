@@ -303,7 +303,7 @@ class CellSpace(Space):
         splits an edge; then nodes on no path are cut.
         """
         self.check_form(graphs)
-        rng = generator(seed)
+        graphs, rng = graphs.with_features(None), generator(seed)  # they describe the operations of the parents
         chosen = torch.from_numpy(np.arange(len(graphs)) * self.cells + rng.integers(self.cells, size=len(graphs)))
         parents = variation.take_cells(graphs, chosen)
 

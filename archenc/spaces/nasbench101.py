@@ -14,6 +14,7 @@ from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
 from archenc.hashing import mix
 from archenc.spaces.cell import CellSpace
+from archenc.spaces.nasbench101_costs import network_costs
 from archenc.spaces.variation import all_digits
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
@@ -54,6 +55,15 @@ class NASBench101(CellSpace):
             adjacency = graphs.adjacency[rows][:, at][:, :, at].numpy().astype(bool)
             digests[rows.numpy()] = _module_hashes(adjacency, graphs.ops[rows][:, at].numpy())
         return digests
+
+    def costs(self, graphs: ArchGraphs) -> dict[str, np.ndarray]:
+        """Parameters and FLOPs of the networks for CIFAR-10 (:mod:`archenc.spaces.nasbench101_costs`).
+
+        What lies on no input-output path is cut first. The parameters are those of the official records, which have no FLOPs. Two
+        writings of one cell can differ by a percent or two, where the channels do not divide evenly between the nodes that feed the output:
+        the first of these get what is left over. :meth:`enumerate` and the tables give each cell in the writing of the records.
+        """
+        return network_costs(self.simplify(graphs))
 
     def enumerate(self, max_nodes: int = MAX_NODES) -> ArchGraphs:
         """Every cell of at most ``max_nodes`` nodes once, sorted by the official hash (the order of the official records).

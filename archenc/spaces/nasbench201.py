@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from archenc.errors import InvalidArchitecture
-from archenc.graphs import ArchGraphs
+from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
 from archenc.spaces import notation
 from archenc.spaces.cell import CellSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+STAGES, CELLS_PER_STAGE = (16, 32, 64), 5  # channels of each stage
 _NASLIB_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 _FROM_NASLIB_OP = np.array([OPERATIONS.index(op) for op in _NASLIB_OPERATIONS])
@@ -48,6 +49,36 @@ class NASBench201(CellSpace):
 
     def config(self) -> dict[str, Any]:
         return {"name": "nasbench201", "parameters": {}}
+
+    def costs(self, graphs: ArchGraphs, *, classes: int = 10, image_side: int = 32) -> dict[str, np.ndarray]:
+        """Parameters and FLOPs of the networks, as the official records count them.
+
+        A network is a 3x3 convolution to 16 channels, three stages of five cells with 16, 32 and 64 channels, a residual block of stride 2
+        before the second and the third (two 3x3 convolutions, and a 1x1 convolution beside them), and a linear classifier on the mean over
+        the pixels (Dong and Yang, ICLR 2020, section 2.1). Every convolution of a cell counts, also one that no path from input to output
+        passes; :meth:`simplify` first to leave those out.
+
+        Args:
+            graphs: N architectures, with operations on edges or in node form.
+            classes: outputs of the classifier, 10 for CIFAR-10, 100 for CIFAR-100, 120 for ImageNet16-120.
+            image_side: pixels, 32 for CIFAR, 16 for ImageNet16-120.
+        """
+        ops = graphs.ops.flatten(1).cpu().numpy()
+        offset = EDGE_OFFSET if graphs.op_on == "edge" else NODE_OFFSET
+        small, large = ((ops == OPERATIONS.index(name) + offset).sum(1) for name in ("nor_conv_1x1", "nor_conv_3x3"))
+        first, last = STAGES[0], STAGES[-1]
+        stem, classifier = 9 * 3 * first, (last + 1) * classes
+        parameters = np.full(len(ops), stem + 2 * first + 2 * last + classifier)  # normalised behind the stem and before the mean
+        flops = np.full(len(ops), stem * image_side**2 + classifier)
+        for stage, channels in enumerate(STAGES):
+            weights = CELLS_PER_STAGE * (small + 9 * large) * channels**2
+            normalised = CELLS_PER_STAGE * (small + large) * channels
+            if stage > 0:
+                weights += (9 + 1) * (channels // 2) * channels + 9 * channels**2  # the residual block; its 1x1 is not normalised
+                normalised += 2 * channels
+            parameters += weights + 2 * normalised
+            flops += weights * (image_side >> stage) ** 2
+        return {"parameters": parameters, "flops": flops}
 
     def parse(self, architectures: Any) -> ArchGraphs:
         one = _is_nested(architectures) or notation.is_architecture(self, architectures)

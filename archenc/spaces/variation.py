@@ -26,7 +26,7 @@ def sort_slots(ops: Tensor) -> Tensor:
 
 def take_cells(graphs: ArchGraphs, rows: Tensor) -> ArchGraphs:
     """Single cells, by row."""
-    return replace(graphs, adjacency=graphs.adjacency[rows], ops=graphs.ops[rows], mask=graphs.mask[rows])
+    return graphs.map_arrays(lambda array: array[rows])
 
 
 def put_cells(graphs: ArchGraphs, rows: Tensor, cells: ArchGraphs) -> ArchGraphs:
@@ -272,7 +272,7 @@ def _wirings(space: CellSpace, states: Tensor, pairs: list[tuple[int, int]], cou
         node_ops[:, -1] = OUTPUT
         cells = ArchGraphs(space, (ops[:, 0] != 0).to(torch.uint8), node_ops, mask)
     valid = space.is_valid(cells)
-    return replace(cells, adjacency=cells.adjacency[valid], ops=cells.ops[valid], mask=cells.mask[valid])
+    return take_cells(cells, valid)
 
 
 def _with_all_operations(space: CellSpace, wirings: ArchGraphs, count: int) -> ArchGraphs:

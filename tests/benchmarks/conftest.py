@@ -1,6 +1,7 @@
 """A data set of 60 cells and a protocol on it, small enough to run whole benchmarks in a test."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import yaml
 
 import archenc
 from archenc.benchmarks import runner
+from archenc.benchmarks.methods import find_method, load_methods
+from archenc.benchmarks.protocol import Protocol
+from archenc.benchmarks.results import Run, run_id, run_key
 from archenc.dataset import ArchDataset
 from archenc.registry import DATASETS
 
@@ -56,3 +60,25 @@ def protocol_file(tmp_path: Path, content: dict, tiny: None) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Run]:
+    """Makes up a run of a protocol: what its file would hold, without any computation."""
+    methods = load_methods()
+
+    def make_run(protocol: Protocol, method: str, size: int, seed: int, tau: float) -> Run:
+        key = json.loads(json.dumps(run_key(protocol, find_method(method, methods), size, seed)))
+        return {
+            "run": run_id(key),
+            "key": key,
+            "metrics": {"kendall_tau": tau, **{name: 0.5 for name in protocol.metrics if name != "kendall_tau"}},
+            "epochs_averaged": 5,
+            "dataset": {"architectures": 60, "digest": "d", "duplicates": "none"},
+            "split": {"name": "ta7290", "pool": 30, "test": 30, "digest": "s"},
+            "seconds": {"fit": 1.0, "predict": 0.25},
+            "machine": {"cpu": "abacus", "cores": 1, "threads": 1},
+            "command": f"archenc bench run {protocol.name} --methods {method} --sizes {size}",
+        }
+
+    return make_run

@@ -188,7 +188,7 @@ def test_split_rules_that_do_not_fit(parts: ArchDataset, error: type[Exception],
 @pytest.mark.parametrize(
     ("name", "pool", "test"),
     [
-        ("nasbench101-ta7290-9runs", 7290, 7290),
+        ("nasbench101-ta7290", 7290, 7290),
         ("nasbench101-ta14580-iid", 7290, 7290),
         ("nasbench101-uniform", 20_001, 10_000),
         ("nasbench201-p2", 7813, 7812),

@@ -16,29 +16,52 @@ from archenc.testing import example_spaces
 from archenc.transforms import isomorphic_twin, permute_nodes
 
 SPACES = example_spaces()
-INVARIANT = {"gates": {}, "gcn": {}, "gcn-global": {"global_node": True}, "path": {}, "op-count": {}}
+INVARIANT = {
+    "gates": {},
+    "ta-gates": {"layers": (32, 32)},
+    "gcn": {},
+    "gcn-global": {"global_node": True},
+    "linegraph-gcn": {},
+    "neural-predictor": {},
+    "brp-nas": {"hidden": (32, 32, 32)},
+    "flowerformer": {"dim": 32, "layers": 2, "heads": 4},
+    "nn-former": {"dim": 32, "layers": 2, "hidden_dim": 64},
+    "path": {},
+    "op-count": {},
+    "graf": {},
+    "graf-plus": {},
+    "wl": {},
+}
 SEEDS = st.integers(0, 2**31 - 1)
 
 
 def encoder_for(label, space):
+    """None where the encoder is not defined on the space."""
+    name = label.removesuffix("-global")
+    if archenc.registry.ENCODERS.get(name).unsupported(space) is not None:
+        return None
     # With operations on edges only simplification makes a "none" edge absent for encoders that look at the line graph.
     torch.manual_seed(0)
-    return archenc.create_encoder(label.removesuffix("-global"), space, simplify=space.op_on == "edge", **INVARIANT[label]).eval()
+    return archenc.create_encoder(name, space, simplify=space.op_on == "edge", **INVARIANT[label]).eval()
 
 
-ENCODERS = {(label, name): encoder_for(label, space) for label in INVARIANT for name, space in SPACES.items()}
+ENCODERS = {name: {label: encoder_for(label, space) for label in INVARIANT} for name, space in SPACES.items()}
+
+
+def assert_same_encodings(name, first, second):
+    for label, encoder in ENCODERS[name].items():
+        if encoder is not None:
+            np.testing.assert_allclose(encoder.encode(first), encoder.encode(second), rtol=1e-4, atol=1e-5, err_msg=label)
 
 
 @pytest.mark.parametrize("name", SPACES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=SEEDS)
 def test_twins_have_the_same_hash_and_the_same_encodings(name, seed):
-    graphs = SPACES[name].sample(8, seed)
+    graphs = SPACES[name].sample(24, seed)
     twins = isomorphic_twin(graphs, seed)
     np.testing.assert_array_equal(graphs.hash(), twins.hash())
-    for label in INVARIANT:
-        encoder = ENCODERS[label, name]
-        np.testing.assert_allclose(encoder.encode(graphs), encoder.encode(twins), rtol=1e-4, atol=1e-5, err_msg=label)
+    assert_same_encodings(name, graphs, twins)
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -49,21 +72,19 @@ def test_twins_are_not_just_copies(name):
 
 
 @pytest.mark.parametrize("name", [name for name, space in SPACES.items() if space.op_on == "node" and space.topology is None])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=SEEDS)
 def test_padding_between_the_nodes_changes_nothing(name, seed):
     """A node slot that is left empty may lie anywhere before the output."""
     graphs = simplified_sample(SPACES[name], seed)
     shuffled = interleave_padding(graphs, seed)
     np.testing.assert_array_equal(graphs.hash(), shuffled.hash())
-    for label in INVARIANT:
-        encoder = ENCODERS[label, name]
-        np.testing.assert_allclose(encoder.encode(graphs), encoder.encode(shuffled), rtol=1e-4, atol=1e-5, err_msg=label)
+    assert_same_encodings(name, graphs, shuffled)
 
 
 def simplified_sample(space, seed) -> ArchGraphs:
     """Many of these have padding, as what computes nothing was cut."""
-    return replace(space.simplify(space.sample(8, seed)), simplified=False)
+    return replace(space.simplify(space.sample(24, seed)), simplified=False)
 
 
 def interleave_padding(graphs: ArchGraphs, seed: int) -> ArchGraphs:

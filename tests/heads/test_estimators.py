@@ -1,4 +1,4 @@
-"""Ridge, Gaussian process, random forest and boosted trees."""
+"""Ridge, Gaussian process, DNGO, random forest and boosted trees."""
 
 import json
 import time
@@ -10,13 +10,14 @@ from sklearn.ensemble import RandomForestRegressor
 
 from archenc.errors import CorruptFile, InvalidParameter, NotFitted
 from archenc.heads.boosting import LightGBMHead, XGBoostHead, newton_terms
+from archenc.heads.dngo import DNGOHead
 from archenc.heads.forest import RandomForestHead
 from archenc.heads.gp import GaussianProcessHead
 from archenc.heads.linear import RidgeHead
 from archenc.losses import BCELoss, ComparatorLoss, HingeLoss, ListMLELoss, MSELoss
 from archenc.metrics import kendall_tau
 
-SQUARED_ERROR = [RidgeHead, GaussianProcessHead, RandomForestHead]
+SQUARED_ERROR = [RidgeHead, GaussianProcessHead, DNGOHead, RandomForestHead]
 BOOSTED = [LightGBMHead, XGBoostHead]
 SCORE_LOSSES = [MSELoss(), HingeLoss(), BCELoss(), ListMLELoss()]
 
@@ -75,7 +76,7 @@ def test_same_seed_same_predictions_and_inputs_untouched(head):
     assert np.array_equal(y, before[1])
 
 
-@pytest.mark.parametrize("head", [RandomForestHead, *BOOSTED])
+@pytest.mark.parametrize("head", [DNGOHead, RandomForestHead, *BOOSTED])
 def test_seeds_differ(head):
     z, y = problem(80)
     first, second = (build(head, random_state=seed).fit(z, y, MSELoss()).predict(z) for seed in (0, 1))

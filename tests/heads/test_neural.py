@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from archenc.errors import InvalidParameter, NotFitted
-from archenc.heads.neural import ComparatorHead, MLPHead
+from archenc.heads.neural import AnytimeHead, ComparatorHead, MLPHead
 from archenc.losses import BCELoss, ComparatorLoss, HingeLoss, ListMLELoss, MSELoss
+from tests.bad_input import assert_one_sentence
 
 SCORE_LOSSES = [MSELoss(), HingeLoss(), BCELoss(), ListMLELoss()]
 
@@ -36,6 +37,29 @@ def test_mlp_drops_units_in_training_only():
     assert not torch.equal(head(z), head(z))
     head.eval()
     assert torch.equal(head(z), head(z))
+
+
+# -- anytime -------------------------------------------------------------------------------------------------------------
+
+
+def test_each_output_reads_its_own_part_of_the_encoding():
+    head, z = AnytimeHead(12, outputs=3).eval(), torch.randn(5, 12, requires_grad=True)
+    scores = head(z)
+    assert scores.shape == (5, 3)
+    for t, column in enumerate(scores.unbind(1)):
+        (gradient,) = torch.autograd.grad(column.sum(), z, retain_graph=True)
+        own = slice(4 * t, 4 * t + 4)
+        assert gradient[:, own].any()
+        gradient[:, own] = 0
+        assert not gradient.any()
+        assert torch.equal(column, head.heads[t](z[:, own]))
+
+
+@pytest.mark.parametrize(("dim", "outputs"), [(12, 1), (12, 5), (12, 0)])
+def test_encodings_that_cannot_be_cut_are_refused(dim, outputs):
+    with pytest.raises(InvalidParameter, match="as many parts") as caught:
+        AnytimeHead(dim, outputs=outputs)
+    assert_one_sentence(caught.value)
 
 
 # -- comparator ----------------------------------------------------------------------------------------------------------
@@ -107,15 +131,20 @@ def test_unknown_pairing_is_refused():
 @pytest.mark.parametrize("loss", SCORE_LOSSES, ids=lambda loss: loss.name)
 def test_mlp_takes_losses_on_scores_and_comparator_refuses_them(loss):
     assert MLPHead.rejects(loss) is None
+    assert AnytimeHead.rejects(loss) is None
     assert "the head 'mlp'" in ComparatorHead.rejects(loss)
 
 
 def test_comparator_loss_needs_the_comparator_head():
     assert ComparatorHead.rejects(ComparatorLoss()) is None
     assert "the head 'comparator'" in MLPHead.rejects(ComparatorLoss())
+    assert "the head 'comparator'" in AnytimeHead.rejects(ComparatorLoss())
 
 
-@pytest.mark.parametrize("head", [MLPHead(6), comparator("concat"), comparator("difference")], ids=["mlp", "concat", "difference"])
+HEADS = {"mlp": MLPHead(6), "anytime": AnytimeHead(6), "concat": comparator("concat"), "difference": comparator("difference")}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_several_heads_run_as_one_program(head):
     others = [type(head)(6, **({"pairing": head.pairing} if isinstance(head, ComparatorHead) else {})).eval() for _ in range(3)]
     z = torch.randn(3, 10, 6)

@@ -1,0 +1,218 @@
+"""What a pretraining left behind: encoders with their weights, and embeddings of whole spaces.
+
+Weights have a place, the folder of their pretraining, or a name: the entry points of the group ``archenc.pretrained`` are packages whose
+folders, each with ``pretraining.json`` and ``weights.safetensors``, are the names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import archenc
+from archenc.checkpoints import CARD, EMBEDDINGS, WEIGHTS, check_sum, read_description, read_tensors
+from archenc.encoder import Encoder
+from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture, UnknownName
+from archenc.graphs import ArchGraphs, OpOn
+from archenc.hashing import wl_hash
+from archenc.registry import normalise
+from archenc.spaces import from_config
+from archenc.spaces.base import Space
+
+# -- where ---------------------------------------------------------------------------------------------------------------
+
+
+def named() -> dict[str, Path]:
+    """The folder of every name, sorted."""
+    folders: dict[str, Path] = {}
+    for point in entry_points(group="archenc.pretrained"):
+        package = Path(point.load().__file__).parent
+        folders |= {path.parent.name: path.parent for path in package.glob(f"*/{CARD}")}
+    return dict(sorted(folders.items()))
+
+
+def find(folder_or_name: str | Path) -> Path:
+    """The folder of pretrained weights; raises :class:`UnknownName` if it is neither a name nor a folder that holds some."""
+    names = named()
+    if isinstance(folder_or_name, str) and normalise(folder_or_name) in names:
+        return names[normalise(folder_or_name)]
+    folder = Path(folder_or_name)
+    if (folder / CARD).is_file():
+        return folder
+    near = difflib.get_close_matches(str(folder_or_name), names, n=1)
+    if folder.is_dir():
+        raise DataNotFound(f"there is no finished pretraining in {folder} ({CARD} is missing); give the folder of 'archenc pretrain --out'")
+    remedy = f"did you mean {near[0]!r}?" if near else "give a folder of 'archenc pretrain --out', or a name of 'archenc list pretrained'"
+    raise UnknownName(f"there are no pretrained weights {str(folder_or_name)!r}; {remedy}")
+
+
+def read_card(folder_or_name: str | Path) -> dict[str, Any]:
+    """What is known of pretrained weights: settings, figures, history, seconds, machine."""
+    return read_description(find(folder_or_name) / CARD)
+
+
+# -- encoders ------------------------------------------------------------------------------------------------------------
+
+
+def load_pretrained(folder_or_name: str | Path) -> Encoder:
+    """The encoder that was pretrained, on the CPU and in evaluation mode.
+
+    Args:
+        folder_or_name: the folder of a finished pretraining, or one of :func:`archenc.list_pretrained`.
+
+    Raises:
+        UnknownName, DataNotFound: there are no such weights.
+        CorruptFile: they are damaged, or not those of the encoder that the card names.
+    """
+    folder = find(folder_or_name)
+    card = read_description(folder / CARD)
+    check_sum(folder / WEIGHTS, card)
+    encoder = blank_encoder(card["settings"], folder)
+    try:
+        encoder.load_state_dict(read_tensors(folder / WEIGHTS))
+    except RuntimeError as error:
+        raise CorruptFile(f"{folder / WEIGHTS} holds the weights of another encoder than {CARD} says; pretrain it again") from error
+    return encoder.eval()
+
+
+def blank_encoder(settings: dict[str, Any], folder: Path) -> Encoder:
+    """The encoder of a card's settings, untrained; raises :class:`CorruptFile` if they describe none."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            space = from_config(settings["space"])
+            return archenc.create_encoder(settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        if isinstance(error, ArchencError):
+            raise
+        raise CorruptFile(f"{folder / CARD} describes no encoder; restore it, or pretrain again") from error
+
+
+class FrozenEncoder(Encoder):
+    """An encoder whose weights no longer change, as a fixed encoding: the same architectures always get the same vectors."""
+
+    fixed = True
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__(encoder.space, simplify=encoder.simplify)
+        self.form, self.cell_dim, self.parts = encoder.form, encoder.cell_dim, encoder.parts
+        self.encoder = encoder.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> FrozenEncoder:
+        """Stays in evaluation mode: no dropout, and no change of running statistics."""
+        super().train(False)
+        return self
+
+    def prepare(self, graphs: ArchGraphs) -> ArchGraphs:
+        return self.encoder.prepare(graphs)
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        return self.encoder.encode_cells(graphs)
+
+
+# -- embeddings ----------------------------------------------------------------------------------------------------------
+
+
+def index_hashes(graphs: ArchGraphs, form: OpOn | None, simplified: bool) -> np.ndarray:
+    """(N, 16) uint8: canonical hashes (:func:`archenc.hashing.wl_hash`) of architectures in the form in which an encoder sees them.
+
+    That form may keep more apart than ``graphs.hash()`` does: in NAS-Bench-201, the places of "none" edges.
+    """
+    if (form or graphs.space.op_on) == "node":
+        graphs = graphs.space.node_form(graphs)
+    return wl_hash(graphs.space.simplify(graphs) if simplified and not graphs.simplified else graphs)
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """The embeddings of the architectures that an encoder was pretrained on.
+
+    Attributes:
+        values: float32 (N, dim), in the order of the graphs that were pretrained on.
+        hashes: uint8 (N, 16), of the same architectures: :func:`index_hashes`.
+        card: what is known of their pretraining.
+        space: the search space.
+    """
+
+    values: np.ndarray
+    hashes: np.ndarray
+    card: dict[str, Any]
+    space: Space
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return int(self.values.shape[1])
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(_as_texts(self.hashes), kind="stable")
+
+    def rows(self, graphs: ArchGraphs) -> np.ndarray:
+        """int64 (n,): the row of each architecture, that of an isomorphic one included.
+
+        Raises:
+            InvalidArchitecture: an architecture of another space, or one without an embedding.
+        """
+        if graphs.space != self.space:
+            raise InvalidArchitecture(f"these are embeddings of {self.space.name!r}, not of {graphs.space.name!r}; pretrain on that space")
+        wanted = _as_texts(index_hashes(graphs, self.card["form"], self.card["settings"]["simplify"]))
+        known = _as_texts(self.hashes)
+        place = np.searchsorted(known, wanted, sorter=self._order)
+        rows: np.ndarray = self._order[np.minimum(place, len(known) - 1)]
+        missing = np.flatnonzero(known[rows] != wanted)
+        if missing.size:
+            raise InvalidArchitecture(
+                f"architecture {missing[0]} ({missing.size} such in all) has no embedding here; encode it by archenc.load_pretrained"
+            )
+        return rows
+
+    def lookup(self, graphs: ArchGraphs) -> np.ndarray:
+        """float32 (n, dim): the embeddings of architectures; raises like :meth:`rows`."""
+        found: np.ndarray = self.values[self.rows(graphs)]
+        return found
+
+    def __repr__(self) -> str:
+        return f"Embeddings({self.card['settings']['encoder']} on {self.space.name}: {len(self)} x {self.dim})"
+
+
+def _as_texts(hashes: np.ndarray) -> np.ndarray:
+    """(N, 16) uint8 to (N,) of 16 bytes, which numpy can sort and compare."""
+    texts: np.ndarray = np.ascontiguousarray(hashes).view("S16")[:, 0]
+    return texts
+
+
+def load_embeddings(folder: str | Path) -> Embeddings:
+    """The embeddings that a pretraining wrote in the end.
+
+    Raises:
+        UnknownName, DataNotFound: there is no finished pretraining, or only its weights.
+        CorruptFile: the files are damaged or do not belong together.
+    """
+    place = find(folder)
+    card = read_description(place / CARD)
+    path = place / EMBEDDINGS
+    if not path.is_file():
+        raise DataNotFound(f"{path} is missing; make embeddings by archenc.load_pretrained({str(folder)!r}).encode(graphs)")
+    check_sum(path, card)
+    arrays = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
+    try:
+        values, hashes, space = arrays["embeddings"], arrays["hashes"], from_config(card["settings"]["space"])
+        fits = values.ndim == 2 and len(values) == len(hashes) and hashes.shape[1:] == (16,)
+        fits = fits and values.dtype == np.float32 and hashes.dtype == np.uint8 and "form" in card
+    except (KeyError, TypeError) as error:
+        raise CorruptFile(f"{path} or {CARD} beside it lacks {error}; pretrain again in another folder") from error
+    if not fits:
+        raise CorruptFile(f"{path} does not hold embeddings and their hashes; pretrain again in another folder")
+    return Embeddings(values, hashes, card, space)

@@ -1,0 +1,346 @@
+"""Pretraining: an encoder learns from architectures alone, in a folder from which it goes on after an interruption."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import time
+from abc import abstractmethod
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+import archenc
+from archenc.checkpoints import PretrainingFolder, State
+from archenc.encoder import Encoder
+from archenc.errors import InvalidParameter, InvalidTable
+from archenc.files import content_digest
+from archenc.graphs import ArchGraphs
+from archenc.progress import annotate, progress
+from archenc.splits import holdout
+from archenc.tracking import NullTracker, Tracker
+from archenc.training import Optimizer
+
+
+@dataclass(frozen=True)
+class PretrainingSchedule:
+    """How an encoder is pretrained; every field can be given to :func:`pretrain`.
+
+    Attributes:
+        epochs, batch_size, lr: of the gradient descent; a batch is that many examples.
+        optimizer: ``"adam"``, or ``"adamw"`` with weights decayed apart from the gradient.
+        weight_decay: acts on matrices only, not on biases and scales of normalisations.
+        warmup_steps: steps over which the rate rises linearly to ``lr``, where it stays.
+        gradient_clip: length to which a longer gradient is shortened, or None.
+        held_out: share of the architectures that is not trained on and on which the metrics are measured.
+    """
+
+    epochs: int = 10
+    batch_size: int = 32
+    lr: float = 1e-3
+    optimizer: Optimizer = "adam"
+    weight_decay: float = 0.0
+    warmup_steps: int = 0
+    gradient_clip: float | None = None
+    held_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        rules = {
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "lr": (self.lr > 0, "a positive number"),
+            "optimizer": (self.optimizer in ("adam", "adamw"), "'adam' or 'adamw'"),
+            "weight_decay": (self.weight_decay >= 0, "a number from 0 up"),
+            "warmup_steps": (self.warmup_steps >= 0, "a number from 0 up"),
+            "gradient_clip": (self.gradient_clip is None or self.gradient_clip > 0, "a positive length, or None"),
+            "held_out": (0 < self.held_out < 1, "a share between 0 and 1"),
+        }
+        for name, (fine, wanted) in rules.items():
+            if not fine:
+                raise InvalidParameter(f"the pretraining got {name} = {getattr(self, name)!r}; give {wanted}")
+
+
+class Examples(Protocol):
+    """What is learnt from: ``examples[index]`` is a batch, whatever the encoder's loss takes; graphs themselves are examples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor, /) -> Any:
+        """The batch of the examples at ``index``, int64 (B,)."""
+
+
+class PretrainableEncoder(Encoder):
+    """An encoder that can learn without accuracies.
+
+    A subclass gives :meth:`pretraining_loss` and :meth:`pretraining_metrics`, and :meth:`pretraining_examples` where one example is not
+    one architecture. All chance must come from the generators it is handed or from torch's own (dropout): their states are in every
+    checkpoint, so that an interrupted pretraining ends with the weights of an uninterrupted one.
+    """
+
+    def pretraining_schedule(self) -> PretrainingSchedule:
+        """The default schedule on this space, the published one."""
+        return PretrainingSchedule()
+
+    def pretraining_examples(self, graphs: ArchGraphs) -> Examples:
+        """What is learnt from architectures in the space's own form; called once for those trained on and once for those held out.
+
+        For example pairs of similar architectures. By default, the architectures prepared for this encoder.
+        """
+        return self.prepare(graphs)
+
+    @abstractmethod
+    def pretraining_loss(self, batch: Any, generator: torch.Generator) -> Tensor:
+        """The loss of a batch of examples, a scalar, in training mode.
+
+        Args:
+            batch: what ``examples[index]`` gave.
+            generator: on the batch's device, for what is drawn.
+        """
+
+    @abstractmethod
+    def pretraining_metrics(self, examples: Any, generator: torch.Generator) -> dict[str, float]:
+        """Measures on held-out examples, in evaluation mode, without gradients; shares in percent.
+
+        Args:
+            examples: all of them: take them in batches.
+            generator: in the same state each time, so that epochs can be compared.
+        """
+
+    def pretraining_figures(self, graphs: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
+        """Further measures of the finished encoder for its card, given the architectures it was trained on."""
+        return {}
+
+
+def pretrain(
+    encoder: str,
+    graphs: ArchGraphs,
+    folder: str | Path,
+    *,
+    encoder_params: dict[str, Any] | None = None,
+    simplify: bool = False,
+    dataset: str | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    tracker: Tracker | None = None,
+    show_progress: bool = False,
+    **schedule: Any,
+) -> dict[str, Any]:
+    """Pretrain an encoder in ``folder``, or go on where an earlier call with the same arguments was interrupted.
+
+    After every epoch the folder holds a checkpoint of everything that the rest depends on; on a CPU, and with the same number of
+    threads, the weights in the end are those of an uninterrupted run bit for bit. In the end it holds ``weights.safetensors``,
+    ``embeddings.safetensors`` of all architectures (:func:`archenc.load_embeddings`) and the card ``pretraining.json``. A call for what
+    is finished already gives back its card.
+
+    Args:
+        encoder: name of a :class:`PretrainableEncoder`.
+        graphs: architectures of one space; the share ``held_out`` is measured on, the rest trained on.
+        folder: a new or empty folder, or that of the same pretraining.
+        encoder_params: keyword parameters of the encoder.
+        simplify: whether the encoder sees simplified graphs.
+        dataset: where the graphs come from, for the card.
+        seed: of the initial weights, the split, the order of the examples, and noise.
+        device: where it runs.
+        tracker: gets loss and metrics of every epoch; the caller finishes it.
+        show_progress: a progress bar with loss and metrics, if standard error is a terminal.
+        schedule: fields of :class:`PretrainingSchedule`, instead of the encoder's own.
+
+    Returns:
+        The card: encoder, space, settings, loss and metrics of each epoch, final figures, seconds, machine, checksums.
+
+    Raises:
+        InvalidParameter: an encoder that cannot be pretrained, settings that make no sense, or a folder that holds something else.
+        InvalidTable: fewer than two architectures.
+        CannotWrite: the folder cannot be written; what was finished is kept.
+        CorruptFile: the checkpoint in the folder is damaged.
+    """
+    check_device(device)
+    with torch.random.fork_rng(devices=[device] if torch.device(device).type == "cuda" else []):
+        torch.manual_seed(seed)
+        model = archenc.create_encoder(encoder, graphs.space, simplify=simplify, **(encoder_params or {}))
+        if not isinstance(model, PretrainableEncoder):
+            raise InvalidParameter(f"the encoder {encoder!r} cannot be pretrained; choose one of {', '.join(pretrainable_encoders())}")
+        plan = chosen_schedule(model, schedule)
+        settings = {
+            "encoder": encoder,
+            "encoder_params": encoder_params or {},
+            "simplify": simplify,
+            "space": graphs.space.config(),
+            "data_sha256": content_digest({"adjacency": graphs.adjacency.cpu().numpy(), "ops": graphs.ops.cpu().numpy()}),
+            "schedule": asdict(plan),
+            "seed": seed,
+            "device": device,
+            "archenc": archenc.__version__,
+        }
+        place = PretrainingFolder(Path(folder), settings)
+        if (card := place.card()) is not None:
+            return card
+        run = _Run(model.to(device), graphs.to(device), plan, seed)
+        run.fit(place, tracker or NullTracker(), show_progress)
+        return run.finish(place, {"dataset": dataset, "architectures": len(graphs), "machine": _machine(device)})
+
+
+def check_device(device: str) -> None:
+    """Raise :class:`InvalidParameter` if torch cannot use the device here."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidParameter(f"the device {device!r} cannot be used here; choose 'cpu', or 'cuda' on a machine with a GPU") from error
+
+
+def pretrainable_encoders() -> list[str]:
+    """Names of the encoders that can be pretrained; imports all encoders."""
+    from archenc.registry import ENCODERS
+
+    return [name for name in ENCODERS.names() if issubclass(ENCODERS.get(name), PretrainableEncoder)]
+
+
+def chosen_schedule(encoder: PretrainableEncoder, changes: dict[str, Any]) -> PretrainingSchedule:
+    """The encoder's own schedule with ``changes``; raises :class:`InvalidParameter` for a field that does not exist."""
+    known = [field.name for field in fields(PretrainingSchedule)]
+    for name in changes:
+        if name not in known:
+            raise InvalidParameter(f"a pretraining has no setting {name!r}; it has {', '.join(known)}")
+    return replace(encoder.pretraining_schedule(), **changes)
+
+
+def _machine(device: str) -> dict[str, Any]:
+    kind = torch.device(device).type
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
+        "torch": torch.__version__,
+    }
+
+
+class _Run:
+    """The state of a pretraining: encoder, optimiser, generators, history."""
+
+    def __init__(self, encoder: PretrainableEncoder, graphs: ArchGraphs, schedule: PretrainingSchedule, seed: int) -> None:
+        if len(graphs) < 2:
+            raise InvalidTable(f"{len(graphs)} architectures are too few to train on some and measure on others; give at least 2")
+        self.encoder, self.graphs, self.schedule, self.seed = encoder, graphs, schedule, seed
+        split = holdout(len(graphs), min(len(graphs) - 1, max(1, round(len(graphs) * schedule.held_out))), seed)
+        self.pool = graphs[split.pool]
+        self.train = encoder.pretraining_examples(self.pool)
+        self.held_out = encoder.pretraining_examples(graphs[split.test])
+        for examples, which in ((self.train, "trained on"), (self.held_out, "held out")):
+            if len(examples) == 0:
+                raise InvalidTable(f"the architectures {which} give no example to {type(encoder).__name__}; give more of them")
+        self.generator = torch.Generator(graphs.device).manual_seed(seed)
+        self.optimiser = _optimiser(encoder, schedule)
+        self.steps = math.ceil(len(self.train) / schedule.batch_size)
+        self.history: list[dict[str, float]] = []
+
+    # -- learning --------------------------------------------------------------------------------------------------
+
+    def fit(self, place: PretrainingFolder, tracker: Tracker, show_progress: bool) -> None:
+        state = place.read()
+        if state is None:
+            place.write(self._state(0))
+        else:
+            self._restore(state, place)
+        bar = progress(range(len(self.history) + 1, self.schedule.epochs + 1), "pretraining", show=show_progress)
+        for epoch in bar:
+            start = time.perf_counter()
+            values = {"loss": self._epoch(epoch, bar), **self._measure()}
+            annotate(bar, values)
+            self.history.append({**values, "seconds": time.perf_counter() - start})
+            place.write(self._state(epoch))
+            tracker.log(self.history[-1], step=epoch)
+
+    def _epoch(self, epoch: int, bar: Any) -> float:
+        """Train on every example once; gives the mean loss."""
+        self.encoder.train()
+        order = torch.randperm(len(self.train), generator=self.generator, device=self.generator.device)
+        total = torch.zeros((), device=order.device)
+        for step, index in enumerate(torch.split(order, self.schedule.batch_size)):
+            self._set_rate((epoch - 1) * self.steps + step + 1)
+            self.optimiser.zero_grad()
+            loss = self.encoder.pretraining_loss(self.train[index], self.generator)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.schedule.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(self.encoder.parameters(), self.schedule.gradient_clip)
+            self.optimiser.step()
+            total += loss.detach() * len(index)
+            if step % 200 == 199:
+                annotate(bar, {**(self.history[-1] if self.history else {}), "loss": loss.item()})
+        mean = total.item() / len(order)
+        if not math.isfinite(mean):
+            raise InvalidParameter(f"the loss is {mean} in epoch {epoch}; choose a smaller lr than {self.schedule.lr}")
+        return mean
+
+    def _set_rate(self, step: int) -> None:
+        if step <= self.schedule.warmup_steps + 1:
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.schedule.lr * min(1.0, step / max(1, self.schedule.warmup_steps))
+
+    @torch.no_grad()
+    def _measure(self) -> dict[str, float]:
+        self.encoder.eval()
+        return self.encoder.pretraining_metrics(self.held_out, self._fresh_generator())
+
+    def _fresh_generator(self) -> torch.Generator:
+        return torch.Generator(self.graphs.device).manual_seed(self.seed)
+
+    # -- there and back ----------------------------------------------------------------------------------------------
+
+    def _state(self, epoch: int) -> State:
+        tensors = {f"weights.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
+        for number, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
+        tensors |= {"rng.torch": torch.get_rng_state(), "rng.generator": self.generator.get_state()}
+        if self.graphs.device.type == "cuda":
+            tensors["rng.cuda"] = torch.cuda.get_rng_state(self.graphs.device)
+        return State(epoch, tensors, self.history)
+
+    def _restore(self, state: State, place: PretrainingFolder) -> None:
+        with place.rebuilding():
+            self.encoder.load_state_dict(state.under("weights"))
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in state.under("optimizer").items():
+                number, key = name.split(".", 1)
+                moments.setdefault(int(number), {})[key] = tensor
+            groups = self.optimiser.state_dict()["param_groups"]
+            self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            rng = state.under("rng")
+            torch.set_rng_state(rng["torch"])
+            self.generator.set_state(rng["generator"])
+            if self.graphs.device.type == "cuda":
+                torch.cuda.set_rng_state(rng["cuda"], self.graphs.device)
+        self.history = list(state.history)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def finish(self, place: PretrainingFolder, more: dict[str, Any]) -> dict[str, Any]:
+        from archenc.pretrained import index_hashes
+
+        self.encoder.eval()
+        figures = {name: value for name, value in self.history[-1].items() if name != "seconds"}
+        with torch.no_grad():
+            figures |= self.encoder.pretraining_figures(self.pool, self._fresh_generator())
+        start = time.perf_counter()
+        embeddings = torch.from_numpy(self.encoder.encode(self.graphs))
+        hashes = torch.from_numpy(index_hashes(self.graphs, self.encoder.form, self.encoder.simplify))
+        seconds = {"training": sum(epoch["seconds"] for epoch in self.history), "embedding": time.perf_counter() - start}
+        return place.finish(
+            weights=self.encoder.state_dict(),
+            embeddings={"embeddings": embeddings, "hashes": hashes},
+            card={"figures": figures, "history": self.history, "seconds": seconds, "form": self.encoder.form, **more},
+        )
+
+
+def _optimiser(encoder: nn.Module, schedule: PretrainingSchedule) -> torch.optim.Optimizer:
+    kind = torch.optim.Adam if schedule.optimizer == "adam" else torch.optim.AdamW
+    weights = list(encoder.parameters())
+    groups = [
+        {"params": [weight for weight in weights if weight.dim() >= 2], "weight_decay": schedule.weight_decay},
+        {"params": [weight for weight in weights if weight.dim() < 2], "weight_decay": 0.0},
+    ]
+    return cast("torch.optim.Optimizer", kind([group for group in groups if group["params"]], lr=schedule.lr, fused=True))

@@ -1,0 +1,99 @@
+"""arch2vec: a variational graph isomorphism autoencoder."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from archenc.encoders.vgae import GraphAutoencoder, undirected
+from archenc.graphs import ArchGraphs
+from archenc.spaces.base import Space
+
+
+class Arch2vecEncoder(GraphAutoencoder):
+    r"""Variational graph isomorphism autoencoder (Yan et al., NeurIPS 2020, section 3).
+
+    With X the one-hot operations and :math:`\tilde A = A + A^\top`, the layers of the encoder are, :math:`H^{(0)} = X`,
+
+    .. math:: H^{(k)} = \mathrm{MLP}^{(k)} \big( (1 + \epsilon^{(k)}) H^{(k-1)} + \tilde A H^{(k-1)} \big)
+
+    with a learned :math:`\epsilon` and an MLP of two linear maps, each followed by batch normalisation and ReLU. Two linear heads give
+    :math:`\mu` and :math:`\log \sigma` of each node; in pretraining :math:`z = \mu + \sigma \odot n` with normal noise n, and the loss is
+
+    .. math::
+
+        \mathrm{BCE}(X, \hat X) + \mathrm{BCE}(\tilde A, \hat A)
+        + \frac{\beta}{V} \mathrm{KL}\big(\mathcal N(\mu, \sigma^2) \,\|\, \mathcal N(0, 1)\big)
+
+    with the KL divergence as mean over the nodes; dropout and decoder as in :class:`archenc.encoders.vgae.GraphAutoencoder`. The encoding
+    of a cell is the mean of :math:`\mu` over its nodes.
+
+    Args:
+        space: any space; operations on edges are put on the nodes of the line graph.
+        hidden_dim: width of the layers.
+        layers: number of graph isomorphism layers.
+        latent_dim: length of z for each node, and of a cell's encoding.
+        dropout: on z in front of the decoder.
+        beta: weight of the KL divergence; 1/32 in the authors' code, which divides it by its batch size. As a parameter it keeps the
+            objective the same for every batch size.
+        simplify: simplify the graphs first.
+
+    Shapes:
+        R rows of V nodes; returns (R, latent_dim).
+
+    Deviations: the authors' settings are dropout .3 and beta 1/32. With both, this implementation rebuilds a quarter of NAS-Bench-201 in
+    ten epochs; without dropout it rebuilds all of it, but fewer than 95 % of the valid draws are distinct, which the default beta mends.
+    The decoder of operations has the sigmoid of the authors' code where the paper writes a softmax; linear maps in front of a batch
+    normalisation have no bias, which it would take away again; every input of a cell has its own column in X.
+    """
+
+    paper: ClassVar[str] = (
+        "Yan, Zheng, Ao, Zeng, Zhang: Does Unsupervised Architecture Representation Learning Help Neural Architecture Search?, "
+        "NeurIPS 2020, section 3"
+    )
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        hidden_dim: int = 128,
+        layers: int = 4,
+        latent_dim: int = 16,
+        dropout: float = 0.0,
+        beta: float = 0.003,
+        simplify: bool = False,
+    ) -> None:
+        super().__init__(space, hidden_dim, latent_dim, dropout, beta, simplify)
+        sizes = [self.features.columns, *[hidden_dim] * layers]
+        self.layers = nn.ModuleList(GraphIsomorphism(size, out) for size, out in pairwise(sizes))
+
+    def node_states(self, features: Tensor, graphs: ArchGraphs) -> Tensor:
+        states, neighbours = features, undirected(graphs).to(features.dtype)
+        for layer in cast("list[GraphIsomorphism]", self.layers):
+            states = layer(states, neighbours)
+        return states
+
+
+class GraphIsomorphism(nn.Module):
+    """A layer: MLP((1 + eps) H + A~ H)."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.eps = nn.Parameter(torch.zeros(()))
+        self.mlp = nn.Sequential(
+            nn.Linear(in_dim, out_dim, bias=False),
+            nn.BatchNorm1d(out_dim),
+            nn.ReLU(inplace=True),
+            nn.Linear(out_dim, out_dim, bias=False),
+            nn.BatchNorm1d(out_dim),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, states: Tensor, neighbours: Tensor) -> Tensor:
+        """(R, V, out_dim) from H (R, V, in_dim) and A~ (R, V, V)."""
+        summed = torch.baddbmm((1 + self.eps) * states, neighbours, states)
+        new: Tensor = self.mlp(summed.flatten(0, 1))  # the statistics are over all nodes of the batch
+        return new.reshape(*states.shape[:2], -1)

@@ -1,0 +1,68 @@
+"""``archenc pretrain``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from archenc.encoders.cli import MAX_SEED, Settings, Simplify, check_types, parse_settings
+
+
+def pretrain(
+    encoder: Annotated[str, typer.Argument(help="Name of an encoder that can be pretrained.")],
+    dataset: Annotated[str, typer.Option(help="Learn from the architectures of this data set; its labels are not used.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder, or that of an interrupted pretraining to go on with.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.", show_default="the encoder's")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples in a step.", show_default="the encoder's")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="the encoder's")] = None,
+    limit: Annotated[int | None, typer.Option(min=2, metavar="N", help="Only so many architectures, drawn at random.")] = None,
+    settings: Settings = None,
+    simplify: Simplify = False,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of weights, split, order and noise.")] = 0,
+    device: Annotated[str, typer.Option(help="Where it runs: cpu or cuda.")] = "cpu",
+    tracker: Annotated[str | None, typer.Option(metavar="jsonl|wandb", help="Record each epoch; wandb stays offline by default.")] = None,
+) -> None:
+    """Pretrain an encoder without accuracies: weights, embeddings of all architectures and a card.
+
+    The same command goes on with an interrupted pretraining after its last whole epoch.
+    """
+    import archenc
+    from archenc.checkpoints import CARD
+    from archenc.registry import ENCODERS
+    from archenc.tracking import create_tracker
+
+    parameters = parse_settings(settings)
+    check_types("encoder", ENCODERS.get(encoder), parameters)
+    schedule = {name: value for name, value in {"epochs": epochs, "batch_size": batch_size, "lr": lr}.items() if value is not None}
+    config = {"encoder": encoder, "dataset": dataset, "limit": limit, "simplify": simplify, "seed": seed, **schedule, **parameters}
+    track = create_tracker(tracker, out, config)
+    graphs = archenc.load_dataset(dataset).graphs
+    if limit is not None and limit < len(graphs):
+        graphs = graphs[np.random.RandomState(seed).permutation(len(graphs))[:limit]]
+    card = archenc.pretrain(
+        encoder,
+        graphs,
+        out,
+        encoder_params=parameters,
+        simplify=simplify,
+        dataset=dataset,
+        seed=seed,
+        device=device,
+        tracker=track,
+        show_progress=True,
+        **schedule,
+    )
+    track.finish()
+    print(_summary(card))
+    folder = shlex.quote(str(out))
+    print(f"saved in {folder} ({CARD} says how); use it by archenc.load_pretrained, archenc.load_embeddings or Predictor(pretrained=...)")
+
+
+def _summary(card: dict[str, Any]) -> str:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in card["figures"].items())
+    seconds = sum(card["seconds"].values())
+    return f"{figures} ({card['architectures']:,} architectures, {len(card['history'])} epochs, {seconds:.0f} s)"

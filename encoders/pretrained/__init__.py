@@ -1,0 +1,1 @@
+"""Pretrained weights by name: each folder holds a card and weights."""

@@ -1,0 +1,220 @@
+"""Graph autoencoders: GAE and VGAE, and what arch2vec shares with them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from archenc.encoders import latent
+from archenc.encoders.layers import receiving
+from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
+from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
+from archenc.spaces.base import Space
+
+DRAWS = 10_000
+
+
+class GraphAutoencoder(PretrainableEncoder):
+    r"""An encoder that gives every node a latent vector from which the cell can be rebuilt.
+
+    X holds the operations one-hot, a row of zeros where there is no node, and :math:`\tilde A = A + A^\top`. A subclass computes node
+    states from both; the linear heads :math:`\mu` and, if it samples, :math:`\log \sigma` follow. The decoder, with dropout on z, is
+
+    .. math::
+
+        P(\hat X_{ic} = 1 | z_i) = \sigma(W z_i + b)_c, \qquad P(\hat A_{ij} = 1 | z_i, z_j) = \sigma(z_i^\top z_j)
+
+    The encoding of a cell is the mean of :math:`\mu` over its V nodes; the nodes that do not exist, all alike, count too.
+    """
+
+    form = "node"
+    invariant = True
+    samples: ClassVar[bool] = True
+    """Whether z is drawn around mu in training."""
+
+    def __init__(self, space: Space, hidden_dim: int, latent_dim: int, dropout: float, beta: float, simplify: bool) -> None:
+        super().__init__(space, simplify=simplify)
+        self.cell_dim = latent_dim
+        self.beta = beta
+        self.features = NodeFeatures(space)
+        self.mu = nn.Linear(hidden_dim, latent_dim)
+        self.log_sigma = nn.Linear(hidden_dim, latent_dim) if self.samples else None
+        self.dropout = nn.Dropout(dropout)
+        self.op_decoder = nn.Linear(latent_dim, self.features.columns)
+
+    # -- encoding and decoding ---------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def node_states(self, features: Tensor, graphs: ArchGraphs) -> Tensor:
+        """(R, V, hidden_dim) from X (R, V, C) and the graphs."""
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        return self.latent_means(graphs).mean(1)
+
+    def latent_means(self, graphs: ArchGraphs) -> Tensor:
+        """mu, (R, V, latent_dim), of prepared graphs."""
+        means: Tensor = self.mu(self.node_states(self.features(graphs), graphs))
+        return means
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the operations (R, V, C) and of the edges (R, V, V) from z (R, V, latent_dim)."""
+        z = self.dropout(z)
+        return self.op_decoder(z), z @ z.transpose(1, 2)
+
+    # -- pretraining -------------------------------------------------------------------------------------------------
+
+    def pretraining_schedule(self) -> PretrainingSchedule:
+        """Ten epochs, eight on NAS-Bench-101; larger batches and a higher rate than the authors' 32 and .001, which take longer."""
+        if self.space.name == "nasbench101":
+            return PretrainingSchedule(epochs=8, batch_size=256, lr=4e-3, gradient_clip=5.0)
+        return PretrainingSchedule(epochs=10, batch_size=64, lr=2e-3, gradient_clip=5.0)
+
+    def pretraining_loss(self, batch: ArchGraphs, generator: torch.Generator) -> Tensor:
+        features = self.features(batch)
+        states = self.node_states(features, batch)
+        mu = self.mu(states)
+        edges = undirected(batch).to(mu.dtype)
+        if self.log_sigma is None:
+            return reconstruction_loss(*self.decode(mu), features, edges)
+        log_sigma = self.log_sigma(states)
+        noise = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+        rebuilt = self.decode(mu + log_sigma.exp() * noise)
+        return reconstruction_loss(*rebuilt, features, edges) + self.beta * kl_divergence(mu, log_sigma)
+
+    def pretraining_metrics(self, examples: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
+        """``reconstruction_accuracy``: percent of the architectures whose operations and edges are all rebuilt from mu."""
+        right = [
+            latent.is_rebuilt(*self.decode(mu), self.features.ids(batch), batch.adjacency) for batch, mu in self._latent_means(examples)
+        ]
+        whole = torch.cat(right).reshape(-1, self.space.cells).all(1)
+        return {"reconstruction_accuracy": 100.0 * whole.double().mean().item()}
+
+    def pretraining_figures(self, graphs: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
+        """Validity and uniqueness of 10,000 decoded draws (:func:`archenc.encoders.latent.quality`)."""
+        means = torch.cat([mu for _, mu in self._latent_means(self.prepare(graphs))])
+        means = means.reshape(-1, self.space.cells, *means.shape[1:])
+        ops, edges = self.decode(latent.draws(means, DRAWS, generator).flatten(0, 1))
+        return latent.quality(self.space, self.features.node_ids(ops.argmax(-1)).cpu(), (edges > 0).cpu(), self.simplify)
+
+    def _latent_means(self, prepared: ArchGraphs, batch_size: int = 8192) -> Iterator[tuple[ArchGraphs, Tensor]]:
+        for start in range(0, len(prepared), batch_size):
+            batch = prepared[start : start + batch_size]
+            yield batch, self.latent_means(batch)
+
+
+class NodeFeatures(nn.Module):
+    """X: the operations one-hot, with a column for each input, operation and the output, and zeros where there is no node."""
+
+    table: Tensor
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.num_inputs = space.num_inputs
+        self.columns = space.num_inputs + len(space.operations) + 1
+        ids = [0] * len(space.node_vocabulary)
+        ids[OUTPUT] = self.columns
+        ids[NODE_OFFSET:] = range(self.num_inputs + 1, self.columns)
+        self.numbers = torch.tensor(ids)  # 1 + column of each id, 0 for padding
+        self.names = torch.tensor([INPUT] * self.num_inputs + [*range(NODE_OFFSET, len(ids)), OUTPUT], dtype=torch.uint8)
+        self.register_buffer("table", torch.eye(self.columns + 1)[:, 1:], persistent=False)
+
+    def forward(self, graphs: ArchGraphs) -> Tensor:
+        """X, float32 (R, V, C)."""
+        return self.table[self.ids(graphs) + 1]
+
+    def ids(self, graphs: ArchGraphs) -> Tensor:
+        """int64 (R, V): each node's column, -1 where there is no node."""
+        numbers = self.numbers.to(graphs.device)[graphs.ops.long()] - 1
+        inputs = torch.arange(self.num_inputs, device=graphs.device).expand(len(numbers), -1)
+        return torch.cat([inputs, numbers[:, self.num_inputs :]], dim=1)
+
+    def node_ids(self, columns: Tensor) -> Tensor:
+        """uint8: the ids of operations (:mod:`archenc.graphs`) of columns."""
+        return self.names.to(columns.device)[columns]
+
+
+def undirected(graphs: ArchGraphs) -> Tensor:
+    """A + A^T, float32 (R, V, V)."""
+    return (graphs.adjacency + graphs.adjacency.transpose(1, 2)).float()
+
+
+def reconstruction_loss(op_logits: Tensor, edge_logits: Tensor, features: Tensor, edges: Tensor) -> Tensor:
+    """Binary cross entropies: of X, and of the upper triangle of A + A^T; both are means over all entries of the matrices."""
+    above = torch.ones(edges.shape[1:], device=edges.device).triu(1)
+    return binary_cross_entropy_with_logits(op_logits, features) + binary_cross_entropy_with_logits(edge_logits, edges, weight=above)
+
+
+def kl_divergence(mu: Tensor, log_sigma: Tensor) -> Tensor:
+    """KL(N(mu, sigma^2) || N(0, 1)) of (R, V, d), mean over the nodes, divided by V."""
+    per_node = -0.5 * (1 + 2 * log_sigma - mu.square() - (2 * log_sigma).exp()).sum(-1)
+    return per_node.mean() / mu.shape[1]
+
+
+class VGAEEncoder(GraphAutoencoder):
+    r"""Variational graph autoencoder (Kipf, Welling, NeurIPS workshop on Bayesian deep learning 2016) as the baseline of arch2vec.
+
+    :math:`H^{(k)} = \mathrm{ReLU}(D^{-1/2} (\tilde A + I) D^{-1/2} H^{(k-1)} W^{(k)})`, :math:`H^{(0)} = X`; loss, decoder and encoding
+    are arch2vec's (:class:`archenc.encoders.arch2vec.Arch2vecEncoder`).
+
+    Args:
+        space: any space; operations on edges are put on the nodes of the line graph.
+        hidden_dim: width of the layers.
+        layers: number of graph convolutions. The paper has 2; here as many as arch2vec, so that only the kind of layer differs.
+        latent_dim: length of z for each node, and of a cell's encoding.
+        dropout: on z in front of the decoder.
+        beta: weight of the KL divergence.
+        simplify: simplify the graphs first.
+
+    Shapes:
+        R rows of V nodes; returns (R, latent_dim).
+    """
+
+    paper: ClassVar[str] = "Kipf, Welling: Variational Graph Auto-Encoders, NeurIPS workshop on Bayesian deep learning 2016"
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        hidden_dim: int = 128,
+        layers: int = 4,
+        latent_dim: int = 16,
+        dropout: float = 0.0,
+        beta: float = 0.003,
+        simplify: bool = False,
+    ) -> None:
+        super().__init__(space, hidden_dim, latent_dim, dropout, beta, simplify)
+        sizes = [self.features.columns, *[hidden_dim] * layers]
+        self.layers = nn.ModuleList(nn.Linear(size, out, bias=False) for size, out in pairwise(sizes))
+
+    def node_states(self, features: Tensor, graphs: ArchGraphs) -> Tensor:
+        symmetric = graphs.adjacency + graphs.adjacency.transpose(1, 2)
+        weights = receiving(symmetric, graphs.mask, self_loops=True, normalise=True).to(features.dtype)
+        states = features
+        for layer in cast("list[nn.Linear]", self.layers):
+            states = torch.relu(weights @ layer(states))
+        return states
+
+
+class GAEEncoder(VGAEEncoder):
+    """Graph autoencoder (Kipf, Welling 2016): :class:`VGAEEncoder` without sampling and without the KL divergence."""
+
+    samples = False
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        hidden_dim: int = 128,
+        layers: int = 4,
+        latent_dim: int = 16,
+        dropout: float = 0.0,
+        simplify: bool = False,
+    ) -> None:
+        sizes = {"hidden_dim": hidden_dim, "layers": layers, "latent_dim": latent_dim}
+        super().__init__(space, **sizes, dropout=dropout, beta=0.0, simplify=simplify)
