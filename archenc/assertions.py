@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from archenc.encoder import Encoder
+from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.pretraining import PretrainableEncoder
 from archenc.registry import Registry
@@ -74,6 +75,20 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, otherwise: str) -> No
     assert np.allclose(actual, expected, rtol=1e-4, atol=1e-5), otherwise
 
 
+def can_pretrain(encoder: Encoder, graphs: ArchGraphs) -> TypeGuard[PretrainableEncoder]:
+    """Whether the encoder learns without accuracies here; it may say that the space lacks what it needs for that, costs for example."""
+    if not isinstance(encoder, PretrainableEncoder):
+        return False
+    try:
+        encoder.pretraining_examples(graphs)
+    except InvalidParameter as error:
+        sentence = str(error)
+    else:
+        return True
+    assert sentence, "pretraining_examples raises InvalidParameter without a sentence"
+    return False
+
+
 def all_examples(encoder: PretrainableEncoder, graphs: ArchGraphs) -> tuple[Any, torch.Generator]:
     """A batch of examples and a generator in the same state each time."""
     examples = encoder.pretraining_examples(graphs)
@@ -103,6 +118,7 @@ def assert_pretrains(encoder: Encoder, twin: Encoder, graphs: ArchGraphs) -> Non
         optimiser.step()
     assert loss_of(encoder) < before, "twenty steps of gradient descent do not lower pretraining_loss"
     examples, generator = encoder.pretraining_examples(graphs), torch.Generator()
+    encoder.draws = 200  # enough to see that the figures are finite
     encoder.eval()
     with torch.no_grad():
         first, second = (encoder.pretraining_metrics(examples, generator.manual_seed(0)) for _ in range(2))

@@ -12,9 +12,9 @@ import yaml
 
 import archenc
 from archenc.benchmarks.protocol import Protocol, list_protocols, load_protocol
-from archenc.benchmarks.text import markdown_table
 from archenc.datasets.audit import Audit, audit, share
 from archenc.files import atomic_write
+from archenc.reports import markdown_table
 from archenc.splits import Split
 
 PAGE = Path("benchmarks") / "results" / "audits.md"

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from archenc.benchmarks.results import Leaderboard
-from archenc.benchmarks.text import markdown_table, mean_and_std, number, signed, text_table
+from archenc.benchmarks.text import mean_and_std, signed
 from archenc.errors import CorruptFile
 from archenc.files import read_bytes
+from archenc.reports import markdown_table, number, text_table
 
 FOLDER = Path(str(files("archenc.benchmarks"))) / "published"
 MAX_BYTES = 2**18

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import math
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from archenc.benchmarks.published import comparison, comparison_markdown
 from archenc.benchmarks.results import Leaderboard, Row, Run, leaderboards
 from archenc.benchmarks.statements import notes, notes_markdown
-from archenc.benchmarks.text import duration, escape, html_table, markdown_table, mean_and_std, metric_name, text_table
+from archenc.benchmarks.text import duration, mean_and_std, metric_name
 from archenc.files import atomic_write
+from archenc.reports import escape, html_image, html_table, html_terms, markdown_table, page, svg, text_table
 
 
 def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
@@ -28,7 +26,7 @@ def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
         "leaderboard.md": leaderboard_markdown(boards),
         "runs.csv": runs_csv(boards),
         **plots,
-        "index.html": page(boards, list(plots.values())),
+        "index.html": html_page(boards, list(plots.values())),
     }
     for name, text in texts.items():
         with atomic_write(folder / name) as temporary:
@@ -171,42 +169,37 @@ def runs_csv(boards: Sequence[Leaderboard]) -> str:
 
 def plot(board: Leaderboard) -> str:
     """The first metric against the training size as SVG: a line for each method, a band of one standard deviation over seeds."""
-    import matplotlib as mpl
-
-    settings: dict[Any, Any] = {"svg.hashsalt": "archenc", "axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
-    with mpl.rc_context(settings):
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(9, 4.8), layout="constrained")
-        axes = figure.add_subplot()
-        for at, name in enumerate(board.methods):
-            rows = [row for row in (board.cell(name, size) for size in board.sizes) if row is not None]
-            sizes, means = [row.size for row in rows], [row.mean(board.metric) for row in rows]
-            bands = [std if math.isfinite(std) else 0.0 for std in (row.std(board.metric) for row in rows)]
-            style = ("-", "--", ":")[at // 10 % 3]
-            axes.plot(sizes, means, style, marker="o", markersize=3.5, color=f"C{at % 10}", label=name)
-            low, high = ([mean + sign * band for mean, band in zip(means, bands, strict=True)] for sign in (-1, 1))
-            axes.fill_between(sizes, low, high, alpha=0.12, linewidth=0, color=f"C{at % 10}")
-        axes.set(xscale="log", xlabel="training architectures", ylabel=metric_name(board.metric))
-        axes.set_xticks(board.sizes, labels=[str(size) for size in board.sizes])
-        axes.minorticks_off()
-        axes.grid(alpha=0.25)
-        axes.set_title(f"{board.setting['dataset']}, {board.setting['label']}", fontsize=10)
-        figure.legend(loc="outside right upper", frameon=False)
-        stream = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(stream, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    return stream.getvalue()
+    return svg(9, 4.8, lambda figure: _draw(board, figure))
 
 
-def page(boards: Sequence[Leaderboard], plots: Sequence[str]) -> str:
+def _draw(board: Leaderboard, figure: Any) -> None:
+    axes = figure.add_subplot()
+    for at, name in enumerate(board.methods):
+        rows = [row for row in (board.cell(name, size) for size in board.sizes) if row is not None]
+        sizes, means = [row.size for row in rows], [row.mean(board.metric) for row in rows]
+        bands = [std if math.isfinite(std) else 0.0 for std in (row.std(board.metric) for row in rows)]
+        style = ("-", "--", ":")[at // 10 % 3]
+        axes.plot(sizes, means, style, marker="o", markersize=3.5, color=f"C{at % 10}", label=name)
+        low, high = ([mean + sign * band for mean, band in zip(means, bands, strict=True)] for sign in (-1, 1))
+        axes.fill_between(sizes, low, high, alpha=0.12, linewidth=0, color=f"C{at % 10}")
+    axes.set(xscale="log", xlabel="training architectures", ylabel=metric_name(board.metric))
+    axes.set_xticks(board.sizes, labels=[str(size) for size in board.sizes])
+    axes.minorticks_off()
+    axes.grid(alpha=0.25)
+    axes.set_title(f"{board.setting['dataset']}, {board.setting['label']}", fontsize=10)
+    figure.legend(loc="outside right upper", frameon=False)
+
+
+def html_page(boards: Sequence[Leaderboard], plots: Sequence[str]) -> str:
     """One HTML page that needs nothing else."""
-    template = Template((Path(str(files("archenc.benchmarks"))) / "report.html").read_text(encoding="utf-8"))
-    return template.substitute(sections="\n".join(_section(board, svg) for board, svg in zip(boards, plots, strict=True)))
+    introduction = (
+        "Every number is computed from run files: one file for each protocol, method, training size and seed. Seconds are those of one fit "
+        "and of one prediction of the whole test set."
+    )
+    return page("archenc benchmarks", introduction, [_section(board, text) for board, text in zip(boards, plots, strict=True)])
 
 
-def _section(board: Leaderboard, svg: str) -> str:
-    image = base64.b64encode(svg.encode()).decode()
+def _section(board: Leaderboard, figure: str) -> str:
     header, lines = matrix(board)
     metrics = board.setting["metrics"]
     long_header = ["method", "n", *(f"{metric_name(metric)}" for metric in metrics), "runs", "seeds", "seconds", "command"]
@@ -222,14 +215,13 @@ def _section(board: Leaderboard, svg: str) -> str:
         ]
         for row in board.rows
     ]
-    terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts(board))
     return "\n".join(
         [
             f"<section><h2>{escape(board.setting['name'])}, version {board.setting['version']}</h2>",
-            f"<dl>{terms}</dl>",
+            html_terms(facts(board)),
             f"<h3>{escape(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs)</h3>",
             html_table(header, lines, "matrix"),
-            f'<img alt="{escape(metric_name(board.metric))} against training size" src="data:image/svg+xml;base64,{image}">',
+            html_image(figure, f"{metric_name(board.metric)} against training size"),
             _published_section(board),
             _notes_section(board),
             "<details><summary>All metrics, and the command of every row</summary>",

@@ -11,7 +11,8 @@ from archenc.benchmarks.estimates import Estimate, Paired, estimate, paired, t_q
 from archenc.benchmarks.protocol import read_yaml
 from archenc.benchmarks.published import METRIC, PublishedResult, published_results
 from archenc.benchmarks.results import Leaderboard, Row
-from archenc.benchmarks.text import metric_name, number, signed
+from archenc.benchmarks.text import metric_name, signed
+from archenc.reports import number
 
 FOLDER = Path(str(files("archenc.benchmarks")))
 TOLERANCE = 0.01

@@ -19,6 +19,7 @@ SMALL = {
     "gae": {"hidden_dim": 32, "layers": 2},
     "vgae": {"hidden_dim": 32, "layers": 2},
     "brp-nas": {"hidden": (32, 32, 32), "dropout": 0.0},
+    "cate": {"dim": 32, "layers": 2, "heads": 4, "hidden_dim": 64, "cross_layers": 1, "cross_hidden_dim": 64, "dropout": 0.0},
     "dvae": {"hidden_dim": 16, "latent_dim": 8},
     "gates": {"layers": (32, 32, 32)},
     "flowerformer": {"dim": 32, "layers": 2, "heads": 4, "attention_dropout": 0.0},
@@ -50,7 +51,7 @@ def test_head(name):
 def datasets():
     for name in archenc.list_datasets():
         enumerates = name == "nasbench101-space" and "ARCHENC_DATA" not in os.environ  # takes minutes where the table is absent
-        if name != "table":
+        if name not in ("table", "models"):
             yield pytest.param(name, marks=pytest.mark.slow if enumerates else ())
 
 

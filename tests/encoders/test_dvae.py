@@ -239,7 +239,7 @@ def test_what_is_decoded_is_in_form_whatever_the_point(space, generator):
 
 @torch.no_grad()
 def test_the_figures_of_an_untrained_encoder(space, monkeypatch):
-    monkeypatch.setattr(dvae, "DRAWS", 100)
+    monkeypatch.setattr(dvae.DVAEEncoder, "draws", 100)
     figures = build(space).pretraining_figures(space.sample(20, seed=0), torch.Generator().manual_seed(0))
     assert {"validity", "uniqueness"} <= set(figures)
     assert all(0 <= value <= 100 for value in figures.values())

@@ -1,0 +1,220 @@
+"""CATE: a transformer that learns operations from architectures of similar cost."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, cast, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from archenc.encoders.pairs import PairBatch, Pairs, has_costs, similar_pairs
+from archenc.encoders.transformer import Transformer
+from archenc.encoders.vgae import NodeFeatures
+from archenc.errors import InvalidParameter
+from archenc.graphs import ArchGraphs, concatenate
+from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
+from archenc.spaces.base import Space
+
+Mask = Literal["indirect", "direct"]
+Attribute = Literal["parameters", "flops"]
+CHOSEN, SHOWN_AS_MASK, SMOOTHING = 0.2, 0.8, 0.1
+"""Share of the operations that are to be predicted, share of these that are shown as MASK, and what is taken off a label."""
+WINDOW = 0.04
+"""Width of the window where none is published, as a share of the range of the costs: about what 2e6 parameters are of NAS-Bench-101's."""
+
+
+class CATEEncoder(PretrainableEncoder):
+    r"""Computation-aware transformer encoding (Yan et al., ICML 2021, section 3).
+
+    Every node is a token: the vector of its operation, times :math:`\sqrt d`, without a position code. Node i attends to the nodes j with
+    :math:`M_{ij} = 1`, where M is A (``mask="direct"``) or its transitive closure (``"indirect"``): to what its output goes into, never to
+    itself. A node without such nodes, as the output, attends evenly to all nodes. After layers of
+    :class:`archenc.encoders.transformer.Transformer`, the encoding of a cell is the state of its output node.
+
+    Pretraining takes pairs of architectures of similar cost (:func:`archenc.encoders.pairs.similar_pairs`). Of the operations of both, 20 %
+    are to be predicted; these are shown as MASK (80 %) or as a random operation (20 %). Both go through the same encoder; their states, one
+    behind the other, each with a vector that says which of the two it belongs to, through a second transformer in which all nodes of both
+    attend to each other, and :math:`W_2 \tanh(W_1 h)` gives the logits of a node's operation. The loss is the cross entropy with labels
+    smoothed by .1 (the KL divergence of the released code but for its constant), mean over the operations to be predicted.
+
+    Args:
+        space: any space; operations on edges are put on the nodes of the line graph. Pretraining needs one with costs
+            (:meth:`archenc.spaces.base.Space.costs`); elsewhere the encoder is without its second transformer, and can only be trained
+            with a head.
+        dim: d, length of a node's state and of the encoding of a cell.
+        layers: number of layers of the encoder; 12 in the paper.
+        heads: heads of attention in both transformers.
+        hidden_dim: hidden units of the encoder's feed-forward blocks.
+        cross_layers: number of layers of the second transformer; 24 in the paper.
+        cross_hidden_dim: hidden units of its feed-forward blocks.
+        dropout: probability of dropping a unit, in pretraining and in training with a head.
+        mask: ``"indirect"`` or ``"direct"``.
+        attribute: cost by which architectures are similar, ``"parameters"`` or ``"flops"``.
+        delta: how much less than an architecture its partner may cost, in parameters or FLOPs; None takes the published 2e6 parameters on
+            NAS-Bench-101, and elsewhere 4 % of the range of the costs.
+        k: most partners of an architecture; the paper takes 2 on NAS-Bench-101.
+        simplify: simplify the graphs first.
+
+    Raises:
+        InvalidParameter: a ``dim`` that the heads cannot share, no layer or partner, a negative ``delta``, another ``mask`` or
+            ``attribute``. Pretraining raises it in a space without costs.
+
+    Shapes:
+        R rows of V nodes; returns (R, dim).
+
+    Deviations: the published depths (12 and 24 layers) are parameters; the defaults are sizes for two CPU cores, and 1.4 MB. Only
+    operations are masked and predicted; the released code takes any node. There, moreover, the ids of padding and MASK are those of "input"
+    and "conv1x1" on NAS-Bench-101; here MASK has an id of its own behind all others, and padding is never seen. Every input of a cell has
+    its own vector. Attention weights are not dropped. The default batch is the paper's 1,024 pairs on NAS-Bench-101, and 256 elsewhere, as
+    other spaces give fewer steps.
+    """
+
+    form = "node"
+    invariant = True
+    paper: ClassVar[str] = (
+        "Yan, Song, Liu, Zhang: CATE: Computation-aware Neural Architecture Encoding with Transformers, ICML 2021, section 3"
+    )
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        dim: int = 64,
+        layers: int = 4,
+        heads: int = 8,
+        hidden_dim: int = 128,
+        cross_layers: int = 4,
+        cross_hidden_dim: int = 256,
+        dropout: float = 0.1,
+        mask: Mask = "indirect",
+        attribute: Attribute = "parameters",
+        delta: float | None = None,
+        k: int = 2,
+        simplify: bool = False,
+    ) -> None:
+        super().__init__(space, simplify=simplify)
+        _check(dim, heads, {"layers": layers, "cross_layers": cross_layers, "k": k}, delta)
+        for name, value, choices in (("mask", mask, Mask), ("attribute", attribute, Attribute)):
+            if value not in get_args(choices):
+                raise InvalidParameter(f"CATE got {name} = {value!r}; choose {' or '.join(get_args(choices))}")
+        self.mask, self.attribute, self.delta, self.k = mask, attribute, delta, k
+        self.cell_dim = dim
+        self.nodes = NodeFeatures(space)
+        self.mask_id = self.nodes.columns
+        self.embedding = nn.Embedding(self.mask_id + 1, dim)
+        nn.init.normal_(self.embedding.weight, std=dim**-0.5)
+        self.encoder = Transformer(dim, layers, heads, hidden_dim, dropout)
+        cross_encoder = Transformer(dim, cross_layers, heads, cross_hidden_dim, dropout)
+        self.pair_decoder = PairDecoder(cross_encoder, dim, len(space.operations), dropout) if has_costs(space) else None
+
+    # -- encoding ----------------------------------------------------------------------------------------------------
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        return self.node_states(self.nodes.ids(graphs), graphs)[:, -1]
+
+    def node_states(self, tokens: Tensor, graphs: ArchGraphs) -> Tensor:
+        """(R, V, dim) from tokens, int64 (R, V), -1 where there is no node, and the graphs that say who sees whom."""
+        sees = graphs.adjacency if self.mask == "direct" else graphs.transitive_closure()
+        x = self.embedding(tokens.clamp(min=0)) * self.cell_dim**0.5
+        states: Tensor = self.encoder(x, sees.bool(), graphs.mask)
+        return states
+
+    # -- pretraining -------------------------------------------------------------------------------------------------
+
+    def pretraining_schedule(self) -> PretrainingSchedule:
+        """The published one, with smaller batches on other spaces than NAS-Bench-101."""
+        batch_size = 1024 if self.space.name == "nasbench101" else 256
+        return PretrainingSchedule(
+            epochs=10, batch_size=batch_size, lr=1e-3, optimizer="adamw", weight_decay=0.01, warmup_steps=100, held_out=0.05
+        )
+
+    def pretraining_examples(self, graphs: ArchGraphs) -> Pairs:
+        """Pairs of architectures of similar cost, drawn by torch's generator.
+
+        Raises:
+            InvalidParameter: the space has no costs.
+        """
+        costs = self.space.costs(graphs)[self.attribute]
+        if self.delta is not None:
+            delta = float(self.delta)
+        else:
+            published = self.space.name == "nasbench101" and self.attribute == "parameters"
+            delta = 2e6 if published else WINDOW * float(np.ptp(costs))
+        rng = np.random.default_rng(int(torch.randint(2**62, ())))
+        members = torch.from_numpy(similar_pairs(costs, delta, self.k, rng))
+        return Pairs(self.prepare(graphs), members.to(graphs.device))
+
+    def pretraining_loss(self, batch: PairBatch, generator: torch.Generator) -> Tensor:
+        logits, operations, _ = self.predict(batch, generator)
+        return cross_entropy(logits, operations, label_smoothing=SMOOTHING, reduction="sum") / max(1, len(operations))
+
+    def pretraining_metrics(self, examples: Any, generator: torch.Generator) -> dict[str, float]:
+        """``masked_accuracy``: percent of the operations shown as MASK predicted right; ``chance``: percent of the most frequent one."""
+        right, counts = 0, torch.zeros(len(self.space.operations), dtype=torch.int64)
+        for index in torch.split(torch.arange(len(examples)), 4096):
+            logits, operations, shown_as_mask = self.predict(examples[index], generator)
+            right += int((logits.argmax(1) == operations)[shown_as_mask].sum())
+            counts += operations[shown_as_mask].bincount(minlength=len(counts)).cpu()
+        total = max(1, int(counts.sum()))
+        return {"masked_accuracy": 100.0 * right / total, "chance": 100.0 * int(counts.max()) / total}
+
+    def predict(self, batch: PairBatch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the M operations to predict: logits (M, operations), their numbers (M,), and whether each was shown as MASK, bool (M,)."""
+        both = concatenate(batch)
+        ids = self.nodes.ids(both)
+        tokens, chosen = self.corrupt(ids, generator)
+        logits = cast("PairDecoder", self.pair_decoder)(self.node_states(tokens, both), both.mask, chosen)
+        return logits, ids[chosen] - self.space.num_inputs, tokens[chosen] == self.mask_id
+
+    def corrupt(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Tokens as they are shown, int64 (R, V), and which are to be predicted, bool (R, V), from the true ones (R, V)."""
+        first, behind = self.space.num_inputs, self.nodes.columns - 1
+        draw = torch.rand(ids.shape, generator=generator, device=ids.device)
+        other = torch.randint(first, behind, ids.shape, generator=generator, device=ids.device)
+        chosen = (ids >= first) & (ids < behind) & (draw < CHOSEN)
+        shown = torch.where(draw < CHOSEN * SHOWN_AS_MASK, self.mask_id, other)
+        return torch.where(chosen, shown, ids), chosen
+
+
+class PairDecoder(nn.Module):
+    """Predicts operations of both architectures of a pair from the states of all their nodes.
+
+    Args:
+        cross_encoder: the second transformer.
+        dim: length of a node's state.
+        operations: how many operations there are.
+        dropout: probability of dropping a unit of the head.
+    """
+
+    def __init__(self, cross_encoder: Transformer, dim: int, operations: int, dropout: float) -> None:
+        super().__init__()
+        self.segments = nn.Parameter(dim**-0.5 * torch.randn(2, dim))
+        self.cross_encoder = cross_encoder
+        self.head = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Dropout(dropout), nn.Linear(dim, operations))
+
+    def forward(self, states: Tensor, exists: Tensor, chosen: Tensor) -> Tensor:
+        """Logits (M, operations) of the M chosen nodes.
+
+        Args:
+            states: (2 R, V, dim), first all first members of the pairs, then all second ones.
+            exists: bool (2 R, V).
+            chosen: bool (2 R, V).
+        """
+        first, second = states.chunk(2)
+        pairs = torch.cat([first + self.segments[0], second + self.segments[1]], dim=1)
+        there = torch.cat(exists.chunk(2), dim=1)
+        pairs = self.cross_encoder(pairs, there[:, None], there)
+        logits: Tensor = self.head(torch.cat(pairs.chunk(2, dim=1))[chosen])
+        return logits
+
+
+def _check(dim: int, heads: int, counts: dict[str, int], delta: float | None) -> None:
+    if heads < 1 or dim < heads or dim % heads:
+        raise InvalidParameter(f"CATE got dim = {dim} and heads = {heads}; give a dim divisible by the heads")
+    for name, count in counts.items():
+        if count < 1:
+            raise InvalidParameter(f"CATE got {name} = {count}; give at least 1")
+    if delta is not None and not delta >= 0:
+        raise InvalidParameter(f"CATE got delta = {delta}; give a width from 0 up, or None")
