@@ -37,6 +37,15 @@ def test_the_own_space_example_runs():
     assert '"ops":["input"' in run(PYTHON[1])
 
 
+@pytest.mark.slow
+def test_the_own_models_example_ranks_real_networks():
+    graphs, accuracies, tau = run(PYTHON[2]).splitlines()
+    assert graphs == "ArchGraphs(operations: 40 architectures, 16 nodes, ops on nodes)"
+    low, high = map(float, NUMBER.findall(accuracies))
+    assert low < 20 < 75 < high
+    assert float(NUMBER.findall(tau)[0]) > 0.4  # both trainings round differently elsewhere
+
+
 def test_command_line_examples_name_real_commands(capsys):
     from archenc.cli import main
 

@@ -1,0 +1,228 @@
+"""PyTorch modules to graphs of operations, by ``torch.export``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import operator
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import HigherOrderOperator, OpOverload
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.graphs import ArchGraphs
+from archenc.spaces.traced import vocabulary
+from archenc.spaces.traced.network import Drawing, Network, Operation, Shape, draw
+from archenc.spaces.traced.space import OperationSpace
+from archenc.spaces.traced.vocabulary import ATEN, CONSTANT, OTHER, PASS
+
+Example = Tensor | tuple[Any, ...]
+_POOLING = re.compile(r"_?(?P<adaptive>adaptive_)?(?P<kind>avg_pool|max_pool)(?P<axes>[123])d")
+
+
+def from_module(model: nn.Module, example_input: Example, *, space: OperationSpace | None = None) -> ArchGraphs:
+    """A PyTorch module as a graph of its operations, with features; see :class:`OperationSpace` for what becomes a node.
+
+    The module is traced in evaluation mode by ``torch.export``, which runs it on tensors without data: no computation, any device, and
+    the module is left as it was. Sizes are those for ``example_input``; give a batch of one. Control flow that depends on shapes or
+    attributes is followed, loops are unrolled.
+
+    Args:
+        model: the module.
+        example_input: its input, or a tuple of its positional inputs.
+        space: the space of the graph; None for the default ``OperationSpace()``, so that graphs of several calls can be concatenated.
+
+    Returns:
+        One architecture; its features are log parameters, log multiply-adds, log output elements, log channels, log spatial size.
+
+    Raises:
+        InvalidParameter: no module, or an input that does not suit it.
+        InvalidArchitecture: control flow that depends on data, more nodes than the space allows, or a module that cannot be traced.
+    """
+    space = OperationSpace() if space is None else space
+    return space.place([_drawing(model, example_input)])
+
+
+def from_modules(models: Sequence[nn.Module], example_input: Example, *, space: OperationSpace | None = None) -> ArchGraphs:
+    """Several modules as one batch; see :func:`from_module`.
+
+    Args:
+        models: the modules.
+        example_input: an input that suits all of them, or a tuple of positional inputs.
+        space: the space of the graphs, for example ``graphs.space`` of earlier ones; None for one that is just large enough.
+
+    Raises:
+        InvalidParameter: no module, or an input that does not suit it.
+        InvalidArchitecture: what cannot be traced, and which module it is.
+    """
+    drawings = []
+    for number, model in enumerate(models):
+        try:
+            drawings.append(_drawing(model, example_input))
+        except (InvalidArchitecture, InvalidParameter) as error:
+            raise type(error)(f"model {number}: {error}") from None
+    if not drawings:
+        raise InvalidParameter("there are no models; give at least one")
+    return (fitting_space(drawings) if space is None else space).place(drawings)
+
+
+def fitting_space(drawings: Sequence[Drawing]) -> OperationSpace:
+    """The space with the whole vocabulary that is just large enough."""
+    return OperationSpace(max_nodes=max(len(drawing.features) for drawing in drawings))
+
+
+def _drawing(model: nn.Module, example_input: Example) -> Drawing:
+    if not isinstance(model, nn.Module):
+        raise InvalidParameter(f"a {type(model).__name__} is no torch.nn.Module; give a module")
+    given = example_input if isinstance(example_input, tuple) else (example_input,)
+    arguments = tuple(value.clone() if isinstance(value, Tensor) else value for value in given)  # one tensor given twice is two inputs
+    return draw(read_program(_export(model, arguments)))
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, without the fused kernels that hide what attention is made of, and without what torch prints."""
+    modes = [(module, module.training) for module in model.modules()]
+    fused, silenced = torch.backends.mha.get_fastpath_enabled(), logging.root.manager.disable
+    model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    logging.disable(logging.ERROR)  # what torch says about a module that it cannot trace is in the error that is raised
+    try:
+        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about itself
+            yield
+    finally:
+        logging.disable(silenced)
+        torch.backends.mha.set_fastpath_enabled(fused)
+        for module, training in modes:
+            module.training = training
+
+
+def _export(model: nn.Module, arguments: tuple[Any, ...]) -> ExportedProgram:
+    with _evaluating(model):
+        try:
+            program = torch.export.export(model, arguments, strict=False)
+            return program.run_decompositions({}) if any(map(_writes_into_view, program.graph.nodes)) else program
+        except Exception as error:  # whatever the module's own code and torch raise
+            what = f"the module {type(model).__name__}"
+            if "datadependent" in type(error).__name__.lower() or "data-dependent" in str(error).lower():
+                remedy = "use torch.where, or trace its branches one by one"
+                raise InvalidArchitecture(
+                    f"{what} has control flow that depends on its data, so that it is no single graph; {remedy}"
+                ) from None
+            reason = (str(error).strip().splitlines() or [""])[0]
+            raise InvalidArchitecture(
+                f"{what} cannot be traced by torch.export ({type(error).__name__}: {reason:.200}); check that it runs on the example input"
+            ) from None
+
+
+def _writes_into_view(node: Node) -> bool:
+    """Whether an in-place operation changes a value through a view of it, which the trace shows only once it is made functional."""
+    if not isinstance(node.target, OpOverload) or not node.target._schema.is_mutable:
+        return False
+    written = node.args[0] if node.args else None
+    if not isinstance(written, Node) or written.op != "call_function":
+        return False
+    target = written.target
+    if isinstance(target, OpOverload):
+        return not target._schema.is_mutable and any(value.alias_info is not None for value in target._schema.returns)
+    return target is operator.getitem
+
+
+def read_program(program: ExportedProgram) -> Network:
+    """The operations of an exported program.
+
+    Raises:
+        InvalidArchitecture: it holds graphs of its own, such as the branches of ``torch.cond``.
+    """
+    network = Network()
+    signature = program.graph_signature
+    seen: dict[int, str] = {}
+    for name, path in signature.inputs_to_parameters.items():
+        parameter = program.state_dict[path]
+        network.aliases[name] = seen.setdefault(id(parameter), name)
+        network.parameters[name] = parameter.numel()
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in signature.user_inputs and isinstance(node.meta.get("val"), Tensor):
+            network.inputs[node.name] = _shape(node)
+        elif node.op == "call_function":
+            if isinstance(node.target, HigherOrderOperator):
+                raise InvalidArchitecture(
+                    f"the module branches by {node.target}, so that it is no single graph; trace its branches one by one"
+                )
+            network.operations.append(_operation(node))
+    network.outputs = [str(name) for name in signature.user_outputs if name is not None]
+    if not network.inputs:
+        raise InvalidParameter("the module was given no tensor as input; give an example input that holds one")
+    return network
+
+
+def _operation(node: Node) -> Operation:
+    inputs = tuple(value.name for value in node.all_input_nodes)
+    if not isinstance(node.target, OpOverload):
+        return Operation(PASS if node.target is operator.getitem else CONSTANT, inputs, (node.name,), (), 0)
+    name = node.target._schema.name.rpartition("::")[2].removesuffix("_")
+    arguments = _arguments(node)
+    if name == "copy":  # what was there before is overwritten
+        inputs = (arguments["src"].name,)
+    not_multiplied = {"addmm": "self", "baddbmm": "self"}.get(name, "hx")
+    shapes = [_shape(value) for value in _tensors({key: value for key, value in arguments.items() if key != not_multiplied})]
+    kind = _kind(name, arguments, _shape(node)) if node.target.namespace == "aten" else OTHER
+    flops = vocabulary.multiply_adds(kind, shapes, _shape(node))
+    return Operation(kind, inputs, (node.name,), _shape(node), flops)
+
+
+def _arguments(node: Node) -> dict[str, Any]:
+    """The arguments of a call by name, defaults included."""
+    parameters = node.target._schema.arguments  # type: ignore[union-attr]
+    given = dict(zip((parameter.name for parameter in parameters), node.args, strict=False)) | node.kwargs
+    return {parameter.name: given.get(parameter.name, parameter.default_value) for parameter in parameters}
+
+
+def _tensors(arguments: dict[str, Any]) -> list[Node]:
+    values = [value for argument in arguments.values() for value in (argument if isinstance(argument, list | tuple) else [argument])]
+    return [value for value in values if isinstance(value, Node)]
+
+
+def _shape(node: Node) -> Shape:
+    """Shape of a node's first tensor, () where it has none."""
+    value = node.meta.get("val")
+    while isinstance(value, list | tuple) and value:
+        value = value[0]
+    return tuple(int(size) for size in value.shape) if isinstance(value, Tensor) else ()
+
+
+def _kind(name: str, arguments: dict[str, Any], output: Shape) -> str:
+    if name.startswith("conv_transpose") or (name == "convolution" and arguments["transposed"]):
+        return "conv_transpose"
+    if name in ("conv1d", "conv2d", "conv3d", "convolution"):
+        return vocabulary.convolution(_shape(arguments["weight"]), arguments["groups"], arguments["dilation"])
+    rank = len(_shape(arguments["self"])) if isinstance(arguments.get("self"), Node) else 0
+    if pooling := _POOLING.match(name):
+        axes = int(pooling["axes"])
+        kernel = None if pooling["adaptive"] else list(arguments["kernel_size"])
+        if kernel and len(kernel) < axes:
+            kernel *= axes
+        return vocabulary.pool(pooling["kind"], _shape(arguments["self"])[-axes:], kernel, output[-axes:])
+    kind = ATEN.get(name, OTHER)
+    if kind in ("mean", "max") and isinstance(arguments.get("dim"), list | tuple):
+        return vocabulary.reduction(kind, rank, arguments["dim"])
+    if kind == "clamp":
+        return _clamp(arguments)
+    return kind
+
+
+def _clamp(arguments: dict[str, Any]) -> str:
+    low = arguments.get("min", arguments.get("min_val"))
+    high = arguments.get("max", arguments.get("max_val"))
+    if low == 0:
+        return {None: "relu", 6: "relu6"}.get(high if not isinstance(high, Node) else -1, "clamp")
+    return "clamp"

@@ -1,0 +1,103 @@
+"""OperationSpace: graphs of the operations of real networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from archenc.errors import InvalidArchitecture
+from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
+from archenc.hashing import mix
+from archenc.spaces.cell import CellSpace
+from archenc.spaces.traced.network import FEATURES, Drawing
+from archenc.spaces.traced.vocabulary import OPERATIONS, OTHER
+
+_SEEDS = (np.uint64(0x452821E638D01377), np.uint64(0xBE5466CF34E90C6C))  # digits of pi
+_SWEEPS = 3
+
+
+class OperationSpace(CellSpace):
+    """Real networks as graphs: one input node, one node for each operation of the vocabulary, one output node.
+
+    A network's inputs are one joint input node; each input of a network of several has a node ``"argument"`` behind it. All outputs lead
+    to the one output node. What only hands its input on is contracted (dropout, views and reshapes, casts, copies); transposes, slices and
+    concatenations are nodes. An operation that reads a value twice (x + x) has one edge from it.
+
+    Graphs that come from networks carry :data:`~archenc.spaces.traced.network.FEATURES`. Here they are part of the architecture in so far
+    as :meth:`hash` tells networks of different sizes apart; texts do not have them.
+
+    Args:
+        max_nodes: most nodes of a network, input and output included.
+        operations: the vocabulary, or a part of it; what is not in it becomes ``"other"``.
+    """
+
+    def __init__(self, *, max_nodes: int = 256, operations: Sequence[str] = OPERATIONS) -> None:
+        super().__init__("operations", operations, max_nodes=max_nodes)
+        self.edge_probability = min(0.5, 3 / max_nodes)  # networks are sparse
+
+    def config(self) -> dict[str, Any]:
+        return {"name": "operations", "parameters": {"max_nodes": int(self.max_nodes), "operations": list(self.operations)}}
+
+    def place(self, drawings: Sequence[Drawing]) -> ArchGraphs:
+        """The drawn networks as a batch with features.
+
+        Raises:
+            InvalidArchitecture: a network has more nodes than the space allows, or an operation that is not in its vocabulary.
+        """
+        rows, nodes = len(drawings), self.max_nodes
+        adjacency = np.zeros((rows, nodes, nodes), dtype=np.uint8)
+        ops = np.zeros((rows, nodes), dtype=np.uint8)
+        features = np.zeros((rows, nodes, len(FEATURES)), dtype=np.float32)
+        for row, drawing in enumerate(drawings):
+            size = len(drawing.features)
+            if size > nodes:
+                remedy = f"pass space=OperationSpace(max_nodes={size})"
+                raise InvalidArchitecture(f"network {row}: {size} nodes, and the space allows {nodes}; {remedy}")
+            place = np.array([*range(size - 1), nodes - 1])  # the output comes last
+            ops[row, place] = [INPUT, *(self._number(name, row) + NODE_OFFSET for name in drawing.names), OUTPUT]
+            features[row, place] = drawing.features
+            source, target = np.array(drawing.edges).T
+            adjacency[row, place[source], place[target]] = 1
+        return self.graphs(adjacency, ops).with_features(features)
+
+    def _number(self, name: str, row: int) -> int:
+        known = OTHER if name not in self.operations and OTHER in self.operations else name
+        return self.operation_number(known, f"network {row}")
+
+    def hash(self, graphs: ArchGraphs) -> np.ndarray:
+        """(N, 16) uint8, equal for isomorphic networks with equal features (to four decimals), whatever ``max_nodes`` is.
+
+        Each node is coloured by its operation and features, then by the multiset of its sources' colours from the input to the output, and
+        by that of its targets' back to the input, three times; the hash is the multiset of the colours. The time is that of a batch of
+        adjacency matrices, where Weisfeiler-Lehman refinement (:mod:`archenc.hashing`) needs as many passes over them as there are nodes.
+        """
+        used = graphs.mask.any(0)
+        graphs = graphs.map_arrays(lambda array: array[:, used] if array is not graphs.adjacency else array[:, used][:, :, used])
+        edges = graphs.adjacency.bool().cpu().numpy()
+        words = graphs.ops.cpu().numpy().astype(np.uint64)
+        if graphs.features is not None:
+            rounded = (graphs.features.cpu().double() * 1e4).round().to(torch.int64).numpy().view(np.uint64)
+            for feature in np.moveaxis(rounded, -1, 0):
+                words = mix(words) ^ feature
+        mask = graphs.mask.cpu().numpy()
+        digests = []
+        for seed in _SEEDS:
+            colours = mix(words ^ seed)
+            for _ in range(_SWEEPS):
+                colours = _sweep(_sweep(colours, edges)[:, ::-1], edges.transpose(0, 2, 1)[:, ::-1, ::-1])[:, ::-1]
+            digests.append(mix(np.where(mask, mix(colours), np.uint64(0)).sum(axis=1, dtype=np.uint64)))
+        return np.ascontiguousarray(np.stack(digests, axis=1)).view(np.uint8).reshape(len(graphs), 16)
+
+
+def _sweep(colours: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Colours (R, V) refined by those of the sources, which are refined themselves, along edges (R, V, V) in topological order."""
+    refined = np.zeros_like(colours)
+    sent = np.zeros_like(colours)
+    for node in range(colours.shape[1]):
+        received = np.where(edges[:, :, node], sent, np.uint64(0)).sum(axis=1, dtype=np.uint64)
+        refined[:, node] = mix(colours[:, node] * np.uint64(3) + mix(received))
+        sent[:, node] = mix(refined[:, node])
+    return refined
