@@ -179,7 +179,10 @@ class Embeddings:
         return rows
 
     def lookup(self, graphs: ArchGraphs) -> np.ndarray:
-        """float32 (n, dim): the embeddings of architectures; raises like :meth:`rows`."""
+        """float32 (n, dim): the embeddings of architectures; raises like :meth:`rows`.
+
+        Of isomorphic architectures, which an encoder that is not ``invariant`` tells apart, it is that of the first one.
+        """
         found: np.ndarray = self.values[self.rows(graphs)]
         return found
 

@@ -79,7 +79,12 @@ class PretrainableEncoder(Encoder):
     A subclass gives :meth:`pretraining_loss` and :meth:`pretraining_metrics`, and :meth:`pretraining_examples` where one example is not
     one architecture. All chance must come from the generators it is handed or from torch's own (dropout): their states are in every
     checkpoint, so that an interrupted pretraining ends with the weights of an uninterrupted one.
+
+    Attributes:
+        draws: how many random points of the latent space :meth:`pretraining_figures` decodes, if it does.
     """
+
+    draws: int = 10_000
 
     def pretraining_schedule(self) -> PretrainingSchedule:
         """The default schedule on this space, the published one."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archenc.graphs import INPUT, OUTPUT, ArchGraphs
+from archenc.graphs import INPUT, OUTPUT, PAD, ArchGraphs
 from archenc.hashing import wl_hash
 from archenc.spaces.base import Space
 from archenc.spaces.cell import CellSpace
@@ -46,10 +46,10 @@ def quality(space: Space, ops: Tensor, edges: Tensor, simplified: bool = False) 
     """Percent of decoded cells that are valid, and of the valid ones that are distinct up to isomorphism.
 
     ``validity`` and ``uniqueness`` follow the code of arch2vec (NeurIPS 2020): what counts is the labels of the nodes, input and output at
-    the ends and operations between them; where the wiring is a part of the choice, a path must lead from input to output. Cells are told
-    apart as they were decoded. ``strict_validity`` and ``strict_uniqueness`` ask moreover that the cell belongs to the space once the nodes
-    on no path from input to output are cut, and tell apart what is left. They are omitted where that cannot be said: for simplified graphs
-    and for line graphs of a free topology.
+    the ends and operations between them; where the wiring is a part of the choice, a path must lead from input to output; where it is not,
+    no node may be missing, unless graphs are simplified. Cells are told apart as they were decoded. ``strict_validity`` and
+    ``strict_uniqueness`` ask moreover that the cell belongs to the space once the nodes on no path from input to output are cut, and tell
+    apart what is left. They are omitted where that cannot be said: for simplified graphs and for line graphs of a free topology.
 
     Args:
         space: the search space.
@@ -65,6 +65,8 @@ def quality(space: Space, ops: Tensor, edges: Tensor, simplified: bool = False) 
     if space.topology is None:
         valid &= is_connected(graphs.adjacency, inputs)
         pruned = prune(graphs)
+    elif not simplified:
+        valid &= (inside != PAD).all(1)
     figures = _shares(_whole(valid, space), wl_hash(graphs), "")
     legal = None if simplified else _has_legal_wiring(pruned)
     return figures if legal is None else figures | _shares(_whole(valid & legal, space), wl_hash(pruned), "strict_")

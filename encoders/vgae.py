@@ -17,8 +17,6 @@ from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.spaces.base import Space
 
-DRAWS = 10_000
-
 
 class GraphAutoencoder(PretrainableEncoder):
     r"""An encoder that gives every node a latent vector from which the cell can be rebuilt.
@@ -96,10 +94,10 @@ class GraphAutoencoder(PretrainableEncoder):
         return {"reconstruction_accuracy": 100.0 * whole.double().mean().item()}
 
     def pretraining_figures(self, graphs: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
-        """Validity and uniqueness of 10,000 decoded draws (:func:`archenc.encoders.latent.quality`)."""
+        """Validity and uniqueness of ``draws`` random points (:func:`archenc.encoders.latent.quality`)."""
         means = torch.cat([mu for _, mu in self._latent_means(self.prepare(graphs))])
         means = means.reshape(-1, self.space.cells, *means.shape[1:])
-        ops, edges = self.decode(latent.draws(means, DRAWS, generator).flatten(0, 1))
+        ops, edges = self.decode(latent.draws(means, self.draws, generator).flatten(0, 1))
         return latent.quality(self.space, self.features.node_ids(ops.argmax(-1)).cpu(), (edges > 0).cpu(), self.simplify)
 
     def _latent_means(self, prepared: ArchGraphs, batch_size: int = 8192) -> Iterator[tuple[ArchGraphs, Tensor]]:

@@ -321,7 +321,7 @@ def test_interrupts_and_full_disks(
 
 
 def test_pretrain_and_what_it_says(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("archenc.encoders.vgae.DRAWS", 50)
+    monkeypatch.setattr("archenc.pretraining.PretrainableEncoder.draws", 50)
     command = ["pretrain", "arch2vec", "--dataset", "small", "--limit", "30", "--epochs", "1", "--out", str(tmp_path / "p")]
     assert main([*command, "--set", "hidden_dim=8", "--tracker", "jsonl"]) == 0
     said = capsys.readouterr().out

@@ -37,7 +37,7 @@ SETTINGS = {"encoder_params": SMALL, "epochs": 3, "batch_size": 16}
 @pytest.fixture(scope="module", autouse=True)
 def few_draws():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("archenc.encoders.vgae.DRAWS", 50)
+        patch.setattr(PretrainableEncoder, "draws", 50)
         yield
 
 

@@ -12,7 +12,7 @@ from archenc import transforms
 from archenc.encoders import latent
 from archenc.encoders.arch2vec import Arch2vecEncoder
 from archenc.encoders.vgae import GAEEncoder, VGAEEncoder, kl_divergence, reconstruction_loss, undirected
-from archenc.graphs import INPUT, OUTPUT, ArchGraphs
+from archenc.graphs import INPUT, OUTPUT, PAD, ArchGraphs
 from archenc.spaces.cell import CellSpace
 from tests.encoders.by_hand import added, apply
 
@@ -227,10 +227,13 @@ def test_quality_of_a_fixed_topology_asks_for_its_wiring():
     ops, edges = graphs.ops.clone(), graphs.adjacency.bool()
     ops[:10, 3] = INPUT
     edges[10:30, 1, 2] = True
+    ops[30:40, 5] = PAD
     figures = latent.quality(space, ops, edges)
-    assert figures["validity"] == pytest.approx(80.0)
-    assert figures["strict_validity"] == pytest.approx(40.0)
-    assert "strict_validity" not in latent.quality(space, ops, edges, simplified=True)
+    assert figures["validity"] == pytest.approx(60.0), "a node is missing"
+    assert figures["strict_validity"] == pytest.approx(20.0)
+    simplified = latent.quality(space, ops, edges, simplified=True)
+    assert simplified["validity"] == pytest.approx(80.0), "simplified graphs have fewer nodes"
+    assert "strict_validity" not in simplified
 
 
 def test_an_architecture_is_valid_if_all_its_cells_are():
