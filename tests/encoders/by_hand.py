@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+
+from archenc.spaces.cell import CellSpace
 
 
 def apply(layer, vector):
@@ -35,3 +38,21 @@ def assert_gradient_is_slope(value, weight, entries):
                 values.append(value().item())
                 weight[entry] -= sign * step
         assert weight.grad[entry].item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5, abs=1e-8)
+
+
+def assert_worked_example(make_encoder, by_hand, inputs):
+    """The encodings of small padded graphs equal ``by_hand(encoder, adjacency, rows)`` of each, with None as the row of padding.
+
+    Args:
+        make_encoder: from a space to an encoder with a table of operations, ``encoder.features``.
+        by_hand: the encoding of one architecture from its adjacency matrix and the rows of its nodes in that table.
+        inputs: number of input nodes.
+    """
+    space = CellSpace("toy", ("a", "b", "skip"), op_on="node", max_nodes=6, num_inputs=inputs, skip_op="skip")
+    graphs = space.simplify(space.sample(6, 1))
+    assert not graphs.mask.all(), "no architecture has padding"
+    encoder = make_encoder(space)
+    rows = encoder.features.rows(graphs).tolist()
+    rows = [[r if there else None for r, there in zip(*both, strict=True)] for both in zip(rows, graphs.mask.tolist(), strict=True)]
+    expected = [by_hand(encoder, a, r) for a, r in zip(graphs.adjacency.tolist(), rows, strict=True)]
+    np.testing.assert_allclose(encoder(graphs).detach().numpy(), expected, rtol=1e-5, atol=1e-7)

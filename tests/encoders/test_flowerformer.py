@@ -11,9 +11,8 @@ import torch
 import archenc
 from archenc.encoders.flowerformer import Flow, FlowFunction, gated_unit, relation_bias, sender_bias
 from archenc.errors import InvalidParameter
-from archenc.spaces.cell import CellSpace
 from archenc.transforms import permute_nodes, prune
-from tests.encoders.by_hand import added, apply, normed
+from tests.encoders.by_hand import added, apply, assert_worked_example, normed
 
 SMALL = {"dim": 6, "layers": 2, "heads": 2}
 
@@ -91,14 +90,7 @@ def by_hand(encoder, adjacency, rows):
 
 @pytest.mark.parametrize("inputs", [1, 2])
 def test_worked_example(inputs):
-    space = CellSpace("toy", ("a", "b", "skip"), op_on="node", max_nodes=6, num_inputs=inputs, skip_op="skip")
-    graphs = space.simplify(space.sample(6, 1))
-    assert not graphs.mask.all(), "no architecture has padding"
-    encoder = small_encoder(space)
-    rows = encoder.features.rows(graphs).tolist()
-    rows = [[r if there else None for r, there in zip(*both, strict=True)] for both in zip(rows, graphs.mask.tolist(), strict=True)]
-    expected = [by_hand(encoder, a, r) for a, r in zip(graphs.adjacency.tolist(), rows, strict=True)]
-    np.testing.assert_allclose(encoder(graphs).detach().numpy(), expected, rtol=1e-5, atol=1e-7)
+    assert_worked_example(small_encoder, by_hand, inputs)
 
 
 def flow_arguments(dim=3):
