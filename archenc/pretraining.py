@@ -9,7 +9,7 @@ import time
 from abc import abstractmethod
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,8 @@ class PretrainingSchedule:
         epochs, batch_size, lr: of the gradient descent; a batch is that many examples.
         optimizer: ``"adam"``, or ``"adamw"`` with weights decayed apart from the gradient.
         weight_decay: acts on matrices only, not on biases and scales of normalisations.
-        warmup_steps: steps over which the rate rises linearly to ``lr``, where it stays.
+        warmup_steps: steps over which the rate rises linearly to ``lr``.
+        lr_schedule: after that it stays (``"constant"``) or falls linearly to nothing with the last step (``"linear"``).
         gradient_clip: length to which a longer gradient is shortened, or None.
         held_out: share of the architectures that is not trained on and on which the metrics are measured.
     """
@@ -45,6 +46,7 @@ class PretrainingSchedule:
     optimizer: Optimizer = "adam"
     weight_decay: float = 0.0
     warmup_steps: int = 0
+    lr_schedule: Literal["constant", "linear"] = "constant"
     gradient_clip: float | None = None
     held_out: float = 0.1
 
@@ -56,12 +58,21 @@ class PretrainingSchedule:
             "optimizer": (self.optimizer in ("adam", "adamw"), "'adam' or 'adamw'"),
             "weight_decay": (self.weight_decay >= 0, "a number from 0 up"),
             "warmup_steps": (self.warmup_steps >= 0, "a number from 0 up"),
+            "lr_schedule": (self.lr_schedule in ("constant", "linear"), "'constant' or 'linear'"),
             "gradient_clip": (self.gradient_clip is None or self.gradient_clip > 0, "a positive length, or None"),
             "held_out": (0 < self.held_out < 1, "a share between 0 and 1"),
         }
         for name, (fine, wanted) in rules.items():
             if not fine:
                 raise InvalidParameter(f"the pretraining got {name} = {getattr(self, name)!r}; give {wanted}")
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of step number ``step``, from 0, of all ``steps``."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        if self.lr_schedule == "constant":
+            return self.lr
+        return self.lr * (steps - step) / (steps - self.warmup_steps)
 
 
 class Examples(Protocol):
@@ -266,7 +277,9 @@ class _Run:
         order = torch.randperm(len(self.train), generator=self.generator, device=self.generator.device)
         total = torch.zeros((), device=order.device)
         for step, index in enumerate(torch.split(order, self.schedule.batch_size)):
-            self._set_rate((epoch - 1) * self.steps + step + 1)
+            rate = self.schedule.rate((epoch - 1) * self.steps + step, self.schedule.epochs * self.steps)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
             self.optimiser.zero_grad()
             loss = self.encoder.pretraining_loss(self.train[index], self.generator)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -280,11 +293,6 @@ class _Run:
         if not math.isfinite(mean):
             raise InvalidParameter(f"the loss is {mean} in epoch {epoch}; choose a smaller lr than {self.schedule.lr}")
         return mean
-
-    def _set_rate(self, step: int) -> None:
-        if step <= self.schedule.warmup_steps + 1:
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.schedule.lr * min(1.0, step / max(1, self.schedule.warmup_steps))
 
     @torch.no_grad()
     def _measure(self) -> dict[str, float]:

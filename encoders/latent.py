@@ -13,11 +13,11 @@ from archenc.spaces.cell import CellSpace
 from archenc.transforms import is_connected, prune
 
 
-def is_rebuilt(op_logits: Tensor, edge_logits: Tensor, columns: Tensor, adjacency: Tensor) -> Tensor:
-    """Bool (R,): whether a cell is rebuilt without an error.
+def rebuilt(op_logits: Tensor, edge_logits: Tensor, columns: Tensor, adjacency: Tensor) -> tuple[Tensor, Tensor]:
+    """Which operations, bool (R, V), and which of the pairs i < j of nodes, bool (R, V (V - 1) / 2), are rebuilt.
 
-    The most probable operation of every node must be its own, all operations of a place without a node improbable (below 1/2), and edges
-    probable (above 1/2) exactly where they are.
+    The most probable operation of a node must be its own, all operations of a place without a node improbable (below 1/2), and an edge
+    probable (above 1/2) exactly where there is one.
 
     Args:
         op_logits: (R, V, C).
@@ -26,8 +26,8 @@ def is_rebuilt(op_logits: Tensor, edge_logits: Tensor, columns: Tensor, adjacenc
         adjacency: (R, V, V).
     """
     best = torch.where((columns >= 0) | (op_logits > 0).any(-1), op_logits.argmax(-1), -1)
-    edges = (edge_logits > 0).triu(1)
-    return (best == columns).all(1) & (edges == adjacency.bool()).flatten(1).all(1)
+    i, j = torch.triu_indices(*edge_logits.shape[1:], offset=1)
+    return best == columns, ((edge_logits > 0) == adjacency.bool())[:, i, j]
 
 
 def draws(means: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from archenc import transforms
 from archenc.encoders import latent
 from archenc.encoders.arch2vec import Arch2vecEncoder
 from archenc.encoders.vgae import GAEEncoder, VGAEEncoder, kl_divergence, reconstruction_loss, undirected
-from archenc.graphs import INPUT, OUTPUT, PAD, ArchGraphs
+from archenc.graphs import INPUT, OUTPUT, PAD, ArchGraphs, concatenate
 from archenc.spaces.cell import CellSpace
 from tests.encoders.by_hand import added, apply
 
@@ -74,18 +74,18 @@ def test_arch2vec_by_plain_loops():
 
 def test_vgae_by_plain_loops():
     graphs = SPACE.sample(4, seed=5)
-    encoder = built(VGAEEncoder)
+    encoder = warmed(built(VGAEEncoder), SPACE.sample(40, seed=1))
     for index in range(4):
         names, edges = by_networkx(graphs, index)
         edges = [*edges, *((v, v) for v in names)]
         degree = {v: sum(i == v for i, _ in edges) for v in names}
         states = [one_hot(names.get(v)) for v in range(5)]
         for layer in encoder.layers:
-            sent = [apply(layer, state) for state in states]
+            sent = [apply(layer.linear, state) for state in states]
             new = [[0.0] * 6 for _ in range(5)]
             for i, j in edges:
                 new[i] = added(new[i], [value / math.sqrt(degree[i] * degree[j]) for value in sent[j]])
-            states = [[max(0.0, x) for x in state] for state in new]
+            states = [[max(0.0, x) for x in batch_normed(layer.norm, state)] for state in new]
         means = [apply(encoder.mu, state) for state in states]
         assert encoder(graphs[index])[0].tolist() == pytest.approx([sum(column) / 5 for column in zip(*means, strict=True)])
 
@@ -114,11 +114,13 @@ def test_losses_are_the_explicit_sums():
 def test_the_pretraining_loss_is_put_together_from_them():
     graphs = SPACE.sample(8, seed=0)
     encoder = built(Arch2vecEncoder, dropout=0.0, beta=0.5)
+    encoder.threshold.data.fill_(0.7)
     loss = encoder.pretraining_loss(graphs, torch.Generator().manual_seed(3))
     features, states = encoder.features(graphs), encoder.node_states(encoder.features(graphs), graphs)
     mu, log_sigma = encoder.mu(states), encoder.log_sigma(states)
     z = mu + log_sigma.exp() * torch.randn(mu.shape, generator=torch.Generator().manual_seed(3), dtype=mu.dtype)
-    expected = reconstruction_loss(encoder.op_decoder(z), z @ z.transpose(1, 2), features, undirected(graphs).double())
+    products = z @ z.transpose(1, 2) - 0.7
+    expected = reconstruction_loss(encoder.op_decoder(z), products, features, undirected(graphs).double())
     torch.testing.assert_close(loss, expected + 0.5 * kl_divergence(mu, log_sigma))
 
 
@@ -159,7 +161,10 @@ def test_a_cell_is_rebuilt_only_if_everything_is_right():
 
     def right(**changes):
         given = {"op_logits": ops, "edge_logits": edges, "columns": columns, "adjacency": graphs.adjacency, **changes}
-        return latent.is_rebuilt(**given)
+        right_ops, right_edges = latent.rebuilt(**given)
+        assert right_ops.shape == (40, 5)
+        assert right_edges.shape == (40, 10)
+        return right_ops.all(1) & right_edges.all(1)
 
     assert right().all()
     assert right(edge_logits=edges + 5 * torch.ones(5, 5).tril()).all(), "only the upper triangle counts"
@@ -246,11 +251,30 @@ def test_an_architecture_is_valid_if_all_its_cells_are():
     assert latent.quality(space, ops, whole.adjacency.bool())["validity"] == 90.0
 
 
+def test_twins_that_are_not_joined_can_be_rebuilt_with_a_threshold_only():
+    twins = SPACE.parse({"adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], "ops": ["input", "conv", "conv", "output"]})
+    chain = SPACE.parse({"adjacency": [[0, 1, 0], [0, 0, 1], [0, 0, 0]], "ops": ["input", "conv", "output"]})
+    graphs = concatenate([twins, chain])[[0, 1] * 16]
+    accuracies = {}
+    for threshold in (True, False):
+        torch.manual_seed(0)
+        encoder = GAEEncoder(SPACE, hidden_dim=16, layers=2, threshold=threshold).train()
+        optimiser = torch.optim.Adam(encoder.parameters(), lr=0.02)
+        for _ in range(150):
+            optimiser.zero_grad()
+            encoder.pretraining_loss(graphs, torch.Generator()).backward()
+            optimiser.step()
+        accuracies[threshold] = encoder.eval().pretraining_metrics(graphs, torch.Generator())
+    assert accuracies[True] == pytest.approx({"reconstruction_accuracy": 100, "operation_accuracy": 100, "edge_accuracy": 100})
+    assert accuracies[False]["reconstruction_accuracy"] <= 50, "every other cell has twins"
+
+
 @pytest.mark.slow
-def test_arch2vec_on_nasbench201(tmp_path):
+@pytest.mark.parametrize("encoder", ["arch2vec", "vgae", "gae"])
+def test_autoencoders_on_nasbench201(encoder, tmp_path):
     """The published row (NeurIPS 2020, table 1) is 100, 79.41 and 98.72; the authors' code gives 100, 73.8 and 97.8."""
     graphs = archenc.create_space("nasbench201").enumerate()
-    figures = archenc.pretrain("arch2vec", graphs, tmp_path / "p")["figures"]
+    figures = archenc.pretrain(encoder, graphs, tmp_path / "p")["figures"]
     assert figures["reconstruction_accuracy"] >= 99.9
     assert figures["validity"] >= 73
     assert figures["uniqueness"] >= 95
