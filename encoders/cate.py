@@ -124,10 +124,16 @@ class CATEEncoder(PretrainableEncoder):
     # -- pretraining -------------------------------------------------------------------------------------------------
 
     def pretraining_schedule(self) -> PretrainingSchedule:
-        """The published one, with smaller batches on other spaces than NAS-Bench-101."""
-        batch_size = 1024 if self.space.name == "nasbench101" else 256
+        """The published one, but for a rate that falls after the warm-up, and smaller batches on other spaces than NAS-Bench-101."""
         return PretrainingSchedule(
-            epochs=10, batch_size=batch_size, lr=1e-3, optimizer="adamw", weight_decay=0.01, warmup_steps=100, held_out=0.05
+            epochs=10,
+            batch_size=1024 if self.space.name == "nasbench101" else 256,
+            lr=1e-3,
+            optimizer="adamw",
+            weight_decay=0.01,
+            warmup_steps=100,
+            lr_schedule="linear",
+            held_out=0.05,
         )
 
     def pretraining_examples(self, graphs: ArchGraphs) -> Pairs:
