@@ -26,7 +26,8 @@ def rebuilt(op_logits: Tensor, edge_logits: Tensor, columns: Tensor, adjacency: 
         adjacency: (R, V, V).
     """
     best = torch.where((columns >= 0) | (op_logits > 0).any(-1), op_logits.argmax(-1), -1)
-    i, j = torch.triu_indices(*edge_logits.shape[1:], offset=1)
+    nodes = edge_logits.shape[1]
+    i, j = torch.triu_indices(nodes, nodes, 1)
     return best == columns, ((edge_logits > 0) == adjacency.bool())[:, i, j]
 
 

@@ -78,7 +78,7 @@ class GraphAutoencoder(PretrainableEncoder):
     def pretraining_schedule(self) -> PretrainingSchedule:
         """Ten epochs, eight on NAS-Bench-101, as published; there with batches of 32 and a constant rate of .001, which take longer."""
         if self.space.name == "nasbench101":
-            return PretrainingSchedule(epochs=8, batch_size=128, lr=8e-3, lr_schedule="linear", gradient_clip=5.0)
+            return PretrainingSchedule(epochs=8, batch_size=256, lr=8e-3, lr_schedule="linear", gradient_clip=5.0)
         return PretrainingSchedule(epochs=10, batch_size=64, lr=2e-3, lr_schedule="linear", gradient_clip=5.0)
 
     def pretraining_loss(self, batch: ArchGraphs, generator: torch.Generator) -> Tensor:
