@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES
 
 if TYPE_CHECKING:
-    from archenc.dataset import ArchDataset
+    from archenc.dataset import ArchDataset, Dedup
     from archenc.encoder import Encoder
     from archenc.graphs import ArchGraphs
     from archenc.heads.base import Head
@@ -90,11 +90,20 @@ def create_encoder(name: str, space: Space, **hyperparameters: Any) -> Encoder:
     return encoder
 
 
-def load_dataset(name: str, label: str | None = None, **options: Any) -> ArchDataset:
-    """Load a data set by name, with ``label`` selected instead of its default one."""
+def load_dataset(name: str, label: str | None = None, *, dedup: Dedup = "keep", **options: Any) -> ArchDataset:
+    """Load a data set by name, with ``label`` selected instead of its default one.
+
+    Isomorphic architectures stay rows of their own (``dedup="keep"``), or become one row with the labels of the ``"first"`` of them or
+    the ``"mean"`` of all; see :meth:`archenc.dataset.ArchDataset.deduplicated`.
+
+    The first time, a terminal is told what to cite (:func:`archenc.citations.remind`).
+    """
+    from archenc.citations import remind
     from archenc.parameters import build
 
     dataset: ArchDataset = build("data set", name, DATASETS.get(name), **options)
+    remind(dataset)
+    dataset = dataset.deduplicated(dedup)
     return dataset if label is None else dataset.with_label(label)
 
 

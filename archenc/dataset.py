@@ -7,16 +7,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from archenc.errors import InvalidTable, UnknownName
+from archenc.errors import InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs import ArchGraphs, Index
 from archenc.spaces.base import Space
-from archenc.splits import Split, halves
+from archenc.splits import Split, halves, without_twins
 
-Duplicates = Literal["unknown", "none", "kept", "averaged"]
+Duplicates = Literal["unknown", "none", "kept", "first", "averaged"]
+Dedup = Literal["keep", "first", "mean"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,10 @@ class ArchDataset:
         splits: published splits by name.
         subsets: named parts, as int64 positions.
         groups: int (N,), equal for isomorphic architectures, where the benchmark publishes it.
-        duplicates: what was done about isomorphic architectures: there are ``"none"``, they were ``"kept"`` as rows of their own or
-            ``"averaged"`` into one, or it is ``"unknown"``.
+        duplicates: what was done about isomorphic architectures: there are ``"none"``, they were ``"kept"`` as rows of their own, the
+            ``"first"`` of each group was kept, they were ``"averaged"`` into one, or it is ``"unknown"``.
         provenance: citation, licence, files.
+        part: which part of a data set this is, such as ``"test set of halves-0"``; empty for a whole one.
     """
 
     name: str
@@ -69,6 +71,7 @@ class ArchDataset:
     groups: np.ndarray | None = None
     duplicates: Duplicates = "unknown"
     provenance: Provenance = field(default_factory=Provenance)
+    part: str = ""
 
     def __post_init__(self) -> None:
         for name, values in self.labels.items():
@@ -126,21 +129,59 @@ class ArchDataset:
             raise UnknownName(f"the data set {self.name!r} has no subset {name!r}; {_hint(name, self.subsets)}")
         return self[self.subsets[name]]
 
-    def split(self, name: str | None = None, *, train_size: int, seed: int = 0) -> tuple[ArchDataset, ArchDataset]:
+    def twins(self) -> np.ndarray:
+        """int64 (N,): a number that isomorphic architectures share, from the published :attr:`groups`, else from their hashes."""
+        keys = self.graphs.hash() if self.groups is None else self.groups[:, None]
+        group: np.ndarray = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+        return group
+
+    def deduplicated(self, policy: Dedup = "first") -> ArchDataset:
+        """The data set with one row for each group of isomorphic architectures (:meth:`twins`), without splits and subsets.
+
+        Args:
+            policy: which labels that row has: those of the ``"first"`` member, or the ``"mean"`` of the members' labels, NaN left out;
+                ``"keep"`` gives the data set back as it is.
+
+        Raises:
+            InvalidParameter: an unknown policy.
+        """
+        if policy not in get_args(Dedup):
+            raise InvalidParameter(f"{policy!r} is no way to treat isomorphic architectures; choose one of {', '.join(get_args(Dedup))}")
+        if policy == "keep":
+            return self
+        _, first, group = np.unique(self.twins(), return_index=True, return_inverse=True)
+        if len(first) == len(self):
+            return replace(self, duplicates="none")
+        at = np.sort(first)
+        if policy == "first":
+            return replace(self[at], duplicates="first")
+        means = {name: group_means(values, group)[np.argsort(first)] for name, values in self.labels.items()}
+        return replace(self[at], labels=means, duplicates="averaged")
+
+    def split(
+        self, name: str | None = None, *, train_size: int, seed: int = 0, group_aware: bool = False
+    ) -> tuple[ArchDataset, ArchDataset]:
         """A training set and the test set that belongs to it.
 
         Args:
             name: a published split, or None for random halves of the labelled rows (:func:`archenc.splits.halves` with ``seed``).
             train_size: architectures to train on, drawn from the split's pool.
             seed: which ones (:meth:`archenc.splits.Split.training_subset`).
+            group_aware: whether isomorphic architectures (:meth:`twins`) must not be on both sides: random halves then keep them
+                together, and the pool of a published split loses those that are in its test set. The names of such splits end in
+                ``-grouped``.
 
         Raises:
             UnknownName: there is no split of that name.
             InvalidParameter: the pool is smaller than ``train_size``.
             InvalidTable: the selected label is missing somewhere in the published split.
         """
-        split = halves(self.labelled_rows(), seed) if name is None else self._published(name)
-        return self[split.training_subset(train_size, seed)], self[split.test]
+        groups = self.twins() if group_aware else None
+        split = halves(self.labelled_rows(), seed, groups=groups) if name is None else self._published(name)
+        if name is not None and groups is not None:
+            split = without_twins(split, groups)
+        train, test = self[split.training_subset(train_size, seed)], self[split.test]
+        return replace(train, part=f"training set of {split.name}"), replace(test, part=f"test set of {split.name}")
 
     def _published(self, name: str) -> Split:
         if name not in self.splits:
@@ -165,7 +206,17 @@ class ArchDataset:
     def __repr__(self) -> str:
         chosen = f"y = {self.label!r}" if self.label else "no label selected"
         known = "" if self.duplicates == "unknown" else f", isomorphic duplicates: {self.duplicates}"
-        return f"ArchDataset({self.name}: {len(self)} architectures of {self.space.name}, {chosen}, {len(self.labels)} labels{known})"
+        part = f", {self.part}" if self.part else ""
+        return f"ArchDataset({self.name}: {len(self)} architectures of {self.space.name}, {chosen}, {len(self.labels)} labels{known}{part})"
+
+
+def group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Mean of the finite values (N,) of each group 0, 1, ..., NaN where it has none."""
+    known = ~np.isnan(values)
+    count = np.bincount(group, weights=known)
+    total = np.bincount(group, weights=np.where(known, values, 0.0))
+    means: np.ndarray = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return means
 
 
 def _hint(name: str, known: Mapping[str, object]) -> str:

@@ -28,23 +28,24 @@ MAX_JSON_BYTES = 64 * 2**20
 
 
 def cache_root() -> Path:
-    """The per-user cache folder, where what was computed or fetched is kept."""
-    return platformdirs.user_cache_path("archenc", appauthor=False)
+    """Where what was computed or fetched is kept: ``$ARCHENC_CACHE``, else the per-user cache folder."""
+    given = os.environ.get("ARCHENC_CACHE")
+    return Path(given).expanduser() if given else platformdirs.user_cache_path("archenc", appauthor=False)
 
 
 def data_root() -> Path:
-    """The folder of the tables: ``$ARCHENC_DATA``, else ``data`` in the per-user cache folder."""
+    """The folder of the tables: ``$ARCHENC_DATA``, else ``data`` in :func:`cache_root`."""
     given = os.environ.get("ARCHENC_DATA")
     return Path(given).expanduser() if given else cache_root() / "data"
 
 
-def find_table(relative_path: str) -> Path:
-    """The file at ``relative_path`` under :func:`data_root`; raises :class:`DataNotFound` with the remedy."""
+def find_table(relative_path: str, remedy: str = "") -> Path:
+    """The file at ``relative_path`` under :func:`data_root`; raises :class:`DataNotFound` with the remedy, if it is known."""
     path = data_root() / relative_path
     if not path.is_file():
         raise DataNotFound(
             f"the table {relative_path} is not in the folder {data_root()}; "
-            f"set the environment variable ARCHENC_DATA to a folder that holds {relative_path}"
+            f"{remedy}{', or ' if remedy else ''}set the environment variable ARCHENC_DATA to a folder that holds it"
         )
     return path
 
@@ -82,14 +83,14 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> 
         raise CorruptFile(f"the file {path} is not valid JSON ({reason}); write it again or restore it") from None
 
 
-def open_npz(path: str | os.PathLike[str], expected: Mapping[str, Field], max_bytes: int) -> dict[str, np.ndarray]:
+def open_npz(path: str | os.PathLike[str], expected: Mapping[str, Field] | None, max_bytes: int) -> dict[str, np.ndarray]:
     """Read the arrays named in ``expected`` from an ``.npz`` file that nobody vouches for.
 
     Sizes, shapes and dtypes are checked on the headers, before anything is inflated; object arrays are refused.
 
     Args:
         path: the file.
-        expected: shape and dtype kind of each array that is wanted; the file may hold more.
+        expected: shape and dtype kind of each array that is wanted, while the file may hold more; None for all arrays, whatever they are.
         max_bytes: the most that all members together may declare as their inflated size.
 
     Raises:
@@ -103,14 +104,17 @@ def open_npz(path: str | os.PathLike[str], expected: Mapping[str, Field], max_by
         raise DataNotFound(f"the file {path} cannot be read ({error.strerror}); check its path and permissions") from None
 
 
-def _read_archive(file: BinaryIO, expected: Mapping[str, Field], max_bytes: int, path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def _read_archive(
+    file: BinaryIO, expected: Mapping[str, Field] | None, max_bytes: int, path: str | os.PathLike[str]
+) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(file) as archive:
             members = {info.filename: info for info in archive.infolist()}
             total = sum(info.file_size for info in members.values())
             if total > max_bytes:
                 raise CorruptFile(f"the file {path} inflates to {total:,} bytes, more than the {max_bytes:,} expected; get it again")
-            return {name: _read_member(archive, members.get(f"{name}.npy"), name, field, path) for name, field in expected.items()}
+            wanted = dict.fromkeys(name.removesuffix(".npy") for name in members) if expected is None else expected
+            return {name: _read_member(archive, members.get(f"{name}.npy"), name, field, path) for name, field in wanted.items()}
     except CorruptFile:
         raise
     except Exception as error:  # a damaged archive can fail in any way
@@ -119,7 +123,7 @@ def _read_archive(file: BinaryIO, expected: Mapping[str, Field], max_bytes: int,
 
 
 def _read_member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo | None, name: str, field: Field, path: str | os.PathLike[str]
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo | None, name: str, field: Field | None, path: str | os.PathLike[str]
 ) -> np.ndarray:
     if info is None:
         raise CorruptFile(f"the file {path} has no array {name!r}; get a complete one")
@@ -127,7 +131,8 @@ def _read_member(
         version = np.lib.format.read_magic(stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(stream)
-        _check_field(shape, dtype, name, field, path)
+        if field is not None:
+            _check_field(shape, dtype, name, field, path)
         if math.prod(shape) * dtype.itemsize != info.file_size - stream.tell():
             raise CorruptFile(f"the array {name!r} in {path} declares {shape} but holds another number of bytes; get the file again")
         stream.seek(0)

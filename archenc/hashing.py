@@ -9,6 +9,7 @@ graphs that colour refinement cannot tell apart; the enumerable spaces of this p
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from archenc.graphs import ABSENT, ArchGraphs
 from archenc.transforms import live_edges
@@ -73,6 +74,47 @@ def wl_hash(graphs: ArchGraphs) -> np.ndarray:
     for cell in range(1, graphs.space.cells):
         combined = mix(combined * np.uint64(5) + words[:, cell])
     return np.ascontiguousarray(combined).view(np.uint8).reshape(len(graphs), 16)
+
+
+_SWEEP_SEEDS = (np.uint64(0x452821E638D01377), np.uint64(0xBE5466CF34E90C6C))  # further digits of pi
+_SWEEPS = 3
+
+
+def sweep_hash(graphs: ArchGraphs) -> np.ndarray:
+    """(N, 16) uint8: a hash of large graphs with operations on nodes, equal for isomorphic ones with equal features (to four decimals).
+
+    Each node is coloured by its operation and features, then by the multiset of its sources' colours from the inputs to the output, and by
+    that of its targets' back to the inputs, three times; the hash is the multiset of the colours. The time is that of a few passes over the
+    adjacency matrices, where :func:`wl_hash` needs as many as there are nodes. Padding does not count.
+    """
+    used = graphs.mask.any(0)
+    graphs = graphs.map_arrays(lambda array: array[:, used] if array is not graphs.adjacency else array[:, used][:, :, used])
+    edges = graphs.adjacency.bool().cpu().numpy()
+    words = graphs.ops.cpu().numpy().astype(np.uint64)
+    words[:, : graphs.space.num_inputs] += np.arange(graphs.space.num_inputs, dtype=np.uint64) << np.uint64(8)  # not exchangeable
+    if graphs.features is not None:
+        rounded = (graphs.features.cpu().double() * 1e4).round().to(torch.int64).numpy().view(np.uint64)
+        for feature in np.moveaxis(rounded, -1, 0):
+            words = mix(words) ^ feature
+    mask = graphs.mask.cpu().numpy()
+    digests = []
+    for seed in _SWEEP_SEEDS:
+        colours = mix(words ^ seed)
+        for _ in range(_SWEEPS):
+            colours = _sweep(_sweep(colours, edges)[:, ::-1], edges.transpose(0, 2, 1)[:, ::-1, ::-1])[:, ::-1]
+        digests.append(mix(np.where(mask, mix(colours), np.uint64(0)).sum(axis=1, dtype=np.uint64)))
+    return np.ascontiguousarray(np.stack(digests, axis=1)).view(np.uint8).reshape(len(graphs), 16)
+
+
+def _sweep(colours: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Colours (R, V) refined by those of the sources, which are refined themselves, along edges (R, V, V) in topological order."""
+    refined = np.zeros_like(colours)
+    sent = np.zeros_like(colours)
+    for node in range(colours.shape[1]):
+        received = np.where(edges[:, :, node], sent, np.uint64(0)).sum(axis=1, dtype=np.uint64)
+        refined[:, node] = mix(colours[:, node] * np.uint64(3) + mix(received))
+        sent[:, node] = mix(refined[:, node])
+    return refined
 
 
 def hex_digests(digests: np.ndarray) -> list[str]:

@@ -59,6 +59,12 @@ def read_card(folder_or_name: str | Path) -> dict[str, Any]:
     return read_description(find(folder_or_name) / CARD)
 
 
+def weights_checksum(folder_or_name: str | Path) -> str:
+    """Hexadecimal SHA-256 of the weights, by which results made with them are told apart."""
+    checksum: str = read_card(folder_or_name)["sha256"][WEIGHTS]
+    return checksum
+
+
 # -- encoders ------------------------------------------------------------------------------------------------------------
 
 

@@ -56,14 +56,57 @@ class Split:
         return np.random.RandomState(seed).permutation(self.pool)[:size]
 
 
-def halves(rows: np.ndarray | int, seed: int = 0) -> Split:
+def halves(rows: np.ndarray | int, seed: int = 0, *, groups: np.ndarray | None = None) -> Split:
     """Random halves of ``rows`` (positions, or N for 0 to N - 1).
 
     The first half of ``RandomState(seed).permutation(rows)`` (the larger one for odd counts) is the pool, the rest the test set.
+
+    With ``groups``, positions of one group stay together, so that isomorphic architectures are not on both sides: groups go to the pool
+    in the order in which the permutation meets them, as long as the pool gets no larger than that half; those that do not fit go to the
+    test set. Where every group has one member, these are the same halves as without.
+
+    Args:
+        rows: the positions.
+        seed: of the permutation.
+        groups: (M,) the group of each position of the data set.
+
+    Raises:
+        InvalidParameter: a position without a group, or groups all of which are larger than half.
     """
     order = np.random.RandomState(seed).permutation(rows).astype(np.int64)
     cut = (len(order) + 1) // 2
-    return Split(f"halves-{seed}", order[:cut], order[cut:])
+    if groups is None:
+        return Split(f"halves-{seed}", order[:cut], order[cut:])
+    if order.max(initial=-1) >= len(groups):
+        raise InvalidParameter(f"position {order.max()} has no group, as there are {len(groups)}; give one for each position")
+    pool = _whole_groups(groups[order], cut)
+    if len(order) and not pool.any():
+        raise InvalidParameter(f"every group has more than half of the {len(order)} architectures; split them without groups")
+    return Split(f"halves-{seed}-grouped", order[pool], order[~pool])
+
+
+def _whole_groups(groups: np.ndarray, room: int) -> np.ndarray:
+    """Bool (N,): the members of groups taken in order of appearance, each that still fits in ``room`` places."""
+    _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    taken = np.zeros(len(sizes), dtype=bool)
+    for number in np.argsort(first):
+        if sizes[number] <= room:
+            taken[number] = True
+            room -= sizes[number]
+    members: np.ndarray = taken[group]
+    return members
+
+
+def without_twins(split: Split, groups: np.ndarray) -> Split:
+    """The split without the positions of its pool whose group, (M,) for all positions, is also in the test set.
+
+    Raises:
+        InvalidParameter: nothing would be left of the pool.
+    """
+    pool = split.pool[~np.isin(groups[split.pool], groups[split.test])]
+    if len(split.pool) and not len(pool):
+        raise InvalidParameter(f"every architecture of the pool of {split.name!r} is also in its test set; choose another split")
+    return Split(f"{split.name}-grouped", pool, split.test)
 
 
 def holdout(rows: np.ndarray | int, test_size: int, seed: int = 0) -> Split:

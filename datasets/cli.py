@@ -1,4 +1,4 @@
-"""``archenc data``: what a data set is, whether its files are whole, and what its splits test."""
+"""``archenc data``: what a data set is, where it comes from, whether its files are whole, and what its splits test."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archenc.datasets.fetch_cli import fetch, import_table, manifest_lines, verified_files, verify_all
+from archenc.errors import DataNotFound
+
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
+    from archenc.datasets.manifest import Manifest
 
-app = typer.Typer(help="Show and verify data sets, audit splits.", no_args_is_help=True)
+app = typer.Typer(help="Fetch, show and verify data sets, audit splits.", no_args_is_help=True)
+app.command()(fetch)
+app.command("import")(import_table)
 
 _Name = Annotated[str, typer.Argument(help="A data set; 'archenc list datasets' lists them.")]
 
@@ -22,12 +28,19 @@ def show(
     path: Annotated[Path | None, typer.Option(help="A table of your own (CSV or JSONL); NAME is then 'table'.")] = None,
     space: Annotated[str | None, typer.Option(help="The search space of your own table.")] = None,
 ) -> None:
-    """Print what a data set is: rows, space, labels, splits, citation, licence, files and notes."""
-    dataset = _load(name, path, space)
+    """Print what a data set is: rows, space, labels, splits, citation, licence, files, notes and public sources."""
+    manifest = _manifest(name)
+    try:
+        dataset = _load(name, path, space)
+    except DataNotFound:
+        if manifest is None or label is not None:
+            raise
+        typer.echo("\n".join([f"{name}: not here yet; {manifest.remedy}", *manifest_lines(manifest)]))
+        return
     if label is not None:
         typer.echo("\n".join(_label_lines(dataset.with_label(label), label)))
         return
-    typer.echo("\n".join(_lines(dataset)))
+    typer.echo("\n".join(_lines(dataset) + ([] if manifest is None else manifest_lines(manifest, dataset))))
 
 
 @app.command()
@@ -36,12 +49,11 @@ def verify(
     path: Annotated[Path | None, typer.Option(help="A table of your own (CSV or JSONL); NAME is then 'table'.")] = None,
     space: Annotated[str | None, typer.Option(help="The search space of your own table.")] = None,
 ) -> None:
-    """Read every file of a data set and check sizes, checksums and content; exit code 2 if something is wrong."""
-    dataset = _load(name, path, space)
-    for file, digest in dataset.provenance.files.items():
-        typer.echo(f"whole  {digest}  {file}")
-    dataset.space.validate(dataset.graphs)
-    typer.echo(f"{dataset.name}: {len(dataset)} valid architectures of {dataset.space.name}, {len(dataset.labels)} labels")
+    """Read every file of a data set (or of 'all') and check sizes, checksums and content; exit code 2 if something is wrong."""
+    if name == "all":
+        verify_all(lambda each: _verified(each, None, None))
+    else:
+        typer.echo("\n".join(_verified(name, path, space)))
 
 
 @app.command()
@@ -61,6 +73,21 @@ def audit(
     dataset = _load(name, path, space)
     dataset = dataset if label is None else dataset.with_label(label)
     typer.echo(audit_split(dataset, find_split(dataset, split, subset), test_label).text())
+
+
+def _verified(name: str, path: Path | None, space: str | None) -> list[str]:
+    manifest = _manifest(name)
+    lines = [] if manifest is None else verified_files(manifest)
+    dataset = _load(name, path, space)
+    lines += [f"whole  {digest}  {file}" for file, digest in dataset.provenance.files.items()]
+    dataset.space.validate(dataset.graphs)
+    return [*lines, f"{dataset.name}: {len(dataset)} valid architectures of {dataset.space.name}, {len(dataset.labels)} labels"]
+
+
+def _manifest(name: str) -> Manifest | None:
+    from archenc.datasets.manifest import names, read
+
+    return read(name) if name in names() else None
 
 
 def _load(name: str, path: Path | None, space: str | None) -> ArchDataset:

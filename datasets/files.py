@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import importlib.util
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from archenc.dataset import Provenance
+from archenc.datasets import manifest
 from archenc.errors import CorruptFile, DataNotFound
 from archenc.files import Field, content_digest, data_root, find_table, open_npz, sha256
 
 MAX_TABLE_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True)
+class Group:
+    """Arrays that a table holds together or not at all.
+
+    Attributes:
+        fields: shape and dtype kind of every array.
+        digest: :func:`archenc.files.content_digest` of these arrays, the same however the file is compressed.
+    """
+
+    fields: Mapping[str, Field]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -21,29 +37,49 @@ class Table:
 
     Attributes:
         path: its place under the data root.
-        fields: shape and dtype kind of every array that is used.
+        fields: shape and dtype kind of every array that is needed.
         digest: :func:`archenc.files.content_digest` of these arrays, the same however the file is compressed.
+        optional: what the table may hold besides.
     """
 
     path: str
     fields: Mapping[str, Field]
     digest: str
+    optional: tuple[Group, ...] = ()
 
     def exists(self) -> bool:
         return (data_root() / self.path).is_file()
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """The arrays, and the file's SHA-256 by its path.
+        """The arrays that are needed and those of every optional group that the file has, and the file's SHA-256 by its path.
 
         Raises:
             DataNotFound: the file is not under the data root.
-            CorruptFile: the file is damaged, or its values are not the published ones.
+            CorruptFile: the file is damaged, holds a part of a group, or its values are not the published ones.
         """
-        path = find_table(self.path)
-        arrays = open_npz(path, self.fields, MAX_TABLE_BYTES)
-        if content_digest(arrays) != self.digest:
-            raise CorruptFile(f"the values in {path} are not the published ones; get the table {self.path} again")
+        path = find_table(self.path, "" if self.exists() else manifest.remedy_for(self.path))
+        names = _names(path)
+        groups = [Group(self.fields, self.digest), *(group for group in self.optional if names & group.fields.keys())]
+        arrays = open_npz(path, {name: field for group in groups for name, field in group.fields.items()}, MAX_TABLE_BYTES)
+        for group in groups:
+            if content_digest({name: arrays[name] for name in group.fields}) != group.digest:
+                raise CorruptFile(f"the values in {path} are not the published ones; get the table {self.path} again")
         return arrays, {str(path): sha256(path)}
+
+
+def _names(path: Path) -> set[str]:
+    """Names of the arrays in an ``.npz`` file; none where it is damaged, which reading it will tell."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except Exception:  # a damaged archive can fail in any way
+        return set()
+
+
+def provenance(name: str, files: Mapping[str, str], *notes: str) -> Provenance:
+    """What the manifest of a data set says of it, with the SHA-256 of the files that were read and further notes."""
+    known = manifest.read(name)
+    return Provenance(known.citation, known.licence, known.homepage, files, (*known.notes, *notes))
 
 
 def package_file(package: str, relative_path: str, requirement: str) -> Path:

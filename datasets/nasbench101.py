@@ -1,4 +1,4 @@
-"""NAS-Bench-101: 51,497 measured cells on CIFAR-10, and all 423,624 cells of the space without accuracies.
+"""NAS-Bench-101: measured cells on CIFAR-10, and all 423,624 cells of the space without accuracies.
 
 Ying, Klein, Christiansen, Real, Murphy, Hutter: "NAS-Bench-101: Towards Reproducible Neural Architecture Search", ICML 2019.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset, Provenance
-from archenc.datasets.files import Table
+from archenc.datasets.files import MAX_TABLE_BYTES, Table, provenance
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.files import atomic_write, cache_root, open_npz, sha256
+from archenc.files import atomic_write, cache_root, data_root, open_npz, sha256
 from archenc.graphs import ArchGraphs
 from archenc.spaces.nasbench101 import NASBench101
 from archenc.splits import Split
@@ -19,7 +19,7 @@ BUDGETS = (4, 12, 36, 108)
 REPEATS = 3
 IMAGES = 9_984  # images on which every accuracy was counted
 MISSING = 65_535
-CELLS, SPACE, TA7290 = 51_497, 423_624, 7_290
+CELLS, UNIFORM, SPACE, TA7290 = 51_497, 30_001, 423_624, 7_290
 
 CELLS_TABLE = Table(
     "nasbench101/cells.npz",
@@ -34,6 +34,18 @@ CELLS_TABLE = Table(
         "train_time_108_single": ((CELLS,), "f"),
     },
     "648ca80ba15efcda5141d5779d69d87a2a620fb92fb99f890ea03e2405dc0da9",
+)
+UNIFORM_TABLE = Table(
+    "nasbench101/cells.npz",
+    {
+        "n_nodes": ((UNIFORM,), "u"),
+        "adjacency": ((UNIFORM, 7, 7), "u"),
+        "ops": ((UNIFORM, 7), "i"),
+        "params": ((UNIFORM,), "i"),
+        "val_single_count": ((UNIFORM, len(BUDGETS)), "u"),
+        "train_time_108_single": ((UNIFORM,), "f"),
+    },
+    "14a66ce7d0ccbe6a5c77cde1b291b988a76fb2ebda7482a23ac9449f8f0fcf70",
 )
 SPLITS_TABLE = Table(
     "nasbench101/splits.npz",
@@ -51,52 +63,84 @@ SPACE_TABLE = Table(
     "a7738c176062079c6f7c70fe6ef26b3db20caba9c43d5a3428747cb9fcc40634",
 )
 
-CITATION = "Ying, Klein, Christiansen, Real, Murphy, Hutter: NAS-Bench-101: Towards Reproducible Neural Architecture Search, ICML 2019"
-NOTES = (
+WHOLE_NOTES = (
     "The table is a part of the benchmark: 30,001 cells that are in effect a uniform sample (subset 'uniform': one validation repeat, "
     "no test accuracy) and 23,142 cells of a structured subspace with all repeats (subset 'full_metrics'); 1,646 are in both.",
     "Split ta7290 (TA-GATES, NeurIPS 2022): both halves are 30 wirings x 3^5 operations and share no wiring, so it measures "
     "extrapolation to unseen wirings; the order of its pool is the published one. Subset ta14580 holds the cells of both halves.",
-    "Two repeats agree only up to a Kendall's tau of .795 on the test half of ta7290: a predictor that is scored on one repeat cannot "
-    "pass that by much.",
+)
+UNIFORM_NOTES = (
+    "The table is a part of the benchmark: 30,001 cells that are in effect a uniform sample, with one of three validation repeats for each "
+    "budget and without test accuracies; nasbench101-full has all repeats of all cells and the split of TA-GATES.",
 )
 
 
 def load() -> ArchDataset:
-    """The measured cells; the default label is ``cifar10/val_accuracy@108/mean``.
+    """The measured cells: 51,497 in the whole table, 30,001 in the one that is made from public files.
 
-    A label ``.../mean`` is NaN where one of the three repeats is missing. The repeats ``repeat0`` to ``repeat2`` have an order within a
-    cell that carries no meaning across cells; ``single`` is one of them, drawn at random for each cell and budget.
+    The default label is ``cifar10/val_accuracy@108/mean`` in the whole table. A label ``.../mean`` is NaN where one of the three repeats is
+    missing. The repeats ``repeat0`` to ``repeat2`` have an order within a cell that carries no meaning across cells; ``single`` is one of
+    them, drawn at random for each cell and budget, and the only one in the table from public files.
 
     Raises:
-        DataNotFound: ``nasbench101/cells.npz`` or ``splits.npz`` is not under the data root.
+        DataNotFound: ``nasbench101/cells.npz`` is not under the data root, or the whole table is there without its ``splits.npz``.
         CorruptFile: a table is damaged or does not hold the published values.
     """
+    return _uniform() if _rows() == UNIFORM else _whole()
+
+
+def _rows() -> int:
+    """Cells of the table that is there; -1 where there is none or it is damaged, which reading it will tell."""
+    try:
+        return len(open_npz(data_root() / CELLS_TABLE.path, {"n_nodes": ((None,), "u")}, MAX_TABLE_BYTES)["n_nodes"])
+    except (DataNotFound, CorruptFile):
+        return -1
+
+
+def _whole() -> ArchDataset:
     cells, files = CELLS_TABLE.read()
     parts, more_files = SPLITS_TABLE.read()
-    labels, descriptions = _labels(cells)
     ta7290 = Split("ta7290", parts["ta7290_train_rows"], parts["ta7290_test_rows"])
     subsets = {name: np.flatnonzero(parts[name]) for name in ("uniform", "full_metrics")}
+    return _dataset(
+        cells,
+        label="cifar10/val_accuracy@108/mean",
+        splits={"ta7290": ta7290},
+        subsets=subsets | {"ta14580": np.union1d(ta7290.pool, ta7290.test)},
+        provenance=provenance("nasbench101", files | more_files, *WHOLE_NOTES),
+    )
+
+
+def _uniform() -> ArchDataset:
+    cells, files = UNIFORM_TABLE.read()
+    return _dataset(
+        cells,
+        label="cifar10/val_accuracy@108/single",
+        splits={},
+        subsets={"uniform": np.arange(UNIFORM)},
+        provenance=provenance("nasbench101", files, *UNIFORM_NOTES),
+    )
+
+
+def _dataset(
+    cells: dict[str, np.ndarray], *, label: str, splits: dict[str, Split], subsets: dict[str, np.ndarray], provenance: Provenance
+) -> ArchDataset:
+    labels, descriptions = _labels(cells)
     return ArchDataset(
         name="nasbench101",
         graphs=NASBench101().from_arrays(cells["adjacency"], cells["ops"], cells["n_nodes"]),
         labels=labels,
-        label="cifar10/val_accuracy@108/mean",
+        label=label,
         descriptions=descriptions,
-        splits={"ta7290": ta7290},
-        subsets=subsets | {"ta14580": np.union1d(ta7290.pool, ta7290.test)},
+        splits=splits,
+        subsets=subsets,
         duplicates="none",
-        provenance=Provenance(
-            citation=CITATION,
-            licence="Apache-2.0 (the benchmark); the extracts used here come from repositories without a licence text",
-            source="https://github.com/google-research/nasbench",
-            files=files | more_files,
-            notes=NOTES,
-        ),
+        provenance=provenance,
     )
 
 
-def _percent(counts: np.ndarray) -> np.ndarray:
+def percent(counts: np.ndarray) -> np.ndarray:
+    """Accuracies from numbers of correctly classified images; NaN where one is missing."""
     return np.where(counts == MISSING, np.nan, counts * (100 / IMAGES))
 
 
@@ -110,13 +154,14 @@ def _labels(cells: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[s
 
     for part, title in (("val", "validation"), ("test", "test")):
         for at, epochs in enumerate(BUDGETS):
-            repeats = _percent(cells[f"{part}_count"][:, at])
             scored = f"CIFAR-10 {title} accuracy in percent of 9,984 images after {epochs} epochs on 40,000 images"
-            add(f"{part}_accuracy@{epochs}/mean", repeats.mean(axis=1), f"{scored}, mean of three repeats")
-            for repeat in range(REPEATS):
-                add(f"{part}_accuracy@{epochs}/repeat{repeat}", repeats[:, repeat], f"{scored}, one of three repeats")
+            if f"{part}_count" in cells:
+                repeats = percent(cells[f"{part}_count"][:, at])
+                add(f"{part}_accuracy@{epochs}/mean", repeats.mean(axis=1), f"{scored}, mean of three repeats")
+                for repeat in range(REPEATS):
+                    add(f"{part}_accuracy@{epochs}/repeat{repeat}", repeats[:, repeat], f"{scored}, one of three repeats")
             if part == "val":
-                single = _percent(cells["val_single_count"][:, at])
+                single = percent(cells["val_single_count"][:, at])
                 add(f"val_accuracy@{epochs}/single", single, f"{scored}, one repeat drawn at random for each cell and budget")
     add("parameters", cells["params"].astype(np.float64), "trainable parameters of the network for CIFAR-10")
     seconds = cells["train_time_108_single"].astype(np.float64)
@@ -130,8 +175,8 @@ def _labels(cells: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[s
 def load_space() -> ArchDataset:
     """All 423,624 cells, in the order of the official records' hash, with ``cifar10/parameters`` as the only label.
 
-    Where ``nasbench101/space.npz`` is not under the data root, the space is enumerated (which takes minutes), kept in the
-    per-user cache folder, and has no labels.
+    Where ``nasbench101/space.npz`` is not under the data root, the space is enumerated (which takes half a minute), kept in
+    the per-user cache folder, and has no labels.
 
     Raises:
         CorruptFile: the table is damaged or does not hold the published values.
@@ -151,13 +196,7 @@ def load_space() -> ArchDataset:
         label=next(iter(labels), ""),
         descriptions=descriptions,
         duplicates="none",
-        provenance=Provenance(
-            citation=CITATION,
-            licence="none needed (the enumeration of a published definition)",
-            source="https://github.com/google-research/nasbench",
-            files=files,
-            notes=("The cells of the space carry no accuracies; nasbench101 holds the measured ones.",),
-        ),
+        provenance=provenance("nasbench101-space", files),
     )
 
 

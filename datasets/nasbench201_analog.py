@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from archenc.dataset import ArchDataset, Provenance
-from archenc.datasets.files import package_file
+from archenc.dataset import ArchDataset
+from archenc.datasets.files import package_file, provenance
 from archenc.datasets.unpickle import load_pickle
 from archenc.spaces.nasbench201 import NASBench201
 
@@ -25,13 +25,6 @@ ACCURACIES = {
 }
 DRIFTED = {"baseline": "the baseline network", "analog": "the network trained for analogue hardware"}
 SECONDS = (60, 3600, 86400, 2592000)
-
-NOTES = (
-    "The package does not state the number of seeds or the data split; the values behave like test accuracies of one training.",
-    "Isomorphic cells were trained separately and are rows of their own.",
-    "In two rows the drifted accuracy contradicts the baseline: 87.49 after 60 s for the all-skip cell, whose baseline is 60.78.",
-    "The 341 cells without a path from input to output have a baseline of exactly 10.0.",
-)
 
 
 def load() -> ArchDataset:
@@ -67,11 +60,5 @@ def load() -> ArchDataset:
         label="cifar10/baseline_accuracy",
         descriptions=descriptions,
         duplicates="kept",
-        provenance=Provenance(
-            citation="analog-nasbench 0.1.3 (AnalogNAS-Bench); cells of Dong, Yang: NAS-Bench-201, ICLR 2020",
-            licence="none stated in the package (its repository's setup.py says MIT)",
-            source="https://pypi.org/project/analog-nasbench/0.1.3/",
-            files={str(path): SHA256},
-            notes=NOTES,
-        ),
+        provenance=provenance("nasbench201-analog", {str(path): SHA256}),
     )

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from archenc.dataset import ArchDataset, Provenance
-from archenc.datasets.files import package_file
+from archenc.dataset import ArchDataset
+from archenc.datasets.files import package_file, provenance
 from archenc.datasets.unpickle import load_pickle
 from archenc.errors import UnsafePickle
 from archenc.spaces.nasbench_graph import NASBenchGraph
@@ -30,13 +30,6 @@ SHA256 = {
     "arxiv": "7ee21a7653297a806c0ed1be3efe6ecc06acc84e48e942da0bfde0e5d287debe",
     "proteins": "b9e7fb0902bda44fec32c948e5fde822fb22d38d674c52e43ace5197378f2d21",
 }
-
-NOTES = (
-    "The same architectures recur in all nine data sets: split by architecture, not by row and data set.",
-    "Validation and test agree to very different degrees: Kendall's tau is .87 on arxiv, .55 on cora, .38 on pubmed, .35 on proteins.",
-    "proteins is scored by ROC-AUC and has 2,021 of the 26,206 architectures.",
-    "The unit of latency is not documented (0.0003 to 0.58, apparently seconds).",
-)
 
 
 class _DType:
@@ -104,11 +97,5 @@ def load() -> ArchDataset:
         label="cora/val_accuracy/mean",
         descriptions=descriptions,
         duplicates="none",
-        provenance=Provenance(
-            citation="Qin, Zhang, Wang, Zhang, Zhu: NAS-Bench-Graph: Benchmarking Graph Neural Architecture Search, NeurIPS 2022",
-            licence="Apache-2.0",
-            source="https://pypi.org/project/nas-bench-graph/1.4.0/",
-            files={str(path): SHA256[name] for name, path in paths.items()},
-            notes=NOTES,
-        ),
+        provenance=provenance("nasbench-graph", {str(path): SHA256[name] for name, path in paths.items()}),
     )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 import archenc
-from archenc.dataset import ArchDataset, Duplicates, Provenance
+from archenc.dataset import ArchDataset, Duplicates, Provenance, group_means
 from archenc.datasets.records import Record, read_records
 from archenc.errors import InvalidArchitecture, InvalidParameter, InvalidTable
 from archenc.files import sha256
@@ -205,14 +205,5 @@ def _resolve_duplicates(
             "drop one of them, or pass duplicates='keep' or duplicates='mean'"
         )
     order = np.argsort(first)
-    averaged = {column: _group_means(values, group)[order] for column, values in labels.items()}
+    averaged = {column: group_means(values, group)[order] for column, values in labels.items()}
     return graphs[first[order]], averaged, "averaged"
-
-
-def _group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Mean of the finite values of each group, NaN where it has none."""
-    known = ~np.isnan(values)
-    count = np.bincount(group, weights=known)
-    total = np.bincount(group, weights=np.where(known, values, 0.0))
-    means: np.ndarray = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
-    return means

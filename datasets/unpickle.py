@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import pickle
+import pickletools
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -59,3 +60,34 @@ def load_pickle(path: str | os.PathLike[str], allowed: Mapping[str, Any], *, sha
         raise
     except Exception as error:  # a damaged pickle can fail in any way
         raise CorruptFile(f"the file {path} is not a whole pickle ({type(error).__name__}); get it again") from None
+
+
+_LIST_OF_NUMBERS = {"PROTO", "EMPTY_LIST", "BINPUT", "MARK", "BINFLOAT", "BININT", "BININT1", "BININT2", "APPEND", "APPENDS", "STOP"}
+
+
+def load_numbers(content: bytes, path: str | os.PathLike[str]) -> list[float | int]:
+    """The list of numbers that a pickle holds; opcodes that no such list needs are refused before anything is built.
+
+    Args:
+        content: the pickle, whose size the caller has bounded; the list takes at most some ten times as much memory.
+        path: the file that it comes from, for messages.
+
+    Raises:
+        CorruptFile: it is not a whole pickle of a list of numbers.
+        UnsafePickle: it asks for a global, or for anything else than a list and numbers.
+    """
+    try:
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name not in _LIST_OF_NUMBERS:
+                raise UnsafePickle(
+                    f"the pickle in {path} asks for {opcode.name} {argument!r:.60}, which a list of numbers does not need; "
+                    "do not use this file and get the published one"
+                )
+        values = _RestrictedUnpickler(content, {}, str(path)).load()
+    except UnsafePickle:
+        raise
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise CorruptFile(f"the file {path} does not hold a whole pickle ({type(error).__name__}); get it again") from None
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise CorruptFile(f"the pickle in {path} is not a list of numbers; get the file again")
+    return values

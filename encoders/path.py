@@ -61,6 +61,7 @@ class PathEncoder(Encoder):
         if cutoff is not None and cutoff < 1:
             raise InvalidParameter(f"the path encoding's cutoff is {cutoff}; give at least 1, or None for all paths")
         self.kind, self.cutoff = kind, cutoff
+        self.num_ops = len(space.operations) - (space.join_op is not None)
         bypasses = simplify and space.skip_op is not None
         self.min_length = 1 if space.op_on == "edge" and not bypasses else 0
         self.max_length, self.num_features = self._size(longest_path(space))
@@ -73,11 +74,21 @@ class PathEncoder(Encoder):
             "continuous": self.num_features + 1,
         }[kind]
 
+    @classmethod
+    def unsupported(cls, space: Space) -> str | None:
+        shortest = shortest_path(space)
+        if len(space.operations) ** shortest > MAX_FEATURES:
+            return (
+                f"every path has at least {shortest} operations, which make more than {MAX_FEATURES:,} sequences; "
+                "use the 'adjacency' encoder"
+            )
+        return super().unsupported(space)
+
     def _size(self, longest: int) -> tuple[int, int]:
         """The longest path with a feature of its own, and the number of features."""
         features = 0
         for length in range(self.min_length, longest + 1):
-            features += self.space.num_inputs * len(self.space.operations) ** length
+            features += self.space.num_inputs * self.num_ops**length
             if self.cutoff is not None and features >= self.cutoff:
                 return length, self.cutoff
             if features > MAX_FEATURES:
@@ -105,7 +116,7 @@ class PathEncoder(Encoder):
         edges = adjacency.permute(1, 2, 0).contiguous()
         ids = ops.T
         num_nodes, rows = ids.shape
-        num_inputs, num_ops = self.space.num_inputs, len(self.space.operations)
+        num_inputs, num_ops = self.space.num_inputs, self.num_ops
         choices = torch.arange(num_ops, dtype=ids.dtype, device=ids.device)[:, None] + NODE_OFFSET
         own = torch.eye(num_inputs, dtype=torch.uint8, device=ids.device)[:, :, None, None]
 
@@ -136,4 +147,12 @@ def longest_path(space: Space) -> int:
     for source, target in edges:  # by source, so that a source is final when it is read
         steps[target] = max(steps[target], steps[source] + 1)
     most = min(steps[-1], space.max_edges or steps[-1])
-    return most if space.op_on == "edge" else most - 1
+    return most if space.op_on == "edge" and space.join_op is None else most - 1
+
+
+def shortest_path(space: Space) -> int:
+    """The fewest operations on a path from an input to the output of a cell; 0 or 1 where the edges are part of the choice."""
+    steps = [0.0] * space.num_inputs + [math.inf] * (space.max_nodes - space.num_inputs)
+    for source, target in sorted(space.topology or [(0, space.max_nodes - 1)]):
+        steps[target] = min(steps[target], steps[source] + 1)
+    return int(steps[-1]) - (space.op_on == "node")

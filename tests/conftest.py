@@ -20,3 +20,12 @@ def data_root() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"needs the real tables: ARCHENC_DATA is {folder}, which is not a folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """The folder of the raw public files (OWNER/REPO/COMMIT/PATH); tests that ask for it are skipped where there is none."""
+    folder = os.environ.get("ARCHENC_TEST_MIRROR")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs the raw public files: ARCHENC_TEST_MIRROR is not a folder")
+    return Path(folder)

@@ -11,9 +11,10 @@ import archenc
 from archenc.encoder import Encoder
 from archenc.errors import DataNotFound
 from archenc.losses import MSELoss
-from archenc.testing import check_dataset, check_encoder, check_head, check_loss, check_space, example_spaces
+from archenc.testing import check_dataset, check_encoder, check_head, check_loss, check_space, example_spaces, registered_spaces
 
-SPACES = example_spaces()
+SPACES = registered_spaces() | example_spaces()
+FAST = {*example_spaces(), "nasbench-macro"}
 SMALL = {
     "arch2vec": {"hidden_dim": 32, "layers": 2},
     "gae": {"hidden_dim": 32, "layers": 2},
@@ -23,6 +24,7 @@ SMALL = {
     "dvae": {"hidden_dim": 16, "latent_dim": 8},
     "gates": {"layers": (32, 32, 32)},
     "flowerformer": {"dim": 32, "layers": 2, "heads": 4, "attention_dropout": 0.0},
+    "path": {"cutoff": 10_000},  # every sequence of a chain of 8
     "nn-former": {"dim": 32, "layers": 2, "hidden_dim": 64, "dropout": 0.0},
 }
 
@@ -32,7 +34,7 @@ def test_space(name):
     check_space(SPACES[name])
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SPACES])
 @pytest.mark.parametrize("encoder", archenc.list_encoders())
 def test_encoder(encoder, space):
     check_encoder(encoder, SPACES[space], **SMALL.get(encoder, {}))

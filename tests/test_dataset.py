@@ -73,6 +73,55 @@ def test_a_published_split_keeps_its_test_set(dataset: ArchDataset) -> None:
     assert test.y.tolist() == dataset.y[12:].tolist()
 
 
+def test_a_group_aware_split_says_so_and_keeps_twins_together(dataset: ArchDataset) -> None:
+    for name, of in ((None, "halves-1-grouped"), ("straddling", "straddling-grouped")):
+        straddling = replace(dataset, splits={"straddling": Split("straddling", np.arange(11), np.arange(11, N))})
+        train, test = straddling.split(name, train_size=8, seed=1, group_aware=True)
+        assert not set(train.groups) & set(test.groups)
+        assert repr(train).endswith(f", isomorphic duplicates: kept, training set of {of})")
+        assert repr(test).endswith(f"test set of {of})")
+    with pytest.raises(InvalidParameter, match="1 to 10"):
+        straddling.split("straddling", train_size=11, seed=1, group_aware=True)  # row 10 has its twin in the test set
+    train, test = dataset.split(train_size=8, seed=1)
+    assert set(train.groups) & set(test.groups), "otherwise the test above shows nothing"
+    assert repr(test).endswith("test set of halves-1)")
+
+
+def test_twins_are_found_by_their_hashes_where_no_groups_are_published(dataset: ArchDataset) -> None:
+    graphs = dataset.graphs[[0, 1, 2, 0, 3, 1]]
+    labels = {"a": np.array([1.0, 2.0, np.nan, 5.0, np.nan, np.nan]), "b": np.arange(6.0)}
+    repeated = ArchDataset("repeated", graphs, labels, "a")
+    twins = repeated.twins()
+    assert (twins[3], twins[5]) == (twins[0], twins[1])
+    assert len(set(twins)) == 4
+    _, test = repeated.split(train_size=1, seed=0, group_aware=True)
+    assert len({0, 3} & {int(b) for b in test.labels["b"]}) != 1
+
+
+def test_deduplication_keeps_the_first_or_averages(dataset: ArchDataset) -> None:
+    graphs = dataset.graphs[[4, 1, 2, 1, 3, 4]]
+    labels = {"a": np.array([1.0, 2.0, np.nan, 5.0, np.nan, np.nan]), "b": np.arange(6.0)}
+    repeated = ArchDataset("repeated", graphs, labels, "a", splits={"own": Split("own", np.array([0]), np.array([1]))})
+    assert repeated.deduplicated("keep") is repeated
+
+    first = repeated.deduplicated("first")
+    assert dataset.space.format(first.graphs) == dataset.space.format(graphs[[0, 1, 2, 4]])
+    assert first.labels["b"].tolist() == [0, 1, 2, 4]
+    assert (first.duplicates, first.splits) == ("first", {})
+
+    mean = repeated.deduplicated("mean")
+    assert dataset.space.format(mean.graphs) == dataset.space.format(first.graphs)
+    np.testing.assert_array_equal(mean.labels["a"], [1.0, 3.5, np.nan, np.nan])
+    assert mean.labels["b"].tolist() == [2.5, 2, 2, 4]
+    assert "isomorphic duplicates: averaged" in repr(mean)
+
+    assert mean.deduplicated("first").duplicates == "none"
+    assert len(dataset.deduplicated("mean")) == N // 2, "published groups come before hashes"
+    with pytest.raises(InvalidParameter, match="choose one of keep, first, mean") as caught:
+        repeated.deduplicated("drop")
+    assert_one_sentence(caught.value)
+
+
 def test_a_split_that_cannot_be_made_says_why(dataset: ArchDataset) -> None:
     cases = [
         (UnknownName, "choose one of published", lambda: dataset.split("ta7290", train_size=2)),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archenc.errors import InvalidParameter
-from archenc.splits import Split, everything, halves, holdout
+from archenc.splits import Split, everything, halves, holdout, without_twins
 from tests.bad_input import assert_one_sentence
 
 
@@ -29,6 +29,52 @@ def test_halves_are_the_documented_permutation() -> None:
     assert split.pool.tolist() == order[:5].tolist()
     assert split.test.tolist() == order[5:].tolist()
     assert split.digest != halves(10, seed=8).digest
+
+
+groups_of_rows = st.lists(st.integers(0, 12), min_size=2, max_size=80).map(np.array)
+
+
+@given(groups_of_rows, st.integers(0, 2**32 - 1))
+def test_grouped_halves_keep_groups_together(groups: np.ndarray, seed: int) -> None:
+    sizes = np.bincount(groups)
+    room = (len(groups) + 1) // 2
+    if sizes[sizes > 0].min() > room:
+        with pytest.raises(InvalidParameter, match="more than half") as caught:
+            halves(len(groups), seed, groups=groups)
+        assert_one_sentence(caught.value)
+        return
+    split = halves(len(groups), seed, groups=groups)
+    assert sorted([*split.pool, *split.test]) == list(range(len(groups)))
+    assert not set(groups[split.pool]) & set(groups[split.test])
+    assert len(split.pool) <= room
+    left = [sizes[group] for group in set(groups[split.test])]
+    assert not left or len(split.pool) + min(left) > room, "a group of the test set would have fitted into the pool"
+    assert split.name == f"halves-{seed}-grouped"
+
+
+@given(st.integers(2, 200), st.integers(0, 2**32 - 1))
+def test_groups_of_one_are_the_halves_without_groups(rows: int, seed: int) -> None:
+    assert halves(rows, seed, groups=np.arange(rows)[::-1]).digest == halves(rows, seed).digest
+
+
+def test_groups_are_those_of_positions() -> None:
+    rows = np.array([3, 5, 8, 13])
+    groups = np.zeros(14, dtype=int)
+    groups[[5, 13]] = 1
+    split = halves(rows, groups=groups)
+    assert {tuple(sorted(split.pool.tolist())), tuple(sorted(split.test.tolist()))} == {(3, 8), (5, 13)}
+    with pytest.raises(InvalidParameter, match="position 13") as caught:
+        halves(rows, groups=groups[:13])
+    assert_one_sentence(caught.value)
+
+
+def test_a_published_split_loses_the_twins_of_its_test_set() -> None:
+    groups = np.array([0, 1, 2, 0, 1, 3])
+    split = without_twins(Split("own", np.array([2, 0, 1]), np.array([3, 5])), groups)
+    assert (split.name, split.pool.tolist(), split.test.tolist()) == ("own-grouped", [2, 1], [3, 5])
+    with pytest.raises(InvalidParameter, match="'own'") as caught:
+        without_twins(Split("own", np.array([0, 1]), np.array([3, 4])), groups)
+    assert_one_sentence(caught.value)
 
 
 def test_training_subsets_are_nested_and_documented() -> None:

@@ -33,6 +33,8 @@ class Space(ABC):
         edges_per_pair: most edges that may join the same ordered pair of nodes.
         topology: the fixed edges as (source, target) pairs, or None when they are part of the choice.
         none_op, skip_op: the operations that compute zero and identity, or None.
+        join_op: the operation of edges that only hand a value to the output, where there are such edges: the last of ``operations``,
+            never a choice, and without nodes in the op-on-node form; or None.
         paper: where the space was published.
     """
 
@@ -47,6 +49,7 @@ class Space(ABC):
     topology: tuple[tuple[int, int], ...] | None = None
     none_op: str | None = None
     skip_op: str | None = None
+    join_op: str | None = None
     paper: str = ""
 
     # -- what a space must say -------------------------------------------------------------------------------------

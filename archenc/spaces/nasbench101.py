@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from typing import Any
 
@@ -12,14 +11,15 @@ import torch
 from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
-from archenc.hashing import mix
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.nasbench101_costs import network_costs
+from archenc.spaces.nasbench101_hash import big_endian_words, module_hashes
 from archenc.spaces.variation import all_digits
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 MAX_NODES, MAX_EDGES = 7, 9
 _PAIRS = [(i, j) for j in range(MAX_NODES) for i in range(j)]  # bit i + j (j - 1) / 2 of an adjacency code is the edge i -> j
+_ROW_IDS = np.array([INPUT, *range(NODE_OFFSET, NODE_OFFSET + len(OPERATIONS)), OUTPUT], dtype=np.uint8)  # of a table's 0 to 4
 
 
 class NASBench101(CellSpace):
@@ -53,7 +53,7 @@ class NASBench101(CellSpace):
             rows = (counts == count).nonzero()[:, 0]
             at = torch.tensor([*range(count - 1), MAX_NODES - 1])
             adjacency = graphs.adjacency[rows][:, at][:, :, at].numpy().astype(bool)
-            digests[rows.numpy()] = _module_hashes(adjacency, graphs.ops[rows][:, at].numpy())
+            digests[rows.numpy()] = module_hashes(adjacency, graphs.ops[rows][:, at].numpy())
         return digests
 
     def costs(self, graphs: ArchGraphs) -> dict[str, np.ndarray]:
@@ -70,13 +70,18 @@ class NASBench101(CellSpace):
 
         Each cell is given in the writing of the smallest code: adjacency bits first, then operations.
         """
+        return self.enumerate_with_hashes(max_nodes)[0]
+
+    def enumerate_with_hashes(self, max_nodes: int = MAX_NODES) -> tuple[ArchGraphs, np.ndarray]:
+        """The cells of :meth:`enumerate`, and their official hashes (N, 16), which take most of its time."""
         if not isinstance(max_nodes, int) or not 2 <= max_nodes <= MAX_NODES:
             raise InvalidParameter(f"max_nodes is {max_nodes!r}; give a whole number from 2 to {MAX_NODES}")
         parts = [_canonical_cells(count) for count in range(2, max_nodes + 1)]
         sizes = np.repeat(np.arange(2, max_nodes + 1), [len(bits) for bits, _ in parts])
         graphs = self.from_bits(sizes, np.concatenate([bits for bits, _ in parts]), np.concatenate([ops for _, ops in parts]))
         digests = self.hash(graphs)
-        return graphs[np.lexsort(_big_endian_words(digests).T[::-1])]
+        order = np.lexsort(big_endian_words(digests).T[::-1])
+        return graphs[order], digests[order]
 
     # -- packed tables ---------------------------------------------------------------------------------------------
 
@@ -104,6 +109,30 @@ class NASBench101(CellSpace):
         ops[np.arange(len(counts)), np.clip(counts.astype(np.int64) - 1, 0, MAX_NODES - 1)] = len(OPERATIONS) + 1
         return self.from_arrays(adjacency, ops, counts)
 
+    def to_bits(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The table that :meth:`from_bits` takes: uint8 (N,), uint32 (N,) and uint8 (N, 5) with 255 where there is no operation."""
+        counts, adjacency, ops = self._output_after_interior(graphs)
+        bits = np.zeros(len(counts), dtype=np.uint32)
+        for bit, (source, target) in enumerate(_PAIRS):
+            bits |= adjacency[:, source, target].astype(np.uint32) << np.uint32(bit)
+        interior = (ops[:, 1:-1] >= NODE_OFFSET) & (np.arange(1, MAX_NODES - 1) < counts[:, None] - 1)
+        return counts, bits, np.where(interior, ops[:, 1:-1] - NODE_OFFSET, 255).astype(np.uint8)
+
+    def to_arrays(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The arrays that :meth:`from_arrays` takes: uint8 (N, 7, 7), int8 (N, 7) with -1 beyond the output, and uint8 (N,)."""
+        counts, adjacency, ops = self._output_after_interior(graphs)
+        numbers = np.full(256, -1, dtype=np.int8)
+        numbers[_ROW_IDS] = np.arange(len(_ROW_IDS))
+        return adjacency, numbers[ops], counts
+
+    def _output_after_interior(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Node counts, adjacency and ids with the output node at its count - 1 and padding behind it."""
+        self.check_form(graphs)
+        order = np.argsort(~graphs.mask.numpy(), axis=1, kind="stable")
+        row = np.arange(len(order))[:, None]
+        adjacency = graphs.adjacency.numpy()[row[:, :, None], order[:, :, None], order[:, None, :]]
+        return graphs.mask.sum(1).to(torch.uint8).numpy(), adjacency, graphs.ops.numpy()[row, order]
+
     def from_arrays(self, adjacency: Any, ops: Any, n_nodes: Any) -> ArchGraphs:
         """Cells from arrays in which the output is node ``n_nodes - 1``; it is moved to the last position.
 
@@ -120,106 +149,17 @@ class NASBench101(CellSpace):
             raise InvalidArchitecture(f"tables of shape {wiring.shape} and {labels.shape} are no cells; give (N, 7, 7) and (N, 7) arrays")
         if len(counts) and not (counts.min() >= 2 and counts.max() <= MAX_NODES):
             raise InvalidArchitecture(f"cells of {counts.min()} to {counts.max()} nodes; NAS-Bench-101 has 2 to {MAX_NODES}")
-        ids = np.array([INPUT, *range(NODE_OFFSET, NODE_OFFSET + len(OPERATIONS)), OUTPUT], dtype=np.uint8)
         padded = np.zeros_like(wiring, dtype=np.uint8)
         node_ops = np.full(labels.shape, PAD, dtype=np.uint8)
         for count in range(2, MAX_NODES + 1):
             rows = np.flatnonzero(counts == count)
             own = labels[rows, :count]
-            if own.size and not (own.min() >= 0 and own.max() < len(ids)):
+            if own.size and not (own.min() >= 0 and own.max() < len(_ROW_IDS)):
                 raise InvalidArchitecture(f"a cell of {count} nodes has an operation outside 0 to 4; give a number for each of its nodes")
             place = np.array([*range(count - 1), MAX_NODES - 1])
-            node_ops[rows[:, None], place] = ids[own.astype(np.int64)]
+            node_ops[rows[:, None], place] = _ROW_IDS[own.astype(np.int64)]
             padded[rows[:, None, None], place[:, None], place] = wiring[rows, :count, :count]
         return self.graphs(padded, node_ops)
-
-
-# -- the official hash -------------------------------------------------------------------------------------------------
-
-
-def _big_endian_words(digests: np.ndarray) -> np.ndarray:
-    """(N, 2) unsigned words whose order is that of the digests (N, 16) and of their hexadecimal texts."""
-    words: np.ndarray = np.ascontiguousarray(digests).view(">u8").astype(np.uint64)
-    return words
-
-
-def _md5_rows(texts: np.ndarray) -> np.ndarray:
-    """(M, 16) uint8: the MD5 of each row of texts (M, length) uint8."""
-    rows, length = texts.shape
-    joined = texts.tobytes()
-    digests = b"".join(
-        [hashlib.md5(joined[start : start + length], usedforsecurity=False).digest() for start in range(0, rows * length, length)]
-    )
-    return np.frombuffer(digests, dtype=np.uint8).reshape(rows, 16)
-
-
-_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
-
-
-def _hex_text(digests: np.ndarray) -> np.ndarray:
-    """(..., 16) bytes to (..., 32) characters."""
-    return np.stack([_HEX[digests >> 4], _HEX[digests & 15]], axis=-1).reshape(*digests.shape[:-1], 32)
-
-
-def _ranked(digests: np.ndarray, inverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct digests in ascending order, and for each node the rank of its own."""
-    order = np.lexsort(_big_endian_words(digests).T[::-1])
-    rank = np.empty(len(order), dtype=np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return digests[order], rank[inverse]
-
-
-def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct rows of a (M, width) int32 array, and for each row the number of its distinct one."""
-    keys = np.zeros(len(rows), dtype=np.uint64)
-    for column in rows.T:
-        keys = mix(keys ^ column.astype(np.uint64))
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    if not np.array_equal(rows[first][inverse], rows):  # two rows share a 64-bit key: compare the rows themselves
-        packed = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel()
-        _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
-    return rows[first], inverse
-
-
-def _module_hashes(adjacency: np.ndarray, ops: np.ndarray) -> np.ndarray:
-    """(R, 16) official hashes of cells that all have n nodes: adjacency (R, n, n) bool, ops (R, n) ids."""
-    rows, nodes = ops.shape
-    labels = np.where(ops == INPUT, -1, np.where(ops == OUTPUT, -2, ops.astype(np.int32) - NODE_OFFSET))
-    starts = np.stack([adjacency.sum(2), adjacency.sum(1), labels], axis=2).reshape(-1, 3).astype(np.int32)
-    kinds, inverse = _distinct(starts)
-    texts = [str(tuple(kind)).encode() for kind in kinds.tolist()]
-    digests = np.array([list(hashlib.md5(text, usedforsecurity=False).digest()) for text in texts], dtype=np.uint8)
-    digests, ranks = _ranked(digests, inverse)
-    for _ in range(nodes):
-        digests, ranks = _next_round(adjacency, digests, ranks.reshape(rows, nodes))
-    final = _hex_text(digests[np.sort(ranks.reshape(rows, nodes), axis=1)])
-    quoted = np.full((rows, nodes, 36), ord("'"), dtype=np.uint8)  # 'digest', with the comma and space that follow it
-    quoted[:, :, 1:33] = final
-    quoted[:, :, 34:] = np.frombuffer(b", ", dtype=np.uint8)
-    text = quoted.reshape(rows, -1)[:, :-1]
-    text[:, -1] = ord("]")
-    return _md5_rows(np.concatenate([np.full((rows, 1), ord("["), dtype=np.uint8), text], axis=1))
-
-
-def _next_round(adjacency: np.ndarray, digests: np.ndarray, ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One round for all nodes: each distinct (sources, targets, own) is hashed once."""
-    rows, nodes = ranks.shape
-    nothing = np.int32(len(digests))
-    sources = np.sort(np.where(adjacency.transpose(0, 2, 1), ranks[:, None, :], nothing), axis=2)
-    targets = np.sort(np.where(adjacency, ranks[:, None, :], nothing), axis=2)
-    signatures = np.concatenate([sources, targets, ranks[:, :, None]], axis=2).reshape(rows * nodes, -1)
-    distinct, inverse = _distinct(signatures)
-    text = _hex_text(digests)
-    degrees = np.stack([(distinct[:, :nodes] < nothing).sum(1), (distinct[:, nodes:-1] < nothing).sum(1)], axis=1)
-    new = np.empty((len(distinct), 16), dtype=np.uint8)
-    bar = ord("|")
-    for ins, outs in np.unique(degrees, axis=0).tolist():
-        at = np.flatnonzero((degrees == (ins, outs)).all(1))
-        wall = np.full((len(at), 1), bar, dtype=np.uint8)
-        before = text[distinct[at, :ins]].reshape(len(at), -1)
-        behind = text[distinct[at, nodes : nodes + outs]].reshape(len(at), -1)
-        new[at] = _md5_rows(np.concatenate([before, wall, behind, wall, text[distinct[at, -1]]], axis=1))
-    return _ranked(new, inverse)
 
 
 # -- enumeration -------------------------------------------------------------------------------------------------------

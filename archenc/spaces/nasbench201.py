@@ -10,11 +10,9 @@ import numpy as np
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
-from archenc.spaces import notation
-from archenc.spaces.cell import CellSpace
+from archenc.spaces.four_nodes import EDGES, FourNodeSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 STAGES, CELLS_PER_STAGE = (16, 32, 64), 5  # channels of each stage
 _NASLIB_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
@@ -22,13 +20,10 @@ _FROM_NASLIB_OP = np.array([OPERATIONS.index(op) for op in _NASLIB_OPERATIONS])
 _TO_NASLIB_OP = np.argsort(_FROM_NASLIB_OP)
 _FROM_NASLIB_EDGE = np.array([_NASLIB_EDGES.index(edge) for edge in EDGES])  # NASLib's place of each of our edges
 _TO_NASLIB_EDGE = np.argsort(_FROM_NASLIB_EDGE)
-_NUMBERS: dict[Any, int] = {name: k for k, name in enumerate(OPERATIONS)}
 _OP = r"([^|~]+)~"
-_STRING = re.compile(rf"\|{_OP}0\|\+\|{_OP}0\|{_OP}1\|\+\|{_OP}0\|{_OP}1\|{_OP}2\|")
-_EXAMPLE = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
 
 
-class NASBench201(CellSpace):
+class NASBench201(FourNodeSpace):
     """The topology space of NAS-Bench-201 (also of NATS-Bench): 15,625 cells.
 
     Architectures are written as the official string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, as the official nested tuple
@@ -44,11 +39,12 @@ class NASBench201(CellSpace):
 
     paper = "Dong and Yang: NAS-Bench-201, ICLR 2020; Dong, Liu, Musial, Gabrys: NATS-Bench, TPAMI 2021"
 
-    def __init__(self) -> None:
-        super().__init__("nasbench201", OPERATIONS, op_on="edge", max_nodes=4, topology=EDGES, none_op="none", skip_op="skip_connect")
+    title = "NAS-Bench-201"
+    pattern = re.compile(rf"\|{_OP}0\|\+\|{_OP}0\|{_OP}1\|\+\|{_OP}0\|{_OP}1\|{_OP}2\|")
+    example = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
 
-    def config(self) -> dict[str, Any]:
-        return {"name": "nasbench201", "parameters": {}}
+    def __init__(self) -> None:
+        super().__init__("nasbench201", OPERATIONS)
 
     def costs(self, graphs: ArchGraphs, *, classes: int = 10, image_side: int = 32) -> dict[str, np.ndarray]:
         """Parameters and FLOPs of the networks, as the official records count them.
@@ -80,29 +76,11 @@ class NASBench201(CellSpace):
             flops += weights * (image_side >> stage) ** 2
         return {"parameters": parameters, "flops": flops}
 
-    def parse(self, architectures: Any) -> ArchGraphs:
-        one = _is_nested(architectures) or notation.is_architecture(self, architectures)
-        items = [architectures] if one else notation.as_list(architectures, self)
-        rows = [self._numbers(item, f"architecture {number}") for number, item in enumerate(items)]
-        return self.from_ops(np.array(rows, dtype=np.int64).reshape(-1, 6))
+    def _is_one(self, architectures: Any) -> bool:
+        return _is_nested(architectures) or super()._is_one(architectures)
 
-    def _numbers(self, item: Any, where: str) -> Sequence[int]:
-        """The six operation numbers of one architecture in any of its forms."""
-        if isinstance(item, str):
-            match = _STRING.fullmatch(item.strip())
-            if match is None:
-                raise InvalidArchitecture(f"{where}: {item[:60]!r} is no NAS-Bench-201 string; write it as {_EXAMPLE}")
-            names: Any = match.groups()
-        elif _is_nested(item):
-            names = _names_of_nested(item, where)
-        elif isinstance(item, Sequence | np.ndarray) and not isinstance(item, bytes):
-            names = item
-        else:
-            raise InvalidArchitecture(f"{where}: a {type(item).__name__} is no NAS-Bench-201 architecture; write it as {_EXAMPLE}")
-        try:
-            return [_NUMBERS[name] for name in names] if len(names) == 6 else notation.read_ops(self, names, where)
-        except (KeyError, TypeError):
-            return notation.read_ops(self, names, where)  # says which one is wrong
+    def _operations(self, item: Any, where: str) -> Sequence[Any]:
+        return _names_of_nested(item, where) if _is_nested(item) else super()._operations(item, where)
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The official string of each architecture."""

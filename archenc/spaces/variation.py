@@ -198,12 +198,12 @@ def enumerate_architectures(space: CellSpace, limit: int) -> ArchGraphs:
     """All architectures; see :meth:`archenc.spaces.cell.CellSpace.enumerate`."""
     if space.topology is not None:
         digits = space.places * space.cells
-        _refuse_above(space, len(space.operations) ** digits, limit)
+        refuse_above(space, len(space.operations) ** digits, limit)
         numbers = all_digits(len(space.operations), digits)
         parallel = numbers.reshape(len(numbers), -1, space.edges_per_pair)  # (writings, pairs of nodes, slots)
         return space.from_ops(numbers[(np.diff(parallel, axis=2) <= 0).all((1, 2))])
     cells = _all_cells(space.single_cell, limit)
-    _refuse_above(space, len(cells) ** space.cells, limit)
+    refuse_above(space, len(cells) ** space.cells, limit)
     rows = torch.from_numpy(all_digits(len(cells), space.cells)).flatten()
     return ArchGraphs(space, cells.adjacency[rows], cells.ops[rows], cells.mask[rows])
 
@@ -220,7 +220,8 @@ def first_of_each(digests: np.ndarray) -> np.ndarray:
     return np.sort(np.unique(keys, return_index=True)[1])
 
 
-def _refuse_above(space: CellSpace, writings: int, limit: int) -> None:
+def refuse_above(space: CellSpace, writings: int, limit: int) -> None:
+    """Raise :class:`InvalidParameter` where more than ``limit`` writings would be enumerated."""
     if writings > limit:
         amount = f"{writings:,}" if writings < 10**15 else f"about 10^{len(str(writings)) - 1}"
         raise InvalidParameter(
@@ -235,9 +236,9 @@ def _all_cells(space: CellSpace, limit: int) -> ArchGraphs:
     pairs = {n: [(i, j) for j in range(space.num_inputs, n) for i in range(j)] for n in sizes}
     edge_writings = {n: len(states) ** len(pairs[n]) for n in sizes}
     op_writings = {n: len(space.operations) ** (n - space.num_inputs - 1) if space.op_on == "node" else 1 for n in sizes}
-    _refuse_above(space, sum(edge_writings.values()), limit)
+    refuse_above(space, sum(edge_writings.values()), limit)
     wirings = {n: _wirings(space, states, pairs[n], n) for n in sizes}
-    _refuse_above(space, sum(len(wirings[n].adjacency) * op_writings[n] for n in sizes), limit)
+    refuse_above(space, sum(len(wirings[n].adjacency) * op_writings[n] for n in sizes), limit)
     parts = [_with_all_operations(space, wirings[n], n) for n in sizes]
     cells = ArchGraphs(
         space,

@@ -100,6 +100,12 @@ MALFORMED = {
         "fixed topology",
     ),
     "fewer nodes than the topology": ("chain", {"adjacency": LINE, "ops": ["input", "id", "output"]}, "3 nodes"),
+    # TransNAS-Bench-101 micro
+    "string with operation 4": ("transnas101-micro", "64-41414-3_02_114", "no TransNAS-Bench-101 micro string"),
+    "string of another macro structure": ("transnas101-micro", "64-12414-3_02_113", "no TransNAS-Bench-101 micro string"),
+    "string with five digits": ("transnas101-micro", "64-41414-3_02_11", "no TransNAS-Bench-101 micro string"),
+    "a pooling": ("transnas101-micro", ["none"] * 5 + ["avg_pool_3x3"], "place 5: unknown operation 'avg_pool_3x3'"),
+    "bytes of a string": ("transnas101-micro", b"64-41414-3_02_113", "bytes"),
     # NAS-Bench-Graph
     "hash with a nine": ("nasbench-graph", 77916, "77916 is no hash"),
     "hash of six digits": ("nasbench-graph", "177016", "177016 is no hash"),
@@ -112,7 +118,13 @@ MALFORMED = {
     "a link to node 5": ("nasbench-graph", {**GOOD_GRAPH, "link": [0, 0, 1, 5]}, "'link' is"),
     "an unknown layer": ("nasbench-graph", {**GOOD_GRAPH, "ops": ["gcn", "gat", "gin", "mlp"]}, "node 4: unknown operation 'mlp'"),
 }
-GOOD = {"nasbench101": GOOD101, "nasbench201": GOOD201, "edges": GOOD_EDGES, "nasbench-graph": GOOD_GRAPH}
+GOOD = {
+    "transnas101-micro": "64-41414-3_02_113",
+    "nasbench101": GOOD101,
+    "nasbench201": GOOD201,
+    "edges": GOOD_EDGES,
+    "nasbench-graph": GOOD_GRAPH,
+}
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
@@ -132,7 +144,7 @@ def test_what_the_malformed_ones_were_made_from_is_good(name):
 def test_the_position_is_named(kind):
     """In a batch of three, the third is wrong."""
     name, architecture, _ = MALFORMED[kind]
-    if isinstance(architecture, list) and name != "nasbench201":
+    if isinstance(architecture, list) and name not in ("nasbench201", "transnas101-micro"):
         architecture = architecture[0]
     with pytest.raises(InvalidArchitecture, match="architecture 2") as caught:
         SPACES[name].parse([GOOD[name], GOOD[name], architecture])

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from archenc.hashing import wl_hash
-from archenc.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
+from archenc.spaces.four_nodes import EDGES
+from archenc.spaces.nasbench201 import OPERATIONS, NASBench201
 from archenc.transforms import simplify
 
 SPACE = NASBench201()

@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
-from archenc.hashing import mix
+from archenc.hashing import sweep_hash
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.traced.network import FEATURES, Drawing
 from archenc.spaces.traced.vocabulary import OPERATIONS, OTHER
-
-_SEEDS = (np.uint64(0x452821E638D01377), np.uint64(0xBE5466CF34E90C6C))  # digits of pi
-_SWEEPS = 3
 
 
 class OperationSpace(CellSpace):
@@ -68,36 +64,7 @@ class OperationSpace(CellSpace):
         return self.operation_number(known, f"network {row}")
 
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
-        """(N, 16) uint8, equal for isomorphic networks with equal features (to four decimals), whatever ``max_nodes`` is.
-
-        Each node is coloured by its operation and features, then by the multiset of its sources' colours from the input to the output, and
-        by that of its targets' back to the input, three times; the hash is the multiset of the colours. The time is that of a batch of
-        adjacency matrices, where Weisfeiler-Lehman refinement (:mod:`archenc.hashing`) needs as many passes over them as there are nodes.
+        """(N, 16) uint8, equal for isomorphic networks with equal features (to four decimals), whatever ``max_nodes`` is
+        (:func:`archenc.hashing.sweep_hash`).
         """
-        used = graphs.mask.any(0)
-        graphs = graphs.map_arrays(lambda array: array[:, used] if array is not graphs.adjacency else array[:, used][:, :, used])
-        edges = graphs.adjacency.bool().cpu().numpy()
-        words = graphs.ops.cpu().numpy().astype(np.uint64)
-        if graphs.features is not None:
-            rounded = (graphs.features.cpu().double() * 1e4).round().to(torch.int64).numpy().view(np.uint64)
-            for feature in np.moveaxis(rounded, -1, 0):
-                words = mix(words) ^ feature
-        mask = graphs.mask.cpu().numpy()
-        digests = []
-        for seed in _SEEDS:
-            colours = mix(words ^ seed)
-            for _ in range(_SWEEPS):
-                colours = _sweep(_sweep(colours, edges)[:, ::-1], edges.transpose(0, 2, 1)[:, ::-1, ::-1])[:, ::-1]
-            digests.append(mix(np.where(mask, mix(colours), np.uint64(0)).sum(axis=1, dtype=np.uint64)))
-        return np.ascontiguousarray(np.stack(digests, axis=1)).view(np.uint8).reshape(len(graphs), 16)
-
-
-def _sweep(colours: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Colours (R, V) refined by those of the sources, which are refined themselves, along edges (R, V, V) in topological order."""
-    refined = np.zeros_like(colours)
-    sent = np.zeros_like(colours)
-    for node in range(colours.shape[1]):
-        received = np.where(edges[:, :, node], sent, np.uint64(0)).sum(axis=1, dtype=np.uint64)
-        refined[:, node] = mix(colours[:, node] * np.uint64(3) + mix(received))
-        sent[:, node] = mix(refined[:, node])
-    return refined
+        return sweep_hash(graphs)

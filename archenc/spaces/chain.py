@@ -1,0 +1,250 @@
+"""Chains of layers: one choice of a few blocks for each layer of a network, as in NAS-Bench-Macro, MacroNAS and ProxylessNAS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.graphs import NODE_OFFSET, ArchGraphs
+from archenc.hashing import wl_hash
+from archenc.spaces import notation
+from archenc.spaces.cell import ENUMERATION_LIMIT, CellSpace
+from archenc.spaces.variation import refuse_above
+
+
+class ChainSpace(CellSpace):
+    """Networks of L layers, one behind the other, with one operation on each.
+
+    An architecture is written as its code, one symbol a layer (``"22212202"``), or as the list of its operations (names or numbers k).
+
+    Layers that work at the same width and resolution form a run. An identity may move within its run without a change of the network,
+    so :meth:`hash` is equal for all its places, and :meth:`simplify` moves it to the end of the run. It is not cut: in a shorter chain
+    nothing would tell in which run a block stands.
+
+    Args:
+        name: what the space is called.
+        operations: names of the operations; the position is the operation's number k.
+        choices: for each layer the numbers k that it may take.
+        runs: lengths of the runs, L in total.
+        identity: the operation that computes the identity, or None.
+        symbols: one character for each operation; None for 0 to 9, then a to z.
+
+    Raises:
+        InvalidParameter: parameters that describe no space.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        operations: Sequence[str],
+        choices: Sequence[Sequence[int]],
+        *,
+        runs: Sequence[int] | None = None,
+        identity: str | None = None,
+        symbols: str | None = None,
+    ) -> None:
+        layers = len(choices)
+        topology = [(node, node + 1) for node in range(layers + 1)]
+        super().__init__(name, operations, max_nodes=layers + 2, topology=topology)
+        self.choices = tuple(tuple(layer) for layer in choices)
+        self.runs = (1,) * layers if runs is None else tuple(runs)
+        self.identity = identity
+        self.symbols = "0123456789abcdefghijklmnopqrstuvwxyz"[: len(operations)] if symbols is None else symbols
+        self._check()
+
+    def _check(self) -> None:
+        where, known = f"the space {self.name!r}", set(range(len(self.operations)))
+        for layer, choices in enumerate(self.choices):
+            if not choices or not set(choices) <= known or len(set(choices)) < len(choices):
+                raise InvalidParameter(
+                    f"{where}: the choices of layer {layer} are {choices}; give distinct numbers from 0 to {len(known) - 1}"
+                )
+        if sum(self.runs) != len(self.choices) or min(self.runs, default=1) < 1:
+            raise InvalidParameter(f"{where}: runs of {self.runs} layers do not make up {len(self.choices)}; let them add up to it")
+        if self.identity is not None and self.identity not in self.operations:
+            raise InvalidParameter(f"{where}: the identity {self.identity!r} is no operation; choose one of {', '.join(self.operations)}")
+        if len(self.symbols) != len(known) or len(set(self.symbols)) < len(known):
+            raise InvalidParameter(f"{where}: the symbols are {self.symbols!r}; give {len(known)} different characters")
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "name": "chain",
+            "parameters": {
+                "name": self.name,
+                "operations": list(self.operations),
+                "choices": [list(layer) for layer in self.choices],
+                "runs": list(self.runs),
+                "identity": self.identity,
+                "symbols": self.symbols,
+            },
+        }
+
+    @property
+    def num_codes(self) -> int:
+        """How many codes there are, different writings of one network counted each."""
+        return math.prod(map(len, self.choices))
+
+    # -- reading and writing ---------------------------------------------------------------------------------------
+
+    def parse(self, architectures: Any) -> ArchGraphs:
+        items = [architectures] if self._is_one(architectures) else notation.as_list(architectures, self)
+        rows = [self._numbers(item, f"architecture {number}") for number, item in enumerate(items)]
+        return self.from_ops(np.array(rows, dtype=np.int64).reshape(-1, self.places))
+
+    def _is_one(self, architectures: Any) -> bool:
+        """Whether this is one architecture, as opposed to several: a code, or a flat list of operations."""
+        if isinstance(architectures, str):
+            return True
+        return (
+            isinstance(architectures, Sequence | np.ndarray)
+            and len(architectures) > 0
+            and all(isinstance(op, int | np.integer) or (isinstance(op, str) and op in self.operations) for op in architectures)
+        )
+
+    def _numbers(self, item: Any, where: str) -> list[int]:
+        if isinstance(item, str):
+            code = item.strip()
+            if len(code) != self.places or not set(code) <= set(self.symbols):
+                raise InvalidArchitecture(
+                    f"{where}: {item[:60]!r} is no code of {self.name}; write {self.places} of the symbols {', '.join(self.symbols)}"
+                )
+            return [self.symbols.index(symbol) for symbol in code]
+        if not isinstance(item, Sequence | np.ndarray):
+            raise InvalidArchitecture(
+                f"{where}: a {type(item).__name__} is no architecture of {self.name}; write {self.places} of the symbols "
+                f"{', '.join(self.symbols)}"
+            )
+        return notation.read_ops(self, item, where)
+
+    def format(self, graphs: ArchGraphs) -> list[str]:
+        """The code of each architecture."""
+        return ["".join(self.symbols[k] for k in row) for row in self.to_ops(graphs).tolist()]
+
+    def from_ops(self, numbers: Any) -> ArchGraphs:
+        return self.validate(super().from_ops(numbers))
+
+    # -- what belongs to the space, and drawing from it ------------------------------------------------------------
+
+    def choice_faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
+        faults = super().choice_faults(graphs)
+        ids = graphs.ops[:, 1:-1].long() - NODE_OFFSET
+        for layer, choices in enumerate(self.choices):
+            if len(choices) < len(self.operations):
+                allowed = ", ".join(self.operations[k] for k in choices)
+                wrong = ~torch.isin(ids[:, layer], torch.tensor(choices))
+                faults.append((wrong, f"the operation of layer {layer} is not among its choices; take one of {allowed}"))
+        return faults
+
+    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+        numbers = np.stack([rng.choice(choices, size=rows) for choices in self.choices], axis=1)
+        return self._cells_from_ops(torch.from_numpy(numbers))
+
+    def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+        """Draw one layer anew; whoever stays as it is, or gets what its layer may not take, is asked again."""
+        numbers = self._ops_of_cells(parents).clone()
+        rows = torch.arange(len(numbers))
+        layer = torch.from_numpy(rng.integers(self.places, size=len(rows)))
+        numbers[rows, layer] = torch.from_numpy(rng.integers(len(self.operations), size=len(rows)))
+        return self._cells_from_ops(numbers)
+
+    def enumerate(self) -> ArchGraphs:
+        """Every code once, the last layer changing fastest, up to 2 million of them."""
+        refuse_above(self, self.num_codes, ENUMERATION_LIMIT)
+        grid = np.meshgrid(*self.choices, indexing="ij")
+        return self._cells_from_ops(torch.from_numpy(np.stack([axis.ravel() for axis in grid], axis=1).astype(np.int64)))
+
+    # -- networks that have several codes --------------------------------------------------------------------------
+
+    def canonical(self, graphs: ArchGraphs) -> ArchGraphs:
+        """The same networks with every identity moved to the end of its run."""
+        if self.identity is None:
+            return graphs
+        run = np.repeat(np.arange(len(self.runs)), self.runs)
+        key = torch.from_numpy(2 * np.concatenate([[-1], run, [len(run)]])) + (graphs.ops == self._identity_id).long()
+        order = key.argsort(dim=1, stable=True)
+        features = graphs.features
+        if features is not None:
+            features = features.gather(1, order.unsqueeze(-1).expand(features.shape))
+        return replace(graphs, ops=graphs.ops.gather(1, order), features=features)
+
+    @property
+    def _identity_id(self) -> int:
+        return self.operations.index(str(self.identity)) + NODE_OFFSET
+
+    def hash(self, graphs: ArchGraphs) -> np.ndarray:
+        """(N, 16) uint8, equal for the codes of one network."""
+        return wl_hash(self.canonical(graphs))
+
+    def simplify(self, graphs: ArchGraphs) -> ArchGraphs:
+        """The same networks with every identity moved to the end of its run (see the class)."""
+        return replace(self.canonical(graphs), simplified=True)
+
+
+class NASBenchMacro(ChainSpace):
+    """The space of NAS-Bench-Macro: 8 layers of 3 blocks, 3^8 = 6,561 codes such as ``"22212202"``.
+
+    The blocks are 0 ``Identity``, 1 ``MB3_K3`` and 2 ``MB6_K5`` (MobileNetV2 blocks of expansion 3 and 6, kernel 3 and 5). There are stages
+    of 2, 3 and 3 layers; the first layer of each halves the resolution, and 0 is a strided 1x1 convolution there, no identity. The
+    others compute nothing, so that the 6,561 codes are 9 * 21 * 21 = 3,969 networks, and just these were trained: codes with equal
+    :meth:`hash` share their accuracies.
+    """
+
+    paper = "Su et al.: Prioritized Architecture Sampling with Monto-Carlo Tree Search, CVPR 2021"
+
+    def __init__(self) -> None:
+        super().__init__("nasbench-macro", ("Identity", "MB3_K3", "MB6_K5"), [range(3)] * 8, runs=(1, 1, 1, 2, 1, 2), identity="Identity")
+
+    def config(self) -> dict[str, Any]:
+        return {"name": "nasbench-macro", "parameters": {}}
+
+
+class MacroNAS(ChainSpace):
+    """The space of the benchmarks MacroNAS-C10 and MacroNAS-C100: 14 layers of 3 blocks, 3^14 = 4,782,969 codes.
+
+    A code is written as ``"I12I12I12I12I1"``: ``I`` Identity, ``1`` MBConv of expansion 3 and kernel 3, ``2`` MBConv of expansion 6 and
+    kernel 5. Fixed blocks in front of the layers 4, 8 and 12 (counted from 0) halve the resolution, so that the codes are
+    31 * 31 * 31 * 7 = 208,537 networks (the paper speaks of 200K).
+    """
+
+    paper = "Den Ottelander, Dushatskiy, Virgolin, Bosman: Local Search is a Remarkably Strong Baseline for NAS, EMO 2021"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "macronas",
+            ("Identity", "MBConv3_3x3", "MBConv6_5x5"),
+            [range(3)] * 14,
+            runs=(4, 4, 4, 2),
+            identity="Identity",
+            symbols="I12",
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {"name": "macronas", "parameters": {}}
+
+
+class ProxylessNAS(ChainSpace):
+    """The ImageNet space of ProxylessNAS: 21 layers of MBConv blocks with kernel 3, 5 or 7 and expansion 3 or 6.
+
+    There are stages of 4, 4, 4, 4, 4 and 1 layers, of 24, 40, 80, 96, 192 and 320 channels and first strides 2, 2, 2, 1, 2, 1. Layers that
+    keep their input's shape (all but the first of each stage) have a seventh choice, ``Zero``: only their shortcut is left, which is the
+    identity and makes the network shallower. So there are 6^6 * 7^15, about 2.2 * 10^17, codes: one digit a layer, in the order of
+    ``operations``.
+    """
+
+    paper = "Cai, Zhu, Han: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, ICLR 2019, section 4.2"
+
+    def __init__(self) -> None:
+        operations = [f"{kernel}x{kernel}_MBConv{expansion}" for kernel in (3, 5, 7) for expansion in (3, 6)]
+        stages = (4, 4, 4, 4, 4, 1)
+        choices = [range(6 if layer == 0 else 7) for stage in stages for layer in range(stage)]
+        super().__init__("proxylessnas", (*operations, "Zero"), choices, runs=stages, identity="Zero")
+
+    def config(self) -> dict[str, Any]:
+        return {"name": "proxylessnas", "parameters": {}}

@@ -1,0 +1,48 @@
+"""TransNAS-Bench-101, cell level: cells of four nodes that are all joined, with one of four operations on each of the six edges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from archenc.graphs import ArchGraphs
+from archenc.spaces.four_nodes import FourNodeSpace
+
+OPERATIONS = ("none", "skip_connect", "conv1x1", "conv3x3")
+MACRO = "64-41414"
+
+
+class TransNAS101Micro(FourNodeSpace):
+    """The cell-level ("micro") space of TransNAS-Bench-101: 4,096 cells.
+
+    Architectures are written as the official string ``64-41414-A_BC_DEF``, whose digits are the operations' numbers k by target node
+    (edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3), or as six operations (names or numbers) in that order, which is also NASLib's form. The
+    first two parts, 64 channels and the modules 41414 (4 doubles the channels and halves the resolution, 1 keeps both), are the macro
+    structure; it is the same for all cells and may be left out.
+    """
+
+    paper = "Duan, Chen, Xu, Chen, Liang, Zhang, Li: TransNAS-Bench-101, CVPR 2021"
+    title = "TransNAS-Bench-101 micro"
+    pattern = re.compile(rf"(?:{MACRO}-)?([0-3])_([0-3])([0-3])_([0-3])([0-3])([0-3])")
+    example = f"{MACRO}-3_12_031"
+
+    def __init__(self) -> None:
+        super().__init__("transnas101-micro", OPERATIONS)
+
+    def _is_one(self, architectures: Any) -> bool:
+        several = isinstance(architectures, list | tuple) and all(_starts_with_digit(item) for item in architectures[:1])
+        return super()._is_one(architectures) and not several
+
+    def _operations(self, item: Any, where: str) -> Sequence[Any]:
+        found = super()._operations(item, where)
+        return [int(digit) for digit in found] if isinstance(item, str) else found
+
+    def format(self, graphs: ArchGraphs) -> list[str]:
+        """The official string of each architecture."""
+        return [MACRO + "-{}_{}{}_{}{}{}".format(*row) for row in self.to_ops(graphs).tolist()]
+
+
+def _starts_with_digit(item: Any) -> bool:
+    """Whether this can be the official string, as opposed to the name of an operation."""
+    return isinstance(item, str) and item.strip()[:1].isdigit()

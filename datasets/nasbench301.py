@@ -1,0 +1,178 @@
+"""NAS-Bench-301: DARTS cells trained on CIFAR-10, from the official results, one JSON file a training.
+
+Zela, Siems, Zimmer, Lukasik, Keuper, Hutter: "Surrogate NAS Benchmarks: Going Beyond the Limited Search Spaces of Tabular NAS
+Benchmarks", ICLR 2022. These are the measured results on which the surrogates are fitted, not the surrogates.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from archenc.dataset import ArchDataset
+from archenc.datasets.files import MAX_TABLE_BYTES, provenance
+from archenc.errors import CorruptFile
+from archenc.files import Field, find_table, open_npz, read_bytes, sha256
+from archenc.spaces.darts import DARTS
+
+NAME = "nasbench301"
+PATH = "nasbench301/results.npz"
+MAX_FILE_BYTES = 4 * 2**20
+MAX_FILES = 200_000
+
+_DARTS = "NetworkSelectorDatasetInfo:darts:"
+_EDGE_OFFSETS = (0, 2, 5, 9)  # number of the first of the edges that enter node 2, 3, 4, 5
+
+
+class Column(NamedTuple):
+    """A number of a training: its label, where it stands in the file, and what it is."""
+
+    label: str
+    keys: tuple[str | int, ...]
+    description: str
+
+
+COLUMNS = {
+    "val_accuracy": Column(
+        "cifar10/val_accuracy@last/single",
+        ("info", 0, "val_accuracy"),
+        "CIFAR-10 validation accuracy in percent at the end of one training on 40,000 images",
+    ),
+    "test_accuracy": Column(
+        "cifar10/test_accuracy@last/single", ("test_accuracy",), "CIFAR-10 test accuracy in percent at the end of the same training"
+    ),
+    "train_seconds": Column("cifar10/train_seconds", ("runtime",), "seconds that the training took"),
+    "parameters": Column("cifar10/parameters", ("info", 0, "model_parameters"), "trainable parameters of the network"),
+    "epochs": Column("cifar10/epochs", ("budget",), "epochs that the training was given"),
+    "channels": Column(
+        "cifar10/channels", ("optimized_hyperparamater_config", f"{_DARTS}init_channels"), "channels of the first cell of the network"
+    ),
+    "layers": Column("cifar10/layers", ("optimized_hyperparamater_config", f"{_DARTS}layers"), "cells of the network"),
+}
+"""The spelling "hyperparamater" is that of the files."""
+
+FIELDS: dict[str, Field] = {"genotype": ((None, 2, 8, 2), "u"), **dict.fromkeys(COLUMNS, ((None,), "f"))}
+
+
+def load() -> ArchDataset:
+    """Every training of the imported results, in the order of their files; the default label is ``cifar10/val_accuracy@last/single``.
+
+    ``groups`` are the architectures: the same cell may have been trained more than once, or with other epochs, channels and layers.
+
+    Raises:
+        DataNotFound: the results were not imported.
+        CorruptFile: the table is damaged.
+    """
+    path = find_table(PATH, f"run 'archenc data import {NAME} --file FILE' with a zip file of the official results")
+    table = open_npz(path, FIELDS, MAX_TABLE_BYTES)
+    if len({len(values) for values in table.values()}) != 1:
+        raise CorruptFile(f"the arrays in {path} differ in length; import the results again")
+    graphs = DARTS().from_genotypes(table["genotype"])
+    return ArchDataset(
+        name=NAME,
+        graphs=graphs,
+        labels={column.label: table[name].astype(np.float64) for name, column in COLUMNS.items()},
+        label=COLUMNS["val_accuracy"].label,
+        descriptions={column.label: column.description for column in COLUMNS.values()},
+        groups=np.unique(graphs.hash(), axis=0, return_inverse=True)[1].ravel(),
+        duplicates="kept",
+        provenance=provenance(NAME, {str(path): sha256(path)}),
+    )
+
+
+# -- importing -----------------------------------------------------------------------------------------------------
+
+
+def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
+    """The table of the official results.
+
+    Args:
+        file: a folder with the JSON files anywhere below it, or a zip file of such a folder; other files are passed over.
+
+    Raises:
+        DataNotFound: a file cannot be read.
+        CorruptFile: which file is not a result, and why.
+    """
+    rows = [_row(name, content) for name, content in _results(file)]
+    if not rows:
+        raise CorruptFile(f"there is no .json file in {file}; give the folder of the official results, or a zip file of it")
+    table: dict[str, np.ndarray] = {"genotype": np.array([genotype for genotype, _ in rows], dtype=np.uint8)}
+    values = np.array([numbers for _, numbers in rows], dtype=np.float64)
+    table |= {name: values[:, k].copy() for k, name in enumerate(COLUMNS)}
+    return {PATH: table}
+
+
+def _results(file: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every JSON file, sorted by name."""
+    if file.is_dir():
+        paths = sorted(path for path in file.rglob("*.json") if path.is_file())
+        _check_count(file, len(paths))
+        for path in paths:
+            yield str(path), read_bytes(path, MAX_FILE_BYTES)
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = sorted(
+                (member for member in archive.infolist() if member.filename.endswith(".json")), key=lambda member: member.filename
+            )
+            _check_count(file, len(members))
+            for member in members:
+                if member.file_size > MAX_FILE_BYTES:
+                    raise CorruptFile(f"{member.filename} in {file} is larger than {MAX_FILE_BYTES:,} bytes; give the official results")
+                yield f"{file}/{member.filename}", archive.read(member)
+    except CorruptFile:
+        raise
+    except Exception as error:  # a damaged archive can fail in any way
+        reason = str(error) or type(error).__name__
+        raise CorruptFile(f"the file {file} is not a whole zip file ({reason:.80}); give a zip file or a folder of the results") from None
+
+
+def _check_count(file: Path, count: int) -> None:
+    if count > MAX_FILES:
+        raise CorruptFile(f"there are {count:,} results in {file}, more than {MAX_FILES:,}; give the official ones")
+
+
+def _row(name: str, content: bytes) -> tuple[list[list[tuple[int, int]]], list[float]]:
+    """The (input node, operation) pairs of both cells and the numbers of one training."""
+    try:
+        result = json.loads(content.decode("utf-8"))
+        config = result["optimized_hyperparamater_config"]
+        genotype = [_cell(config, cell) for cell in ("normal", "reduce")]
+        numbers = [_number(result, column.keys) for column in COLUMNS.values()]
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        raise CorruptFile(f"the file {name} is not a result of NAS-Bench-301 ({reason:.120}); give the official results") from None
+    return genotype, numbers
+
+
+def _cell(config: dict[str, Any], cell: str) -> list[tuple[int, int]]:
+    """Edges are numbered by the node that they enter and by the one that they leave; a node's two inputs are named as ``"0_2"``."""
+    edges = {int(key.removeprefix(prefix)) for key in config if key.startswith(prefix := f"{_DARTS}edge_{cell}_") and config[key]}
+    pairs = []
+    for node, offset in enumerate(_EDGE_OFFSETS, start=2):
+        inputs = "0_1" if node == 2 else config[f"{_DARTS}inputs_node_{cell}_{node}"]
+        sources = [int(source) for source in inputs.split("_")]
+        if len(sources) != 2 or not 0 <= sources[0] < sources[1] < node:
+            raise ValueError(f"node {node} of the {cell} cell has the inputs {inputs!r}")
+        for source in sources:
+            pairs.append((source, _OPERATIONS[config[f"{_DARTS}edge_{cell}_{offset + source}"]]))
+            edges.discard(offset + source)
+    if edges:
+        raise ValueError(f"the edge {min(edges)} of the {cell} cell enters no node")
+    return pairs
+
+
+def _number(result: Any, keys: tuple[str | int, ...]) -> float:
+    for key in keys:
+        result = result[key]
+    if type(result) not in (int, float) or not abs(result) < 1e15:
+        raise ValueError(f"{keys[-1]} is {result!r:.40} instead of a number")
+    return float(result)
+
+
+_OPERATIONS = {name: number for number, name in enumerate(DARTS().choices)}

@@ -1,0 +1,64 @@
+"""NAS-Bench-Macro: all 6,561 chains of eight blocks, trained on CIFAR-10.
+
+Su, Huang, Li, You, Wang, Qian, Zhang, Xu: "Prioritized Architecture Sampling with Monto-Carlo Tree Search", CVPR 2021.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from archenc.dataset import ArchDataset
+from archenc.datasets.files import Table, provenance
+from archenc.errors import CorruptFile
+from archenc.spaces.chain import NASBenchMacro
+
+NAME = "nasbench-macro"
+ROWS, REPEATS = 6_561, 3
+TEST = "cifar10/test_accuracy@50"
+
+TABLE = Table(
+    "nasbench_macro/cifar10.npz",
+    {
+        "arch": ((ROWS,), "S"),
+        "ops": ((ROWS, 8), "u"),
+        "test_acc": ((ROWS, REPEATS), "f"),
+        "mean_acc": ((ROWS,), "f"),
+        "params": ((ROWS,), "i"),
+        "flops": ((ROWS,), "i"),
+    },
+    "e4432084324ebfaa4c3132d3c3dddd0c6292cca8df872adf7240bdabdec70449",
+)
+
+
+def load() -> ArchDataset:
+    """All codes in ascending order; the default label is ``cifar10/test_accuracy@50/mean``.
+
+    ``groups`` are the 3,969 networks that were trained: the codes of one network share its accuracies.
+
+    Raises:
+        DataNotFound: the table is not under the data root.
+        CorruptFile: the table is damaged or does not hold the published values.
+    """
+    table, files = TABLE.read()
+    space = NASBenchMacro()
+    graphs = space.from_ops(table["ops"])
+    if space.format(graphs) != [code.decode("ascii") for code in table["arch"]]:
+        raise CorruptFile(f"the codes and the operations in {next(iter(files))} differ; get the table again")
+    labels = {
+        f"{TEST}/mean": (table["mean_acc"], "test accuracy on CIFAR-10 in percent, mean of three trainings"),
+        "cifar10/parameters": (table["params"], "trainable parameters of the network for CIFAR-10"),
+        "cifar10/flops": (table["flops"], "multiply-adds of the network for one CIFAR-10 image"),
+    } | {
+        f"{TEST}/repeat{k}": (table["test_acc"][:, k], f"test accuracy on CIFAR-10 in percent, training {k} of 0 to 2")
+        for k in range(REPEATS)
+    }
+    return ArchDataset(
+        name=NAME,
+        graphs=graphs,
+        labels={label: values.astype(np.float64) for label, (values, _) in labels.items()},
+        label=f"{TEST}/mean",
+        descriptions={label: sentence for label, (_, sentence) in labels.items()},
+        groups=np.unique(space.to_ops(space.canonical(graphs)), axis=0, return_inverse=True)[1].reshape(-1),
+        duplicates="kept",
+        provenance=provenance(NAME, files),
+    )

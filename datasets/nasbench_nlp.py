@@ -1,0 +1,110 @@
+"""NAS-Bench-NLP: 14,322 recurrent cells trained on Penn Treebank.
+
+Klyuchnikov, Trofimov, Artemova, Salnikov, Fedorov, Filippov, Burnaev: "NAS-Bench-NLP: Neural Architecture Search Benchmark for Natural
+Language Processing", IEEE Access 2022.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from archenc.dataset import ArchDataset
+from archenc.datasets.files import Table, provenance
+from archenc.errors import CorruptFile, InvalidArchitecture
+from archenc.spaces.nasbench_nlp import NASBenchNLP
+from archenc.spaces.recurrent import ARITY, INPUTS
+
+NAME = "nasbench-nlp"
+RUNS, NODES, EDGES, EPOCHS = 14_322, 110_288, 189_770, 50
+SECOND_MODE = 6.0  # nats; runs that end above it form a mode of their own
+
+TABLE = Table(
+    "nasbench_nlp/cells.npz",
+    {
+        "status": ((RUNS,), "u"),
+        "num_params": ((RUNS,), "i"),
+        "wall_time_s": ((RUNS,), "f"),
+        **{f"{part}_loss": ((RUNS, EPOCHS), "f") for part in ("train", "val", "test")},
+        "best_val_loss": ((RUNS,), "f"),
+        "test_loss_at_best_val": ((RUNS,), "f"),
+        "node_ptr": ((RUNS + 1,), "i"),
+        "node_op": ((NODES,), "u"),
+        "node_name": ((NODES,), "S"),
+        "edge_ptr": ((RUNS + 1,), "i"),
+        "edge_src": ((EDGES,), "i"),
+        "edge_dst": ((EDGES,), "i"),
+    },
+    "49cc2b50f55a56c5f3764a13daa960f2405e868186f7676f5797a5b68d72ca34",
+)
+
+
+def load() -> ArchDataset:
+    """All cells; the default label is ``ptb/val_negative_loss@50/best``.
+
+    Losses are mean cross-entropies per token in nats, times -1, so that higher is better; the perplexity is exp of the loss. Those of runs
+    that failed are NaN. Subsets: ``ok`` (runs that ended well), ``ok-below-6`` (of these, the ones with a loss of at most 6 nats) and
+    ``failed``. ``groups`` are the cells that differ only in names and order.
+
+    Raises:
+        DataNotFound: the table is not under the data root.
+        CorruptFile: the table is damaged or does not hold the published values.
+    """
+    table, files = TABLE.read()
+    space = NASBenchNLP()
+    try:
+        graphs = space.parse(recipes(table))
+    except InvalidArchitecture as error:
+        raise CorruptFile(f"the cells in {next(iter(files))} are not those of the space ({error!s:.80}); get the table again") from None
+    labels, descriptions = _labels(table)
+    ok = table["status"] == 0
+    below = ok & (table["best_val_loss"] <= SECOND_MODE)
+    return ArchDataset(
+        name=NAME,
+        graphs=graphs,
+        labels=labels,
+        label="ptb/val_negative_loss@50/best",
+        descriptions=descriptions,
+        subsets={"ok": np.flatnonzero(ok), "ok-below-6": np.flatnonzero(below), "failed": np.flatnonzero(~ok)},
+        groups=np.unique(space.hash(graphs), axis=0, return_inverse=True)[1].ravel(),
+        duplicates="kept",
+        provenance=provenance(NAME, files),
+    )
+
+
+def recipes(table: dict[str, np.ndarray]) -> list[dict[str, dict[str, Any]]]:
+    """The recipes in a table, as they were written."""
+    ops, named = list(ARITY), [name.decode("ascii") for name in table["node_name"]]
+    nodes, edges = table["node_ptr"].tolist(), table["edge_ptr"].tolist()
+    node_op, source, target = table["node_op"].tolist(), table["edge_src"].tolist(), table["edge_dst"].tolist()
+    found = []
+    for row in range(len(nodes) - 1):
+        names = named[nodes[row] : nodes[row + 1]]
+        entries = [{"op": ops[op], "input": []} for op in node_op[nodes[row] : nodes[row + 1]]]
+        for edge in range(edges[row], edges[row + 1]):
+            read = source[edge]
+            entries[target[edge]]["input"].append(names[read] if read >= 0 else INPUTS[-1 - read])
+        found.append(dict(zip(names, entries, strict=True)))
+    return found
+
+
+def _labels(table: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    labels: dict[str, np.ndarray] = {}
+    descriptions: dict[str, str] = {}
+    failed = table["status"] != 0
+
+    def add(name: str, losses: np.ndarray, description: str) -> None:
+        labels[f"ptb/{name}"] = np.where(failed, np.nan, -losses.astype(np.float64))
+        descriptions[f"ptb/{name}"] = f"Penn Treebank, {description}, in nats per token times -1; one run"
+
+    add("val_negative_loss@50/best", table["best_val_loss"], "validation loss at the best of 50 epochs")
+    add("test_negative_loss@50/best", table["test_loss_at_best_val"], "test loss at the epoch of the best validation loss")
+    for part, title in (("train", "training"), ("val", "validation"), ("test", "test")):
+        for epochs in (10, 50):
+            add(f"{part}_negative_loss@{epochs}/last", table[f"{part}_loss"][:, epochs - 1], f"{title} loss after {epochs} epochs")
+    labels["ptb/parameters"] = table["num_params"].astype(np.float64)
+    descriptions["ptb/parameters"] = "trainable parameters of the language model"
+    labels["ptb/train_seconds"] = table["wall_time_s"].astype(np.float64)
+    descriptions["ptb/train_seconds"] = "seconds of training of all recorded epochs; fewer than 50 epochs in most runs that failed"
+    return labels, descriptions

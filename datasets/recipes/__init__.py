@@ -1,0 +1,1 @@
+"""Recipes: pure functions from raw public files to tables."""

@@ -1,0 +1,71 @@
+"""TransNAS-Bench-101, cell level: 4,096 cells trained on seven vision tasks.
+
+Duan, Chen, Xu, Chen, Liang, Zhang, Li: "TransNAS-Bench-101: Improving Transferability and Generalizability of Cross-Task Neural
+Architecture Search", CVPR 2021.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from archenc.dataset import ArchDataset
+from archenc.datasets.files import Table, provenance
+from archenc.errors import CorruptFile
+from archenc.spaces.transnas101 import TransNAS101Micro
+
+NAME = "transnas101-micro"
+ROWS = 4_096
+
+
+class Task(NamedTuple):
+    """A task's label: the metric in its name, the table's column, and what it is."""
+
+    metric: str
+    field: str
+    description: str
+
+
+TASKS = {
+    "class_scene": Task("val_accuracy", "class_scene_valid_top1_final", "scene classification: top-1 accuracy in percent"),
+    "class_object": Task("val_accuracy", "class_object_valid_top1_final", "object classification: top-1 accuracy in percent"),
+    "room_layout": Task("val_negative_loss", "room_layout_valid_neg_loss_final", "room layout estimation: loss times -1"),
+    "jigsaw": Task("val_accuracy", "jigsaw_valid_top1_final", "jigsaw puzzle: top-1 accuracy in percent"),
+    "segmentsemantic": Task("val_pixel_accuracy", "segmentsemantic_valid_acc_final", "semantic segmentation: pixel accuracy in percent"),
+    "normal": Task("val_ssim", "normal_valid_ssim_final", "surface normals: structural similarity, 0 to 1"),
+    "autoencoder": Task("val_ssim", "autoencoder_valid_ssim_final", "autoencoding: structural similarity, 0 to 1"),
+}
+
+TABLE = Table(
+    "transnas101/micro.npz",
+    {"arch": ((ROWS,), "S"), "ops": ((ROWS, 6), "u")} | {task.field: ((ROWS,), "f") for task in TASKS.values()},
+    "e0e31a52c14f7211d0a719620bf6697bf909cf8375edec10a33a1ac0f4293b10",
+)
+
+
+def load() -> ArchDataset:
+    """All cells with a label for each task; the default label is ``class_scene/val_accuracy@last/single``.
+
+    ``groups`` are the 937 classes of cells that compute the same: isomorphic when simplified.
+
+    Raises:
+        DataNotFound: the table is not under the data root.
+        CorruptFile: the table is damaged or does not hold the published values.
+    """
+    table, files = TABLE.read()
+    space = TransNAS101Micro()
+    graphs = space.from_ops(table["ops"])
+    if space.format(graphs) != [text.decode("ascii") for text in table["arch"]]:
+        raise CorruptFile(f"the strings and the operations in {next(iter(files))} differ; get the table again")
+    labels = {f"{name}/{task.metric}@last/single": task for name, task in TASKS.items()}
+    return ArchDataset(
+        name=NAME,
+        graphs=graphs,
+        labels={label: table[task.field].astype(np.float64) for label, task in labels.items()},
+        label="class_scene/val_accuracy@last/single",
+        descriptions={label: f"{task.description}; validation data, last epoch, one training" for label, task in labels.items()},
+        groups=np.unique(space.hash(space.simplify(space.node_form(graphs))), axis=0, return_inverse=True)[1].ravel(),
+        duplicates="kept",
+        provenance=provenance(NAME, files),
+    )

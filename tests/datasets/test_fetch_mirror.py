@@ -1,0 +1,146 @@
+"""The whole way on the real public files: from a web server to tables that equal the published ones.
+
+The files lie in the folder ``$ARCHENC_TEST_MIRROR`` as their host has them, OWNER/REPO/COMMIT/PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archenc.datasets import manifest
+from archenc.files import content_digest
+
+ALL = [name for name in manifest.names() if manifest.read(name).part_of_all]
+
+OPEN = r"""
+import re, sys, time
+from archenc.files import open_npz
+start = time.perf_counter()
+arrays = open_npz(sys.argv[1], None, 2**30)
+peak = re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())  # of this program alone, unlike getrusage
+print(time.perf_counter() - start, int(peak[1]) / 1024)
+"""
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    folder = os.environ.get("ARCHENC_TEST_MIRROR")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs the raw public files: ARCHENC_TEST_MIRROR is not a folder")
+    return Path(folder)
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    requests: list[str] = []  # noqa: RUF012
+
+    def log_request(self, *_: Any) -> None:
+        self.requests.append(self.path)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def fetched(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str], float]]:
+    """The folder into which ``archenc data fetch all`` brought everything, the environment for further commands, and the seconds."""
+    folder = tmp_path_factory.mktemp("fetched")
+    _Quiet.requests.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(mirror))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        places = {"ARCHENC_DATA": str(folder / "data"), "ARCHENC_CACHE": str(folder / "cache")}
+        environment = {**os.environ, **places, "ARCHENC_MIRROR": f"http://127.0.0.1:{server.server_port}"}
+        start = time.perf_counter()
+        command(environment, "fetch", "all")
+        yield folder, environment, time.perf_counter() - start
+        server.shutdown()
+
+
+def command(environment: dict[str, str], *arguments: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-m", "archenc.cli", "data", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_the_sources_on_the_mirror_are_those_of_the_manifests(mirror: Path) -> None:
+    for name in ALL:
+        for source in manifest.read(name).sources.values():
+            assert source.matches(mirror / source.key), f"{name}: {source.key}"
+
+
+@pytest.mark.slow
+def test_everything_is_fetched_in_under_three_minutes(fetched: tuple[Path, dict[str, str], float]) -> None:
+    folder, _, seconds = fetched
+    tables = {path for name in ALL for path in manifest.read(name).tables}
+    found = {str(path.relative_to(folder / "data")) for path in (folder / "data").rglob("*.npz")}
+    assert found == tables
+    assert seconds < 180
+    sources = {source.key for name in ALL for source in manifest.read(name).sources.values()}
+    assert sorted(_Quiet.requests) == sorted(f"/{key}" for key in sources), "each file is asked for once"
+
+
+@pytest.mark.slow
+def test_the_second_time_nothing_is_asked_for(fetched: tuple[Path, dict[str, str], float]) -> None:
+    _, environment, _ = fetched
+    requests = len(_Quiet.requests)
+    start = time.perf_counter()
+    output = command({**environment, "ARCHENC_MIRROR": "http://127.0.0.1:9"}, "fetch", "all")
+    assert time.perf_counter() - start < 5
+    assert output.count("is there already") == len(ALL)
+    assert len(_Quiet.requests) == requests
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_the_tables_equal_the_published_ones(fetched: tuple[Path, dict[str, str], float], data_root: Path, name: str) -> None:
+    folder, _, _ = fetched
+    for path, digest in manifest.read(name).tables.items():
+        built = dict(np.load(folder / "data" / path, allow_pickle=False))
+        assert content_digest(built) == digest
+        if not (data_root / path).is_file():
+            continue
+        known = dict(np.load(data_root / path, allow_pickle=False))
+        assert set(built) <= set(known), f"{path}: fields that the published table does not have"
+        rows, keep = slice(None), len(known["hash"]) if "hash" in known else None
+        if keep is not None and len(built["hash"]) < keep:  # a part of the published rows
+            place = {row.tobytes(): at for at, row in enumerate(known["hash"])}
+            rows = np.array([place[row.tobytes()] for row in built["hash"]])
+        for field, values in built.items():
+            whole = known[field]
+            expected = whole[rows] if keep is not None and whole.shape[:1] == (keep,) else whole
+            assert values.dtype == expected.dtype, f"{path}: {field}"
+            np.testing.assert_array_equal(values, expected, err_msg=f"{path}: {field}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_a_table_opens_in_a_second_and_300_megabytes(fetched: tuple[Path, dict[str, str], float], name: str) -> None:
+    folder, environment, _ = fetched
+    for path in manifest.read(name).tables:
+        measured = subprocess.run(
+            [sys.executable, "-c", OPEN, str(folder / "data" / path)], env=environment, capture_output=True, text=True, check=True
+        )
+        seconds, megabytes = map(float, measured.stdout.split())
+        assert seconds < 1
+        assert megabytes < 300
+
+
+@pytest.mark.slow
+def test_everything_that_was_fetched_is_verified(fetched: tuple[Path, dict[str, str], float]) -> None:
+    _, environment, _ = fetched
+    output = command(environment, "verify", "all")
+    for name in ALL:
+        assert f"{name}: is not here" not in output

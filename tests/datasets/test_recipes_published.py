@@ -1,0 +1,112 @@
+"""The recipes on the real public files, which lie in the folder ``$ARCHENC_TEST_MIRROR``: the tables equal the published ones."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archenc.datasets import manifest, nasbench201, nasbench201_labels
+from archenc.datasets.recipes import nasbench201 as nasbench201_recipe
+from archenc.datasets.recipes import nasbench301_surrogate, nasbench_macro, transnas101
+from archenc.errors import CorruptFile
+from archenc.files import content_digest
+from tests.bad_input import assert_one_sentence
+
+Tables = dict[str, dict[str, np.ndarray]]
+RECIPES: dict[str, Callable[[Mapping[str, Path]], Tables]] = {
+    "nasbench201": nasbench201_recipe.build,
+    "transnas101-micro": transnas101.build,
+    "nasbench-macro": nasbench_macro.build,
+    "nasbench301-surrogate": nasbench301_surrogate.build,
+}
+NOT_PUBLIC = {
+    "nasbench201/table.npz": {
+        "cifar10valid_val_acc_ep12_meanseeds",
+        "cifar100_val_acc_ep12_oneseed",
+        "imagenet16_120_val_acc_ep12_oneseed",
+        "cifar10valid_test_acc_ep200_meanseeds_v10file",
+    },
+    "nasbench201/zero_cost.npz": {"nwot2020_cifar10_hamming"},
+}
+
+
+def raw_files(name: str, mirror: Path) -> dict[str, Path]:
+    return {source.name: mirror / source.key for source in manifest.read(name).sources.values()}
+
+
+@pytest.fixture(scope="module")
+def built(mirror: Path) -> dict[str, Tables]:
+    start = time.perf_counter()
+    tables = {name: build(raw_files(name, mirror)) for name, build in RECIPES.items()}
+    assert time.perf_counter() - start < 60, "they take a few seconds"
+    return tables
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_digests_are_those_of_the_manifest(built: dict[str, Tables], name: str) -> None:
+    assert {path: content_digest(table) for path, table in built[name].items()} == manifest.read(name).tables
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_array_equals_the_published_one(built: dict[str, Tables], data_root: Path, name: str) -> None:
+    for path, table in built[name].items():
+        if not (data_root / path).is_file():
+            pytest.skip(f"needs {data_root / path}")
+        with np.load(data_root / path, allow_pickle=False) as published:
+            assert set(published.files) - set(table) in (NOT_PUBLIC.get(path, set()), set())
+            for field, values in table.items():
+                assert values.dtype == published[field].dtype, field
+                assert values.tobytes() == published[field].tobytes(), f"{path}: {field}"
+
+
+def test_what_was_built_loads_and_says_what_it_lacks(built: dict[str, Tables], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
+    (tmp_path / "nasbench201").mkdir()
+    for path, table in built["nasbench201"].items():
+        np.savez(tmp_path / path, **table)
+    dataset = nasbench201.load()
+    everything = nasbench201_labels.TABLE | nasbench201_labels.ZERO_COST | nasbench201_labels.HARDWARE
+    absent = {label for label, column in everything.items() if column.field in set().union(*NOT_PUBLIC.values())}
+    assert len(absent) == 5
+    assert dataset.labels.keys() == dataset.descriptions.keys() == everything.keys() - absent
+    assert all(label in dataset.provenance.notes[-1] for label in absent)
+
+
+@pytest.mark.parametrize(
+    ("source", "change", "message"),
+    [
+        ("test_mean", lambda lines: [lines[0], lines[1], *lines[1:-1]], "a cell occurs twice"),
+        ("test_mean", lambda lines: [*lines[:5], lines[5].replace("~2|", "_9~2|"), *lines[6:]], "architecture 4.*_9'"),
+        ("test_single", lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "line 2 is about the cell"),
+        ("test_single", lambda lines: lines[:-1], "15,624 rows instead of 15,625"),
+        ("monet_cifar10", lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "line 2 has index '1' instead of 0"),
+        ("monet_cifar100", lambda lines: [*lines[:9], lines[9].replace(",8,", ",8,1", 1), *lines[10:]], "line 10 has num_param"),
+        ("nbsz_imagenet16_120", lambda lines: [*lines[:-1], lines[1]], "a cell occurs twice"),
+        ("nbsz_imagenet16_120", lambda lines: [*lines[:-1], lines[-1].replace('"(', '"5', 1)], "no tuple of 6 numbers"),
+    ],
+)
+def test_changed_files_of_nasbench201_are_refused(
+    mirror: Path, tmp_path: Path, source: str, change: Callable[[list[str]], list[str]], message: str
+) -> None:
+    files = raw_files("nasbench201", mirror)
+    lines = files[source].read_text().splitlines(keepends=True)
+    files[source] = tmp_path / "changed.csv"
+    files[source].write_text("".join(change(lines)))
+    with pytest.raises(CorruptFile, match=rf"changed\.csv: .*{message}") as caught:
+        nasbench201_recipe.build(files)
+    assert_one_sentence(caught.value)
+
+
+def test_a_file_of_results_that_is_cut_short_is_refused(mirror: Path, tmp_path: Path) -> None:
+    path = tmp_path / "results.zip"
+    shutil.copy(raw_files("transnas101-micro", mirror)["results"], path)
+    with path.open("rb+") as stream:
+        stream.truncate(500_000)
+    with pytest.raises(CorruptFile, match=r"results\.zip: it is not a whole zip file") as caught:
+        transnas101.build({"results": path})
+    assert_one_sentence(caught.value)
