@@ -139,6 +139,7 @@ def pretrain(
     encoder_params: dict[str, Any] | None = None,
     simplify: bool = False,
     dataset: str | None = None,
+    command: str | None = None,
     seed: int = 0,
     device: str = "cpu",
     tracker: Tracker | None = None,
@@ -158,7 +159,7 @@ def pretrain(
         folder: a new or empty folder, or that of the same pretraining.
         encoder_params: keyword parameters of the encoder.
         simplify: whether the encoder sees simplified graphs.
-        dataset: where the graphs come from, for the card.
+        dataset, command: where the graphs come from, and what makes the same again, for the card.
         seed: of the initial weights, the split, the order of the examples, and noise.
         device: where it runs.
         tracker: gets loss and metrics of every epoch; the caller finishes it.
@@ -197,7 +198,7 @@ def pretrain(
             return card
         run = _Run(model.to(device), graphs.to(device), plan, seed)
         run.fit(place, tracker or NullTracker(), show_progress)
-        return run.finish(place, {"dataset": dataset, "architectures": len(graphs), "machine": _machine(device)})
+        return run.finish(place, {"dataset": dataset, "command": command, "architectures": len(graphs), "machine": _machine(device)})
 
 
 def check_device(device: str) -> None:

@@ -124,7 +124,7 @@ class DVAEEncoder(PretrainableEncoder):
 
     def pretraining_schedule(self) -> PretrainingSchedule:
         epochs = 4 if self.space.name == "nasbench101" else 12
-        return PretrainingSchedule(epochs=epochs, batch_size=64, lr=3e-3, gradient_clip=5.0)
+        return PretrainingSchedule(epochs=epochs, batch_size=64, lr=3e-3, lr_schedule="linear", gradient_clip=5.0)
 
     def pretraining_loss(self, batch: ArchGraphs, generator: torch.Generator) -> Tensor:
         states = self.cell_states(batch)

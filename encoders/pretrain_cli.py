@@ -50,6 +50,7 @@ def pretrain(
         encoder_params=parameters,
         simplify=simplify,
         dataset=dataset,
+        command=_command(encoder, {"dataset": dataset, **schedule, "limit": limit, "seed": seed}, settings or [], simplify),
         seed=seed,
         device=device,
         tracker=track,
@@ -60,6 +61,13 @@ def pretrain(
     print(_summary(card))
     folder = shlex.quote(str(out))
     print(f"saved in {folder} ({CARD} says how); use it by archenc.load_pretrained, archenc.load_embeddings or Predictor(pretrained=...)")
+
+
+def _command(encoder: str, options: dict[str, Any], settings: list[str], simplify: bool) -> str:
+    """What makes the same weights again; the folder is left to the user."""
+    given = [word for name, value in options.items() if value is not None for word in (f"--{name.replace('_', '-')}", str(value))]
+    parameters = [word for setting in settings for word in ("--set", setting)]
+    return shlex.join(["archenc", "pretrain", encoder, *given, *parameters, *(["--simplify"] if simplify else []), "--out", "FOLDER"])
 
 
 def _summary(card: dict[str, Any]) -> str:
