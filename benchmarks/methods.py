@@ -20,6 +20,7 @@ PACKAGED = Path(str(files("archenc.benchmarks"))) / "methods.yaml"
 
 PARTS = ("encoder", "head", "loss")
 PART_PARAMETERS = tuple(f"{part}_params" for part in PARTS)
+WEIGHTS = ("pretrained", "fine_tune")
 TRAINING = (
     *("epochs", "batch_size", "lr", "weight_decay", "lr_schedule", "optimizer", "warmup_epochs", "gradient_clip", "ema"),
     "label_transform",
@@ -28,6 +29,8 @@ KINDS: dict[str, tuple[type, ...]] = {  # an int will do for a float
     **dict.fromkeys(PARTS, (str,)),
     **dict.fromkeys(PART_PARAMETERS, (dict,)),
     "simplify": (bool,),
+    "pretrained": (str,),
+    "fine_tune": (bool,),
     "epochs": (int,),
     "batch_size": (int,),
     "lr": (int, float),
@@ -49,7 +52,8 @@ class Method:
         name: what the rows of the leaderboard are called.
         encoder, head, loss: registered names.
         simplify: whether the encoder sees simplified graphs.
-        parameters: ``encoder_params``, ``head_params``, ``loss_params`` and training parameters, where they differ from the defaults.
+        parameters: ``encoder_params``, ``head_params``, ``loss_params``, pretrained weights and training parameters, where they differ from
+            the defaults.
     """
 
     name: str
@@ -61,9 +65,12 @@ class Method:
 
     @property
     def content(self) -> dict[str, Any]:
-        """The method as JSON values."""
+        """The method as JSON values, with the checksum of its pretrained weights if it has some."""
+        from archenc.pretrained import weights_checksum
+
         parts = {"encoder": self.encoder, "head": self.head, "loss": self.loss, "simplify": self.simplify}
-        return {"name": self.name, **parts, **self.parameters}
+        weights = {"weights_sha256": weights_checksum(self.parameters["pretrained"])} if "pretrained" in self.parameters else {}
+        return {"name": self.name, **parts, **self.parameters, **weights}
 
     def predictor(self, seed: int) -> Predictor:
         """A predictor that is not yet fitted."""
@@ -77,7 +84,7 @@ def parse_method(name: str, content: Any, where: str) -> Method:
     where = f"{where}, method {name!r}"
     if not isinstance(content, dict):
         raise InvalidParameter(f"{where}: this is {reprlib.repr(content)}; give encoder, head and loss")
-    check_keys(content, PARTS, ["simplify", *PART_PARAMETERS, *TRAINING], where)
+    check_keys(content, PARTS, ["simplify", *PART_PARAMETERS, *WEIGHTS, *TRAINING], where)
     for key, value in content.items():
         if type(value) not in KINDS[key]:
             raise InvalidParameter(f"{where}: {key!r} is {reprlib.repr(value)} but should be a {KINDS[key][-1].__name__}; correct it")
@@ -85,7 +92,7 @@ def parse_method(name: str, content: Any, where: str) -> Method:
         canonical_json(content)
     except (TypeError, ValueError):
         raise InvalidParameter(f"{where}: a parameter is not a number, text, true, false, null or a list of those; correct it") from None
-    parameters = {key: content[key] for key in (*PART_PARAMETERS, *TRAINING) if key in content}
+    parameters = {key: content[key] for key in (*PART_PARAMETERS, *WEIGHTS, *TRAINING) if key in content}
     return Method(name, content["encoder"], content["head"], content["loss"], content.get("simplify", False), parameters)
 
 

@@ -43,6 +43,13 @@ SPLIT_KINDS: dict[str, dict[str, type]] = {
     "all": {},
 }
 """The kinds of split rules, and what each needs."""
+SPLIT_OPTIONS: dict[str, dict[str, type]] = {
+    "halves": {"subset": str, "group_aware": bool},
+    "published": {},
+    "holdout": {"subset": str},
+    "all": {"subset": str},
+}
+"""What each may have beside."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class SplitRule:
         name: of the published split.
         test: number of test architectures of a holdout.
         subset: a part of the data set; the rest is left out.
+        group_aware: whether the random halves keep isomorphic architectures together (:meth:`archenc.dataset.ArchDataset.twins`).
     """
 
     kind: str
@@ -63,6 +71,7 @@ class SplitRule:
     name: str | None = None
     test: int | None = None
     subset: str | None = None
+    group_aware: bool | None = None
 
     def apply(self, dataset: ArchDataset, test_label: str | None = None) -> Split:
         """The split of ``dataset``, of rows that have its label and the ``test_label``.
@@ -82,13 +91,13 @@ class SplitRule:
             return split
         if self.subset is not None:
             rows = np.intersect1d(rows, _named(dataset, "subset", self.subset, dataset.subsets))
-        split = self._cut(rows)
+        split = self._cut(rows, dataset.twins() if self.group_aware else None)
         return split if self.subset is None else replace(split, name=f"{self.subset}/{split.name}")
 
-    def _cut(self, rows: np.ndarray) -> Split:
+    def _cut(self, rows: np.ndarray, groups: np.ndarray | None) -> Split:
         if self.kind == "holdout":
             return holdout(rows, self.test or 0, seed=self.seed or 0)
-        return everything(rows) if self.kind == "all" else halves(rows, seed=self.seed or 0)
+        return everything(rows) if self.kind == "all" else halves(rows, seed=self.seed or 0, groups=groups)
 
 
 def _named(dataset: ArchDataset, what: str, name: str | None, known: Mapping[str, Any]) -> Any:
@@ -212,7 +221,7 @@ def _values(content: Mapping[str, Any], key: str, kind: type, where: str, least:
 def _split_rule(content: Mapping[str, Any], where: str) -> SplitRule:
     rule = _value(content, "split", dict, where)
     where = f"{where}, split"
-    known = {key: kind for needs in SPLIT_KINDS.values() for key, kind in needs.items()} | {"subset": str}
+    known = {key: kind for keys in (*SPLIT_KINDS.values(), *SPLIT_OPTIONS.values()) for key, kind in keys.items()}
     check_keys(rule, ["kind"], known, where)
     if rule["kind"] not in list(SPLIT_KINDS):
         raise InvalidParameter(f"{where}: 'kind' is {reprlib.repr(rule['kind'])}; choose {' or '.join(SPLIT_KINDS)}")

@@ -2,7 +2,8 @@
 
 ``benchmarks/results/PROTOCOL`` holds the runs. They become ``benchmarks/results/leaderboard.md`` and ``.csv``, and in ``README.md`` the
 table between the markers ``<!-- table PROTOCOL -->`` and ``<!-- end -->``, or from ``<!-- published PROTOCOL -->`` on the one of published
-numbers beside ours. What the splits test, ``benchmarks/results/audits.md``, is computed from the data by :mod:`archenc.benchmarks.audits`.
+numbers beside ours. The cards of pretrainings in ``benchmarks/results/pretraining`` become ``pretraining.md``. What the splits test,
+``benchmarks/results/audits.md``, is computed from the data by :mod:`archenc.benchmarks.audits`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from archenc.benchmarks.pretraining import pretraining_markdown
 from archenc.benchmarks.published import comparison_markdown
 from archenc.benchmarks.report import leaderboard_csv, leaderboard_markdown, matrix_markdown
 from archenc.benchmarks.results import Leaderboard, leaderboards, read_runs
@@ -44,6 +46,7 @@ def pages(root: Path) -> dict[Path, str]:
     return {
         results / "leaderboard.md": leaderboard_markdown(boards),
         results / "leaderboard.csv": leaderboard_csv(boards),
+        results / "pretraining.md": pretraining_markdown(results / "pretraining"),
         readme: fill_tables(readme.read_text(encoding="utf-8"), boards),
     }
 
