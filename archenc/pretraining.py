@@ -159,7 +159,8 @@ def pretrain(
         folder: a new or empty folder, or that of the same pretraining.
         encoder_params: keyword parameters of the encoder.
         simplify: whether the encoder sees simplified graphs.
-        dataset, command: where the graphs come from, and what makes the same again, for the card.
+        dataset: where the graphs come from, for the card.
+        command: what makes the same again, for the card.
         seed: of the initial weights, the split, the order of the examples, and noise.
         device: where it runs.
         tracker: gets loss and metrics of every epoch; the caller finishes it.
