@@ -225,7 +225,7 @@ def _split_rule(content: Mapping[str, Any], where: str) -> SplitRule:
     check_keys(rule, ["kind"], known, where)
     if rule["kind"] not in list(SPLIT_KINDS):
         raise InvalidParameter(f"{where}: 'kind' is {reprlib.repr(rule['kind'])}; choose {' or '.join(SPLIT_KINDS)}")
-    check_keys(rule, ["kind", *SPLIT_KINDS[rule["kind"]]], [] if rule["kind"] == "published" else ["subset"], where)
+    check_keys(rule, ["kind", *SPLIT_KINDS[rule["kind"]]], SPLIT_OPTIONS[rule["kind"]], where)
     values = {key: _value(rule, key, known[key], where) for key in rule if key != "kind"}
     for key, least in (("seed", 0), ("test", 1)):
         if values.get(key, least) < least:

@@ -110,6 +110,17 @@ def matrix_markdown(board: Leaderboard) -> str:
     return markdown_table(*matrix(board))
 
 
+def overview_markdown(boards: Sequence[Leaderboard]) -> str:
+    """One line for each leaderboard: the first metric of all methods and sizes."""
+    columns = list(dict.fromkeys((method, size) for board in boards for method in board.methods for size in board.sizes))
+    columns.sort(key=lambda column: column[0])
+    lines = []
+    for board in boards:
+        cells = (mean_and_std(board.cell(*column), board.metric) for column in columns)
+        lines.append([board.setting["dataset"], board.setting["label"], f"{board.rows[0].runs[0]['split']['test']:,}", *cells])
+    return markdown_table(["data set", "label", "test set", *(f"{method}, n = {size}" for method, size in columns)], lines)
+
+
 def _csv_text(records: Sequence[dict[str, Any]]) -> str:
     stream = io.StringIO()
     fields = list(dict.fromkeys(name for record in records for name in record))

@@ -164,6 +164,15 @@ def test_split_rules_cut_what_they_say(parts: ArchDataset, rule: SplitRule, name
     assert (np.intersect1d(split.pool, split.test).size > 0) == (rule.kind == "all")
 
 
+def test_halves_keep_isomorphic_architectures_together() -> None:
+    graphs = archenc.create_space("nasbench201").sample(30, seed=0)
+    twins = np.repeat(np.arange(10), 3)
+    dataset = ArchDataset("twins", graphs, {"a": np.arange(30.0)}, "a", groups=twins)
+    split = load_protocol("predictability-nasbench-macro").split.apply(dataset)
+    assert not np.intersect1d(twins[split.pool], twins[split.test]).size
+    assert np.intersect1d(twins[SplitRule("halves", seed=0).apply(dataset).pool], twins[split.test]).size
+
+
 def test_a_scored_label_must_be_there_too(parts: ArchDataset) -> None:
     assert SplitRule("all").apply(parts, "b").test.tolist() == list(range(1, 9))
     with pytest.raises(InvalidTable):
