@@ -144,8 +144,10 @@ class AveragedWeights:
     def in_use(self) -> Iterator[None]:
         """The network has the averages inside and its weights again behind."""
         self.swap()
-        yield
-        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
 
 
 def fit_network(
