@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 from archenc.encoders.cli import MAX_SEED, Settings, Simplify, check_types, parse_settings
+from archenc.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from archenc.graphs import ArchGraphs
 
 
 def pretrain(
     encoder: Annotated[str, typer.Argument(help="Name of an encoder that can be pretrained.")],
-    dataset: Annotated[str, typer.Option(help="Learn from the architectures of this data set; its labels are not used.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder, or that of an interrupted pretraining to go on with.")],
+    dataset: Annotated[str | None, typer.Option(help="Learn from the architectures of this data set; its labels are not used.")] = None,
+    space: Annotated[str | None, typer.Option(help="Learn from --limit random architectures of this search space instead.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.", show_default="the encoder's")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Examples in a step.", show_default="the encoder's")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default="the encoder's")] = None,
@@ -38,11 +43,9 @@ def pretrain(
     parameters = parse_settings(settings)
     check_types("encoder", ENCODERS.get(encoder), parameters)
     schedule = {name: value for name, value in {"epochs": epochs, "batch_size": batch_size, "lr": lr}.items() if value is not None}
-    config = {"encoder": encoder, "dataset": dataset, "limit": limit, "simplify": simplify, "seed": seed, **schedule, **parameters}
-    track = create_tracker(tracker, out, config)
-    graphs = archenc.load_dataset(dataset).graphs
-    if limit is not None and limit < len(graphs):
-        graphs = graphs[np.random.RandomState(seed).permutation(len(graphs))[:limit]]
+    source = {"dataset": dataset, "space": space, "limit": limit}
+    graphs = _architectures(dataset, space, limit, seed)
+    track = create_tracker(tracker, out, {"encoder": encoder, **source, "simplify": simplify, "seed": seed, **schedule, **parameters})
     card = archenc.pretrain(
         encoder,
         graphs,
@@ -50,7 +53,7 @@ def pretrain(
         encoder_params=parameters,
         simplify=simplify,
         dataset=dataset,
-        command=_command(encoder, {"dataset": dataset, **schedule, "limit": limit, "seed": seed}, settings or [], simplify),
+        command=_command(encoder, {**source, **schedule, "seed": seed}, settings or [], simplify),
         seed=seed,
         device=device,
         tracker=track,
@@ -61,6 +64,22 @@ def pretrain(
     print(_summary(card))
     folder = shlex.quote(str(out))
     print(f"saved in {folder} ({CARD} says how); use it by archenc.load_pretrained, archenc.load_embeddings or Predictor(pretrained=...)")
+
+
+def _architectures(dataset: str | None, space: str | None, limit: int | None, seed: int) -> ArchGraphs:
+    """All architectures of a data set, ``limit`` of them, or so many of a space."""
+    import archenc
+
+    if (dataset is None) == (space is None) or (space is not None and limit is None):
+        raise InvalidParameter(
+            "an encoder is pretrained on a data set or on random architectures; give --dataset NAME, or --space NAME --limit N"
+        )
+    if dataset is None:
+        return archenc.create_space(str(space)).sample(int(limit or 0), seed)
+    graphs = archenc.load_dataset(dataset).graphs
+    if limit is None or limit >= len(graphs):
+        return graphs
+    return graphs[np.random.RandomState(seed).permutation(len(graphs))[:limit]]
 
 
 def _command(encoder: str, options: dict[str, Any], settings: list[str], simplify: bool) -> str:

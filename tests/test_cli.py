@@ -14,6 +14,7 @@ import archenc
 import archenc.cli
 from archenc.cli import main
 from archenc.dataset import ArchDataset
+from archenc.pretrained import read_card
 from archenc.registry import DATASETS
 
 GOOD = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
@@ -318,6 +319,19 @@ def test_interrupts_and_full_disks(
     monkeypatch.setitem(archenc.cli._LISTS, "encoders", fail)
     assert main(["list", "encoders"]) == code
     assert capsys.readouterr().err == message
+
+
+def test_pretrain_on_random_architectures_of_a_space(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("archenc.pretraining.PretrainableEncoder.draws", 50)
+    command = ["pretrain", "gae", "--space", "darts", "--epochs", "1", "--out", str(tmp_path / "p"), "--set", "hidden_dim=8"]
+    assert main(command) == 2
+    assert "--limit N" in capsys.readouterr().err
+    assert main([*command, "--limit", "40", "--dataset", "small"]) == 2
+    assert main([*command, "--limit", "40"]) == 0
+    assert "40 architectures" in capsys.readouterr().out
+    assert read_card(tmp_path / "p")["command"] == (
+        "archenc pretrain gae --space darts --limit 40 --epochs 1 --seed 0 --set hidden_dim=8 --out FOLDER"
+    )
 
 
 def test_pretrain_and_what_it_says(tmp_path, capsys, monkeypatch):
