@@ -46,6 +46,12 @@ def test_the_own_models_example_ranks_real_networks():
     assert float(NUMBER.findall(tau)[0]) > 0.4  # both trainings round differently elsewhere
 
 
+def test_the_example_with_weights_by_name_runs():
+    shape, score = run(PYTHON[3]).rsplit(maxsplit=1)
+    assert shape == "(15625, 16)"
+    assert float(score) > 0.4
+
+
 def test_command_line_examples_name_real_commands(capsys):
     from archenc.cli import main
 

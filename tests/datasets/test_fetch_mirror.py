@@ -34,14 +34,6 @@ print(time.perf_counter() - start, int(peak[1]) / 1024)
 """
 
 
-@pytest.fixture(scope="session")
-def mirror() -> Path:
-    folder = os.environ.get("ARCHENC_TEST_MIRROR")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("needs the raw public files: ARCHENC_TEST_MIRROR is not a folder")
-    return Path(folder)
-
-
 class _Quiet(SimpleHTTPRequestHandler):
     requests: list[str] = []  # noqa: RUF012
 

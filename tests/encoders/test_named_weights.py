@@ -33,5 +33,7 @@ def test_the_weights_are_as_good_as_the_card_says(name):
     if "masked_accuracy" in found:  # sampled cells are others than those held out, and easier or harder to guess
         known = card["figures"]["masked_accuracy"] - card["figures"]["chance"]
         assert found["masked_accuracy"] - found["chance"] >= 0.5 * known
-    else:
+    elif encoder.invariant:
         assert found == pytest.approx({share: card["figures"][share] for share in found}, abs=3)
+    else:  # trained on cells in the order of the enumeration, which sampled ones have by chance only
+        assert found["reconstruction_accuracy"] > 50
