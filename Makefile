@@ -35,7 +35,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(JOBS) -q -rs
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -q -rs -m slow
+	$(BIN)/python -m pytest -n $(JOBS) -q -rs -m slow
 
 # The folders are mapped to packages, which mypy only sees in an installed copy.
 lint: $(INSTALLED)

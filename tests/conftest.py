@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,22 @@ def mirror() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the raw public files: ARCHENC_TEST_MIRROR is not a folder")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished pretraining; it is not to be changed."""
+    from archenc.pretraining import PretrainableEncoder
+    from tests.small_pretraining import run
+
+    folder = tmp_path_factory.mktemp("pretrained") / "done"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PretrainableEncoder, "draws", 50)
+        run(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it that may be changed."""
+    return shutil.copytree(finished, tmp_path / "copy")

@@ -1,4 +1,4 @@
-"""Pretraining: the folder, going on after an interruption, what is refused, and what is used of it afterwards."""
+"""Pretraining: the folder, going on after an interruption, and what is refused."""
 
 import errno
 import json
@@ -11,27 +11,17 @@ import sys
 import textwrap
 import time
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import archenc
-from archenc import Predictor, files
-from archenc.encoder import Encoder
-from archenc.errors import CannotWrite, CorruptFile, DataNotFound, InvalidArchitecture, InvalidParameter, InvalidTable, UnknownName
-from archenc.hashing import wl_hash
-from archenc.pretrained import FrozenEncoder
+from archenc import files
+from archenc.errors import CannotWrite, CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
-from archenc.spaces.cell import CellSpace
 from archenc.tracking import JSONLTracker
-from archenc.transforms import isomorphic_twin
 from tests.bad_input import assert_one_sentence
-
-SPACE = CellSpace("small", ["conv", "pool"], max_nodes=5)
-GRAPHS = SPACE.sample(150, seed=0)
-SMALL = {"hidden_dim": 16, "layers": 2}
-SETTINGS = {"encoder_params": SMALL, "epochs": 3, "batch_size": 16}
+from tests.small_pretraining import GRAPHS, SMALL, run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,22 +29,6 @@ def few_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PretrainableEncoder, "draws", 50)
         yield
-
-
-def run(folder, graphs=GRAPHS, **changes):
-    return archenc.pretrain("arch2vec", graphs, folder, **{**SETTINGS, **changes})
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, few_draws):
-    folder = tmp_path_factory.mktemp("pretrained") / "done"
-    run(folder)
-    return folder
-
-
-@pytest.fixture
-def copy(finished, tmp_path):
-    return shutil.copytree(finished, tmp_path / "copy")
 
 
 @pytest.fixture
@@ -427,144 +401,3 @@ def test_an_encoder_may_learn_from_pairs(tmp_path):
         assert archenc.load_embeddings(tmp_path / "p").values.shape == (150, 4)
     finally:
         archenc.registry.ENCODERS.unregister("next")
-
-
-# -- using it ------------------------------------------------------------------------------------------------------------------
-
-
-def test_embeddings_are_found_by_architecture(finished):
-    encoder = archenc.load_pretrained(finished)
-    assert isinstance(encoder, Encoder)
-    assert not encoder.training
-    embeddings = archenc.load_embeddings(finished)
-    np.testing.assert_allclose(embeddings.values, encoder.encode(GRAPHS), atol=1e-6)
-    order = np.random.default_rng(0).permutation(len(GRAPHS))[:40]
-    np.testing.assert_allclose(embeddings.lookup(GRAPHS[order]), encoder.encode(GRAPHS[order]), atol=1e-5)
-    np.testing.assert_allclose(embeddings.lookup(isomorphic_twin(GRAPHS, 3)), encoder.encode(GRAPHS), atol=1e-5)
-    assert embeddings.lookup(GRAPHS[:0]).shape == (0, 16)
-
-
-def test_places_of_none_edges_are_kept_apart(tmp_path):
-    space = archenc.create_space("nasbench201")
-    graphs = space.enumerate()[::13]
-    archenc.pretrain("arch2vec", graphs, tmp_path / "p", encoder_params=SMALL, epochs=1, batch_size=256)
-    embeddings = archenc.load_embeddings(tmp_path / "p")
-    assert np.array_equal(embeddings.rows(graphs), np.arange(len(graphs)))
-
-
-def test_an_architecture_without_an_embedding(finished):
-    embeddings = archenc.load_embeddings(finished)
-    others = archenc.create_space("nasbench101").sample(3, seed=0)
-    known = {row.tobytes() for row in embeddings.hashes}
-    drawn = SPACE.sample(500, seed=1)
-    new = [row.tobytes() not in known for row in wl_hash(drawn)]
-    unknown = drawn[np.flatnonzero(new)[:1]]
-    for graphs in (others, unknown):
-        with pytest.raises(InvalidArchitecture) as caught:
-            embeddings.lookup(graphs)
-        assert_one_sentence(caught.value)
-
-
-def without_card(folder):
-    (folder / "pretraining.json").unlink()
-
-
-def without_files(folder):
-    (folder / "weights.safetensors").unlink()
-    (folder / "embeddings.safetensors").unlink()
-
-
-def damaged_files(folder):
-    for name in ("weights.safetensors", "embeddings.safetensors"):
-        (folder / name).write_bytes((folder / name).read_bytes()[:-1])
-
-
-def foreign_files(folder):
-    card = json.loads((folder / "pretraining.json").read_text())
-    for name in ("weights.safetensors", "embeddings.safetensors"):
-        save_file({"elsewhere": torch.zeros(2)}, folder / name)
-        card["sha256"][name] = files.sha256(folder / name)
-    (folder / "pretraining.json").write_text(json.dumps(card))
-
-
-def card_of_nothing(folder):
-    card = json.loads((folder / "pretraining.json").read_text())
-    (folder / "pretraining.json").write_text(json.dumps({**card, "settings": {"encoder": 3}}))
-
-
-@pytest.mark.parametrize("damage", [without_card, without_files, damaged_files, foreign_files, card_of_nothing])
-@pytest.mark.parametrize("load", [archenc.load_pretrained, archenc.load_embeddings])
-def test_a_damaged_folder_is_refused(damage, load, copy):
-    damage(copy)
-    with pytest.raises((CorruptFile, DataNotFound)) as caught:
-        load(copy)
-    assert_one_sentence(caught.value)
-
-
-def test_names_that_do_not_exist():
-    for load in (archenc.load_pretrained, archenc.load_embeddings):
-        with pytest.raises(UnknownName) as caught:
-            load("arch2vec-nowhere")
-        assert_one_sentence(caught.value)
-
-
-def test_weights_by_name(copy, monkeypatch):
-    (copy / "embeddings.safetensors").unlink()
-    monkeypatch.setattr("archenc.pretrained.named", lambda: {"small": copy})
-    assert archenc.list_pretrained() == ["small"]
-    assert archenc.load_pretrained("Small").space == SPACE
-    with pytest.raises(DataNotFound, match="load_pretrained") as caught:
-        archenc.load_embeddings("small")
-    assert_one_sentence(caught.value)
-
-
-# -- predictors --------------------------------------------------------------------------------------------------------------
-
-Y = 90.0 + GRAPHS.adjacency.sum((1, 2)).double().numpy()
-
-
-@pytest.mark.parametrize("head", ["mlp", "ridge"])
-@pytest.mark.parametrize("fine_tune", [False, True])
-def test_a_predictor_on_pretrained_weights(head, fine_tune, copy, tmp_path):
-    encoder = archenc.load_pretrained(copy)
-    predictor = Predictor("arch2vec", head, "mse", pretrained=copy, fine_tune=fine_tune, epochs=5, random_state=0)
-    predictor.fit(GRAPHS, Y)
-    unchanged = np.allclose(predictor.embed(GRAPHS), encoder.encode(GRAPHS), atol=1e-6)
-    assert unchanged is not fine_tune
-    assert isinstance(predictor.encoder_, FrozenEncoder) is not fine_tune
-    scores = predictor.predict(GRAPHS)
-    predictor.save(tmp_path / "saved")
-    shutil.rmtree(copy)
-    loaded = Predictor.load(tmp_path / "saved")
-    assert np.array_equal(loaded.predict(GRAPHS), scores)
-    assert np.array_equal(Predictor.load(loaded.save(tmp_path / "again")).predict(GRAPHS), scores)
-
-
-def test_fine_tuning_starts_from_the_pretrained_weights(finished):
-    predictor = Predictor("arch2vec", pretrained=finished, fine_tune=True, epochs=1, lr=1e-12, random_state=0).fit(GRAPHS[:8], Y[:8])
-    learnt, given = predictor.encoder_.state_dict(), weights(finished)
-    for name in (name for name in given if "running" not in name and "num_batches" not in name):
-        torch.testing.assert_close(learnt[name], given[name])
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"encoder": "gae"},
-        {"simplify": True},
-        {"encoder_params": {"layers": 3}},
-        {"pretrained": "no such name"},
-        {"pretrained": None, "fine_tune": True},
-    ],
-)
-def test_predictors_that_do_not_fit_the_weights(settings, finished):
-    with pytest.raises((InvalidParameter, UnknownName)) as caught:
-        Predictor(**{"encoder": "arch2vec", "pretrained": finished, **settings}).fit(GRAPHS, Y)
-    assert_one_sentence(caught.value)
-
-
-def test_another_space_than_that_of_the_weights(finished):
-    graphs = archenc.create_space("nasbench101").sample(10, seed=0)
-    with pytest.raises(InvalidParameter, match="space") as caught:
-        Predictor("arch2vec", pretrained=finished).fit(graphs, np.arange(10.0))
-    assert_one_sentence(caught.value)
