@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,6 @@ from archenc.files import content_digest
 from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
 from archenc.testing import check_dataset
 from tests.bad_input import assert_one_sentence
-
-
-@pytest.fixture(scope="module")
-def mirror() -> Path:
-    folder = os.environ.get("ARCHENC_TEST_MIRROR")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("needs the raw public files: ARCHENC_TEST_MIRROR is not a folder")
-    return Path(folder)
 
 
 @pytest.fixture(scope="module")
