@@ -36,11 +36,12 @@ def quality_markdown(cards: list[Card]) -> str:
     for card in cards:
         if REBUILT not in card["figures"]:
             continue
-        rows.append([*_names(card), "archenc", *(_percent(card["figures"].get(name)) for name in QUALITY), *_cost(card)])
+        count = f"{card['architectures']:,}"
+        rows.append([*_names(card), "archenc", count, *(_percent(card["figures"].get(name)) for name in QUALITY), *_cost(card)])
         if published := PUBLISHED.get((_encoder(card), _space(card))):
             values = dict(zip((REBUILT, "validity", "uniqueness"), published, strict=True))
-            rows.append([*_names(card), "arch2vec (NeurIPS 2020)", *(_percent(values.get(name)) for name in QUALITY), "", ""])
-    return markdown_table(["encoder", "space", "from", *QUALITY.values(), "epochs", "seconds"], rows)
+            rows.append([*_names(card), "arch2vec (NeurIPS 2020)", "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
+    return markdown_table(["encoder", "space", "from", "architectures", *QUALITY.values(), "epochs", "seconds"], rows)
 
 
 def masked_markdown(cards: list[Card]) -> str:

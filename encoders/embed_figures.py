@@ -13,13 +13,16 @@ from archenc.encoders.embed_report import Analyses
 from archenc.files import atomic_write, write_json
 from archenc.reports import html_image, html_table, html_terms, page, svg, text_table
 
-PUBLISHED = {  # Yan et al., NeurIPS 2020, table 1: percent of NAS-Bench-101 and -201
+PUBLISHED = {  # Yan et al., NeurIPS 2020, table 1: percent of NAS-Bench-101, NAS-Bench-201 and DARTS
     ("gae", "nasbench101"): (98.75, 29.88, 99.25),
     ("vgae", "nasbench101"): (97.45, 41.18, 99.34),
     ("arch2vec", "nasbench101"): (100.0, 51.33, 99.36),
     ("gae", "nasbench201"): (99.52, 79.28, 78.42),
     ("vgae", "nasbench201"): (98.32, 79.30, 88.42),
     ("arch2vec", "nasbench201"): (100.0, 79.41, 98.72),
+    ("gae", "darts"): (97.80, 15.25, 99.65),
+    ("vgae", "darts"): (96.80, 25.25, 99.27),
+    ("arch2vec", "darts"): (99.79, 33.36, 100.0),
 }
 PUBLISHED_REGRESSION = {  # the same, section 4.1: 250 cells of NAS-Bench-101, RMSE as percentage points
     "rmse": ("1.8 ± 0.1", "3.8 ± 2.5"),
