@@ -13,6 +13,7 @@ import numpy as np
 
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs import ArchGraphs, Index
+from archenc.hashing import classes
 from archenc.spaces.base import Space
 from archenc.splits import Split, halves, without_twins
 
@@ -131,9 +132,7 @@ class ArchDataset:
 
     def twins(self) -> np.ndarray:
         """int64 (N,): a number that isomorphic architectures share, from the published :attr:`groups`, else from their hashes."""
-        keys = self.graphs.hash() if self.groups is None else self.groups[:, None]
-        group: np.ndarray = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-        return group
+        return classes(self.graphs.hash() if self.groups is None else self.groups[:, None])
 
     def deduplicated(self, policy: Dedup = "first") -> ArchDataset:
         """The data set with one row for each group of isomorphic architectures (:meth:`twins`), without splits and subsets.

@@ -120,3 +120,15 @@ def _sweep(colours: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def hex_digests(digests: np.ndarray) -> list[str]:
     """(N, 16) uint8 to N strings of 32 hexadecimal digits."""
     return [row.tobytes().hex() for row in np.ascontiguousarray(digests)]
+
+
+def keys(digests: np.ndarray) -> np.ndarray:
+    """(N, 16) uint8 to (N,) of 16 bytes, which numpy can sort, search and compare."""
+    texts: np.ndarray = np.ascontiguousarray(digests).view("S16")[:, 0]
+    return texts
+
+
+def classes(rows: np.ndarray) -> np.ndarray:
+    """int64 (N,): a number from 0 that equal rows of (N, k), such as hashes, share."""
+    numbers: np.ndarray = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+    return numbers

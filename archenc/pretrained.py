@@ -22,7 +22,7 @@ from archenc.checkpoints import CARD, EMBEDDINGS, WEIGHTS, check_sum, read_descr
 from archenc.encoder import Encoder
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture, UnknownName
 from archenc.graphs import ArchGraphs, OpOn
-from archenc.hashing import wl_hash
+from archenc.hashing import keys, wl_hash
 from archenc.registry import normalise
 from archenc.spaces import from_config
 from archenc.spaces.base import Space
@@ -163,7 +163,7 @@ class Embeddings:
 
     @cached_property
     def _order(self) -> np.ndarray:
-        return np.argsort(_as_texts(self.hashes), kind="stable")
+        return np.argsort(keys(self.hashes), kind="stable")
 
     def rows(self, graphs: ArchGraphs) -> np.ndarray:
         """int64 (n,): the row of each architecture, that of an isomorphic one included.
@@ -173,8 +173,8 @@ class Embeddings:
         """
         if graphs.space != self.space:
             raise InvalidArchitecture(f"these are embeddings of {self.space.name!r}, not of {graphs.space.name!r}; pretrain on that space")
-        wanted = _as_texts(index_hashes(graphs, self.card["form"], self.card["settings"]["simplify"]))
-        known = _as_texts(self.hashes)
+        wanted = keys(index_hashes(graphs, self.card["form"], self.card["settings"]["simplify"]))
+        known = keys(self.hashes)
         place = np.searchsorted(known, wanted, sorter=self._order)
         rows: np.ndarray = self._order[np.minimum(place, len(known) - 1)]
         missing = np.flatnonzero(known[rows] != wanted)
@@ -194,12 +194,6 @@ class Embeddings:
 
     def __repr__(self) -> str:
         return f"Embeddings({self.card['settings']['encoder']} on {self.space.name}: {len(self)} x {self.dim})"
-
-
-def _as_texts(hashes: np.ndarray) -> np.ndarray:
-    """(N, 16) uint8 to (N,) of 16 bytes, which numpy can sort and compare."""
-    texts: np.ndarray = np.ascontiguousarray(hashes).view("S16")[:, 0]
-    return texts
 
 
 def load_embeddings(folder: str | Path) -> Embeddings:

@@ -15,7 +15,7 @@ import archenc
 from archenc.dataset import ArchDataset
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs import ABSENT, EDGE_OFFSET, NODE_OFFSET, ArchGraphs
-from archenc.hashing import wl_hash
+from archenc.hashing import classes, wl_hash
 from archenc.metrics import kendall_tau
 from archenc.splits import Split, halves
 from archenc.transforms import live_edges
@@ -205,10 +205,10 @@ def audit(dataset: ArchDataset, split: Split, test_label: str | None = None) -> 
 def _classes(pool: ArchGraphs, test: ArchGraphs) -> tuple[tuple[int, int, int], np.ndarray]:
     """Numbers of isomorphism classes in the pool, in the test set and in both, and bool (T,): whose class is in the pool."""
     digests = np.concatenate([wl_hash(pool), wl_hash(test)])
-    classes = np.unique(digests, axis=0, return_inverse=True)[1].ravel()
-    in_pool, in_test = np.unique(classes[: len(pool)]), np.unique(classes[len(pool) :])
+    numbers = classes(digests)
+    in_pool, in_test = np.unique(numbers[: len(pool)]), np.unique(numbers[len(pool) :])
     both = np.intersect1d(in_pool, in_test)
-    return (len(in_pool), len(in_test), len(both)), np.isin(classes[len(pool) :], in_pool)
+    return (len(in_pool), len(in_test), len(both)), np.isin(numbers[len(pool) :], in_pool)
 
 
 def unlabelled(graphs: ArchGraphs) -> ArchGraphs:

@@ -14,6 +14,7 @@ from archenc.dataset import Provenance
 from archenc.datasets import manifest
 from archenc.errors import CorruptFile, DataNotFound
 from archenc.files import Field, content_digest, data_root, find_table, open_npz, sha256
+from archenc.graphs import ArchGraphs
 
 MAX_TABLE_BYTES = 128 * 2**20
 
@@ -74,6 +75,12 @@ def _names(path: Path) -> set[str]:
             return {name.removesuffix(".npy") for name in archive.namelist()}
     except Exception:  # a damaged archive can fail in any way
         return set()
+
+
+def check_texts(graphs: ArchGraphs, texts: np.ndarray, path: str, what: str) -> None:
+    """Raise :class:`CorruptFile` unless the ``texts`` (N,) of bytes in the table at ``path``, called ``what``, are those of the graphs."""
+    if graphs.space.format(graphs) != [text.decode("ascii") for text in texts]:
+        raise CorruptFile(f"the {what} and the operations in {path} differ; get the table again")
 
 
 def provenance(name: str, files: Mapping[str, str], *notes: str) -> Provenance:

@@ -21,6 +21,9 @@ IMAGES = 9_984  # images on which every accuracy was counted
 MISSING = 65_535
 CELLS, UNIFORM, SPACE, TA7290 = 51_497, 30_001, 423_624, 7_290
 
+Labels = dict[str, tuple[np.ndarray, str]]
+"""Values and description of each label."""
+
 CELLS_TABLE = Table(
     "nasbench101/cells.npz",
     {
@@ -125,13 +128,13 @@ def _uniform() -> ArchDataset:
 def _dataset(
     cells: dict[str, np.ndarray], *, label: str, splits: dict[str, Split], subsets: dict[str, np.ndarray], provenance: Provenance
 ) -> ArchDataset:
-    labels, descriptions = _labels(cells)
+    labels = _labels(cells)
     return ArchDataset(
         name="nasbench101",
         graphs=NASBench101().from_arrays(cells["adjacency"], cells["ops"], cells["n_nodes"]),
-        labels=labels,
+        labels={name: values for name, (values, _) in labels.items()},
         label=label,
-        descriptions=descriptions,
+        descriptions={name: what for name, (_, what) in labels.items()},
         splits=splits,
         subsets=subsets,
         duplicates="none",
@@ -144,29 +147,36 @@ def percent(counts: np.ndarray) -> np.ndarray:
     return np.where(counts == MISSING, np.nan, counts * (100 / IMAGES))
 
 
-def _labels(cells: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    labels: dict[str, np.ndarray] = {}
-    descriptions: dict[str, str] = {}
+def scored(part: str, epochs: int) -> str:
+    """What an accuracy is, ``part`` being ``"val"`` or ``"test"``."""
+    title = {"val": "validation", "test": "test"}[part]
+    return f"CIFAR-10 {title} accuracy in percent of 9,984 images after {epochs} epochs on 40,000 images"
 
-    def add(name: str, values: np.ndarray, description: str) -> None:
-        labels[f"cifar10/{name}"] = values
-        descriptions[f"cifar10/{name}"] = description
 
-    for part, title in (("val", "validation"), ("test", "test")):
+def repeat_labels(part: str, epochs: int, counts: np.ndarray) -> Labels:
+    """The labels of all repeats: their mean, and each of them, from the numbers of correctly classified images (N, 3)."""
+    repeats, name, what = percent(counts), f"cifar10/{part}_accuracy@{epochs}", scored(part, epochs)
+    labels = {f"{name}/mean": (repeats.mean(axis=1), f"{what}, mean of three repeats")}
+    return labels | {f"{name}/repeat{k}": (repeats[:, k], f"{what}, one of three repeats") for k in range(REPEATS)}
+
+
+def parameter_label(counts: np.ndarray) -> Labels:
+    """The label of the numbers of parameters (N,)."""
+    return {"cifar10/parameters": (counts.astype(np.float64), "trainable parameters of the network for CIFAR-10")}
+
+
+def _labels(cells: dict[str, np.ndarray]) -> Labels:
+    labels: Labels = {}
+    for part in ("val", "test"):
         for at, epochs in enumerate(BUDGETS):
-            scored = f"CIFAR-10 {title} accuracy in percent of 9,984 images after {epochs} epochs on 40,000 images"
             if f"{part}_count" in cells:
-                repeats = percent(cells[f"{part}_count"][:, at])
-                add(f"{part}_accuracy@{epochs}/mean", repeats.mean(axis=1), f"{scored}, mean of three repeats")
-                for repeat in range(REPEATS):
-                    add(f"{part}_accuracy@{epochs}/repeat{repeat}", repeats[:, repeat], f"{scored}, one of three repeats")
+                labels |= repeat_labels(part, epochs, cells[f"{part}_count"][:, at])
             if part == "val":
-                single = percent(cells["val_single_count"][:, at])
-                add(f"val_accuracy@{epochs}/single", single, f"{scored}, one repeat drawn at random for each cell and budget")
-    add("parameters", cells["params"].astype(np.float64), "trainable parameters of the network for CIFAR-10")
+                what = f"{scored(part, epochs)}, one repeat drawn at random for each cell and budget"
+                labels[f"cifar10/val_accuracy@{epochs}/single"] = (percent(cells["val_single_count"][:, at]), what)
     seconds = cells["train_time_108_single"].astype(np.float64)
-    add("train_seconds@108/single", seconds, "seconds of training of the repeat in cifar10/val_accuracy@108/single")
-    return labels, descriptions
+    what = "seconds of training of the repeat in cifar10/val_accuracy@108/single"
+    return labels | parameter_label(cells["params"]) | {"cifar10/train_seconds@108/single": (seconds, what)}
 
 
 # -- the whole space -----------------------------------------------------------------------------------------------
@@ -181,20 +191,19 @@ def load_space() -> ArchDataset:
     Raises:
         CorruptFile: the table is damaged or does not hold the published values.
     """
-    labels, descriptions = {}, {}
+    labels: Labels = {}
     try:
         arrays, files = SPACE_TABLE.read()
         graphs = NASBench101().from_bits(arrays["n_nodes"], arrays["adj_bits"], arrays["ops5"])
-        labels["cifar10/parameters"] = arrays["params"].astype(np.float64)
-        descriptions["cifar10/parameters"] = "trainable parameters of the network for CIFAR-10"
+        labels = parameter_label(arrays["params"])
     except DataNotFound:
         graphs, files = _enumerated()
     return ArchDataset(
         name="nasbench101-space",
         graphs=graphs,
-        labels=labels,
+        labels={name: values for name, (values, _) in labels.items()},
         label=next(iter(labels), ""),
-        descriptions=descriptions,
+        descriptions={name: what for name, (_, what) in labels.items()},
         duplicates="none",
         provenance=provenance("nasbench101-space", files),
     )

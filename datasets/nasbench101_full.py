@@ -10,7 +10,7 @@ import numpy as np
 from archenc.dataset import ArchDataset
 from archenc.datasets import manifest
 from archenc.datasets.files import MAX_TABLE_BYTES, Table, provenance
-from archenc.datasets.nasbench101 import REPEATS, SPACE, SPACE_TABLE, TA7290, percent
+from archenc.datasets.nasbench101 import REPEATS, SPACE, SPACE_TABLE, TA7290, Labels, parameter_label, repeat_labels
 from archenc.errors import CorruptFile
 from archenc.files import content_digest, find_table, open_npz, sha256
 from archenc.spaces.nasbench101 import NASBench101
@@ -48,7 +48,7 @@ def load() -> ArchDataset:
         raise CorruptFile(f"the cells in {path} are not those of the space; {manifest.remedy_for(PATH)}")
     if 108 not in budgets or any(table[name].shape[1] != len(budgets) for name in ("val_count", "test_count", "train_seconds")):
         raise CorruptFile(f"the trainings in {path} are not those of the epochs {budgets}; {manifest.remedy_for(PATH)}")
-    labels, descriptions = _labels(table)
+    labels = _labels(table)
     files, splits = {str(path): sha256(path)}, {}
     if SPLIT_TABLE.exists():
         halves, more_files = SPLIT_TABLE.read()
@@ -57,9 +57,9 @@ def load() -> ArchDataset:
     return ArchDataset(
         name=NAME,
         graphs=NASBench101().from_bits(table["n_nodes"], table["adj_bits"], table["ops5"]),
-        labels=labels,
+        labels={name: values for name, (values, _) in labels.items()},
         label="cifar10/val_accuracy@108/mean",
-        descriptions=descriptions,
+        descriptions={name: what for name, (_, what) in labels.items()},
         splits=splits,
         duplicates="none",
         provenance=provenance(NAME, files, _origin(table["source_sha256"].tobytes().hex())),
@@ -75,22 +75,11 @@ def _origin(digest: str) -> str:
     )
 
 
-def _labels(table: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    labels: dict[str, np.ndarray] = {}
-    descriptions: dict[str, str] = {}
-
-    def add(name: str, values: np.ndarray, description: str) -> None:
-        labels[f"cifar10/{name}"] = values
-        descriptions[f"cifar10/{name}"] = description
-
+def _labels(table: dict[str, np.ndarray]) -> Labels:
+    labels: Labels = {}
     for at, epochs in enumerate(table["epochs"].tolist()):
-        for part, title in (("val", "validation"), ("test", "test")):
-            repeats = percent(table[f"{part}_count"][:, at])
-            scored = f"CIFAR-10 {title} accuracy in percent of 9,984 images after {epochs} epochs on 40,000 images"
-            add(f"{part}_accuracy@{epochs}/mean", repeats.mean(axis=1), f"{scored}, mean of three repeats")
-            for repeat in range(REPEATS):
-                add(f"{part}_accuracy@{epochs}/repeat{repeat}", repeats[:, repeat], f"{scored}, one of three repeats")
+        for part in ("val", "test"):
+            labels |= repeat_labels(part, epochs, table[f"{part}_count"][:, at])
         seconds = table["train_seconds"][:, at].astype(np.float64).mean(axis=1)
-        add(f"train_seconds@{epochs}/mean", seconds, f"seconds of training for {epochs} epochs, mean of three repeats")
-    add("parameters", table["params"].astype(np.float64), "trainable parameters of the network for CIFAR-10")
-    return labels, descriptions
+        labels[f"cifar10/train_seconds@{epochs}/mean"] = (seconds, f"seconds of training for {epochs} epochs, mean of three repeats")
+    return labels | parameter_label(table["params"])

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Group, Table, provenance
+from archenc.datasets.files import Group, Table, check_texts, provenance
 from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST, Column
 from archenc.errors import CorruptFile
 from archenc.files import Field
@@ -66,8 +66,7 @@ def load() -> ArchDataset:
     table, files = MAIN_TABLE.read()
     arch = table["arch"]
     graphs = NASBench201().from_ops(table["ops"])
-    if graphs.space.format(graphs) != [text.decode("ascii") for text in arch]:
-        raise CorruptFile(f"the strings and the operations in {next(iter(files))} differ; get the table again")
+    check_texts(graphs, arch, next(iter(files)), "strings")
     labels = _labels(table, TABLE)
     columns = dict(TABLE)
     for extra, more in ((ZERO_COST_TABLE, ZERO_COST), (HARDWARE_TABLE, HARDWARE)):

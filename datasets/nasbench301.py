@@ -18,6 +18,7 @@ from archenc.dataset import ArchDataset
 from archenc.datasets.files import MAX_TABLE_BYTES, provenance
 from archenc.errors import CorruptFile
 from archenc.files import Field, find_table, open_npz, read_bytes, sha256
+from archenc.hashing import classes
 from archenc.spaces.darts import DARTS
 
 NAME = "nasbench301"
@@ -79,7 +80,7 @@ def load() -> ArchDataset:
         labels={column.label: table[name].astype(np.float64) for name, column in COLUMNS.items()},
         label=COLUMNS["val_accuracy"].label,
         descriptions={column.label: column.description for column in COLUMNS.values()},
-        groups=np.unique(graphs.hash(), axis=0, return_inverse=True)[1].ravel(),
+        groups=classes(graphs.hash()),
         duplicates="kept",
         provenance=provenance(NAME, {str(path): sha256(path)}),
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, provenance
-from archenc.errors import CorruptFile
+from archenc.datasets.files import Table, check_texts, provenance
+from archenc.hashing import classes
 from archenc.spaces.chain import NASBenchMacro
 
 NAME = "nasbench-macro"
@@ -42,8 +42,7 @@ def load() -> ArchDataset:
     table, files = TABLE.read()
     space = NASBenchMacro()
     graphs = space.from_ops(table["ops"])
-    if space.format(graphs) != [code.decode("ascii") for code in table["arch"]]:
-        raise CorruptFile(f"the codes and the operations in {next(iter(files))} differ; get the table again")
+    check_texts(graphs, table["arch"], next(iter(files)), "codes")
     labels = {
         f"{TEST}/mean": (table["mean_acc"], "test accuracy on CIFAR-10 in percent, mean of three trainings"),
         "cifar10/parameters": (table["params"], "trainable parameters of the network for CIFAR-10"),
@@ -58,7 +57,7 @@ def load() -> ArchDataset:
         labels={label: values.astype(np.float64) for label, (values, _) in labels.items()},
         label=f"{TEST}/mean",
         descriptions={label: sentence for label, (_, sentence) in labels.items()},
-        groups=np.unique(space.to_ops(space.canonical(graphs)), axis=0, return_inverse=True)[1].reshape(-1),
+        groups=classes(space.to_ops(space.canonical(graphs))),
         duplicates="kept",
         provenance=provenance(NAME, files),
     )

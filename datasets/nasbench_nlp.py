@@ -13,6 +13,7 @@ import numpy as np
 from archenc.dataset import ArchDataset
 from archenc.datasets.files import Table, provenance
 from archenc.errors import CorruptFile, InvalidArchitecture
+from archenc.hashing import classes
 from archenc.spaces.nasbench_nlp import NASBenchNLP
 from archenc.spaces.recurrent import ARITY, INPUTS
 
@@ -67,7 +68,7 @@ def load() -> ArchDataset:
         label="ptb/val_negative_loss@50/best",
         descriptions=descriptions,
         subsets={"ok": np.flatnonzero(ok), "ok-below-6": np.flatnonzero(below), "failed": np.flatnonzero(~ok)},
-        groups=np.unique(space.hash(graphs), axis=0, return_inverse=True)[1].ravel(),
+        groups=classes(space.hash(graphs)),
         duplicates="kept",
         provenance=provenance(NAME, files),
     )

@@ -17,6 +17,7 @@ from archenc.datasets.files import MAX_TABLE_BYTES, provenance
 from archenc.datasets.json_stream import read_records
 from archenc.errors import CorruptFile, InvalidArchitecture
 from archenc.files import Field, find_table, open_npz, sha256
+from archenc.hashing import classes
 from archenc.spaces.genotype import GenotypeSpace
 
 MAX_RECORDS = 20_000
@@ -71,7 +72,7 @@ def load(family: str) -> ArchDataset:
         labels={label: 100.0 - values if "accuracy" in label else values for label, values in labels.items()},
         label=f"{images}/{COLUMNS['test_error'].label}",
         descriptions={f"{images}/{column.label}": column.description for column in COLUMNS.values()},
-        groups=np.unique(graphs.hash(), axis=0, return_inverse=True)[1].ravel(),
+        groups=classes(graphs.hash()),
         duplicates="kept",
         provenance=provenance(name, {str(path): sha256(path)}, f"These are the trainings of {file}.json."),
     )

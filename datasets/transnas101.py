@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, provenance
-from archenc.errors import CorruptFile
+from archenc.datasets.files import Table, check_texts, provenance
+from archenc.hashing import classes
 from archenc.spaces.transnas101 import TransNAS101Micro
 
 NAME = "transnas101-micro"
@@ -56,8 +56,7 @@ def load() -> ArchDataset:
     table, files = TABLE.read()
     space = TransNAS101Micro()
     graphs = space.from_ops(table["ops"])
-    if space.format(graphs) != [text.decode("ascii") for text in table["arch"]]:
-        raise CorruptFile(f"the strings and the operations in {next(iter(files))} differ; get the table again")
+    check_texts(graphs, table["arch"], next(iter(files)), "strings")
     labels = {f"{name}/{task.metric}@last/single": task for name, task in TASKS.items()}
     return ArchDataset(
         name=NAME,
@@ -65,7 +64,7 @@ def load() -> ArchDataset:
         labels={label: table[task.field].astype(np.float64) for label, task in labels.items()},
         label="class_scene/val_accuracy@last/single",
         descriptions={label: f"{task.description}; validation data, last epoch, one training" for label, task in labels.items()},
-        groups=np.unique(space.hash(space.simplify(space.node_form(graphs))), axis=0, return_inverse=True)[1].ravel(),
+        groups=classes(space.hash(space.simplify(space.node_form(graphs)))),
         duplicates="kept",
         provenance=provenance(NAME, files),
     )

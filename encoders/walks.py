@@ -15,6 +15,7 @@ from torch import Tensor
 from archenc import metrics
 from archenc.dataset import ArchDataset
 from archenc.graphs import ArchGraphs, concatenate
+from archenc.hashing import keys
 from archenc.spaces.base import Space
 
 WALKS = 50
@@ -126,7 +127,7 @@ def autocorrelations(data: ArchDataset, embeddings: Mapping[str, np.ndarray], se
         embeddings: (N, dim) each.
         seed: of starts and steps.
     """
-    hashes, rows = np.unique(_keys(data.graphs), return_index=True)
+    hashes, rows = np.unique(keys(data.graphs.hash()), return_index=True)
     graphs, labels = data.graphs[rows], data.y[rows]
     starts = np.random.default_rng(seed).integers(len(rows), size=WALKS)
     steps: dict[str, Step] = {"edit": _mutation(graphs, hashes)}
@@ -158,7 +159,7 @@ def _mutation(graphs: ArchGraphs, hashes: np.ndarray) -> Step:
     def step(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         after, waiting = at.copy(), np.arange(len(at))
         for _ in range(TRIES):
-            mutants = _keys(graphs.space.mutate(graphs[at[waiting]], rng))
+            mutants = keys(graphs.space.mutate(graphs[at[waiting]], rng).hash())
             place = np.minimum(np.searchsorted(hashes, mutants), len(hashes) - 1)
             after[waiting] = np.where(hashes[place] == mutants, place, at[waiting])
             waiting = waiting[after[waiting] == at[waiting]]
@@ -186,9 +187,3 @@ def _correlations(labels: np.ndarray) -> np.ndarray:
     if labels.size == 0:
         return np.full(LAGS, np.nan)
     return np.array([metrics.pearson(labels[:-lag].ravel(), labels[lag:].ravel()) for lag in range(1, LAGS + 1)])
-
-
-def _keys(graphs: ArchGraphs) -> np.ndarray:
-    """(N,) of 16 bytes, which numpy can sort and compare: the canonical hashes."""
-    keys: np.ndarray = np.ascontiguousarray(graphs.hash()).view("S16")[:, 0]
-    return keys

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from archenc.datasets.nasbench101 import BUDGETS, IMAGES, TA7290
 from archenc.datasets.recipes.raw import MAX_BYTES, corrupt, json_object, parse_json
 from archenc.files import read_bytes
+from archenc.hashing import keys
 from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
 
-BUDGETS = (4, 12, 36, 108)
-IMAGES = 9_984  # images on which every accuracy was counted
 ROWS = {"cells_20k": 20_001, "cells_10k": 10_000}
-HALF = 7_290
 
 _COLUMNS = [
     "key",
@@ -125,9 +124,9 @@ def find_hashes(path: Path, texts: Any, hashes: np.ndarray) -> np.ndarray:
         wanted = np.frombuffer(bytes.fromhex("".join(texts)), dtype=np.uint8).reshape(len(texts), 16)
     except (TypeError, ValueError):
         raise corrupt(path, "a key is not the hexadecimal text of 16 bytes") from None
-    known, keys = (np.ascontiguousarray(rows).view("S16").ravel() for rows in (hashes, wanted))
-    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    if (missing := np.flatnonzero(known[at] != keys)).size:
+    known, sought = keys(hashes), keys(wanted)
+    at = np.minimum(np.searchsorted(known, sought), len(known) - 1)
+    if (missing := np.flatnonzero(known[at] != sought)).size:
         raise corrupt(path, f"the hash {texts[missing[0]]} is that of no cell")
     return at
 
@@ -141,6 +140,12 @@ def _positions(path: Path, cells: int) -> np.ndarray:
         rows = np.frombuffer(content.read(), dtype=dtype)
     except (ValueError, EOFError, SyntaxError) as error:
         raise corrupt(path, f"it is not an .npy file of numbers ({str(error).splitlines()[0]:.80})") from None
-    if shape != (HALF,) or len(rows) != HALF or dtype.kind != "i" or not 0 <= rows.min() <= rows.max() < cells or len(set(rows)) < HALF:
-        raise corrupt(path, f"it does not hold {HALF:,} different positions below {cells:,}")
+    if (
+        shape != (TA7290,)
+        or len(rows) != TA7290
+        or dtype.kind != "i"
+        or not 0 <= rows.min() <= rows.max() < cells
+        or len(set(rows)) < TA7290
+    ):
+        raise corrupt(path, f"it does not hold {TA7290:,} different positions below {cells:,}")
     return rows

@@ -19,14 +19,14 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from archenc.datasets.recipes.nasbench101 import BUDGETS, IMAGES, enumerated, find_hashes
+from archenc.datasets.nasbench101 import BUDGETS, IMAGES, REPEATS
+from archenc.datasets.recipes.nasbench101 import enumerated, find_hashes
 from archenc.datasets.recipes.raw import corrupt
 from archenc.datasets.tfrecord import read_records
 from archenc.errors import CorruptFile
 from archenc.files import sha256
 from archenc.spaces.nasbench101 import MAX_NODES, OPERATIONS, NASBench101
 
-REPEATS = 3
 EVALUATIONS = 3  # of each training: before it, half way, at its end
 NO_OPERATION = 255
 

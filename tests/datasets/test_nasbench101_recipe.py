@@ -102,7 +102,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     table = {"hash": hashes, "n_nodes": n_nodes, "adj_bits": adj_bits, "ops5": ops5, "params": params}
     monkeypatch.setattr(recipe, "enumerated", lambda: table)
     monkeypatch.setattr(recipe, "ROWS", {"cells_20k": 20, "cells_10k": 10})
-    monkeypatch.setattr(recipe, "HALF", 5)
+    monkeypatch.setattr(recipe, "TA7290", 5)
     files = {}
     for name, rows in (("cells_20k", np.arange(20)), ("cells_10k", np.arange(40, 50))):
         accuracies = {f"{epochs}_final_validation_accuracy": ((rows + epochs) / 9984).astype(np.float32) for epochs in (4, 12, 36, 108)}

@@ -16,6 +16,7 @@ from archenc.encoders import embed_report, walks
 from archenc.encoders.embed_figures import summary, write_report
 from archenc.encoders.embed_report import Analyses, Distances, Map, Plan, Regression, analyse
 from archenc.errors import DataNotFound, InvalidParameter, InvalidTable
+from archenc.hashing import keys
 from archenc.registry import DATASETS
 from archenc.spaces.cell import CellSpace
 from tests.bad_input import assert_one_sentence
@@ -126,7 +127,7 @@ def test_correlations_by_plain_loops():
 
 def test_edit_steps_lead_to_labelled_mutants():
     data = labelled()
-    keys, rows = np.unique(walks._keys(data.graphs), return_index=True)
+    keys, rows = np.unique(keys(data.graphs.hash()), return_index=True)
     graphs = data.graphs[rows]
     after = walks._mutation(graphs, keys)(np.arange(len(graphs)), np.random.default_rng(0))
     assert (after != np.arange(len(graphs))).all()
