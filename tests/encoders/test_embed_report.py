@@ -127,9 +127,9 @@ def test_correlations_by_plain_loops():
 
 def test_edit_steps_lead_to_labelled_mutants():
     data = labelled()
-    keys, rows = np.unique(keys(data.graphs.hash()), return_index=True)
+    hashes, rows = np.unique(keys(data.graphs.hash()), return_index=True)
     graphs = data.graphs[rows]
-    after = walks._mutation(graphs, keys)(np.arange(len(graphs)), np.random.default_rng(0))
+    after = walks._mutation(graphs, hashes)(np.arange(len(graphs)), np.random.default_rng(0))
     assert (after != np.arange(len(graphs))).all()
     edits = walks.edit_distances(graphs, graphs[after])
     assert (edits == 1).mean() > 0.5, "the others split an edge or cut off nodes"
