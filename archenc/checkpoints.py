@@ -19,8 +19,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
+from archenc.documents import read_json
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, InvalidParameter
-from archenc.files import atomic_write, read_bytes, read_json, sha256, write_json
+from archenc.files import atomic_write, read_bytes, sha256, write_json
 
 FORMAT = 1
 CARD, WEIGHTS, EMBEDDINGS, CHECKPOINT = "pretraining.json", "weights.safetensors", "embeddings.safetensors", "checkpoint.json"

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -16,12 +17,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import platformdirs
 
-from archenc.errors import CorruptFile, DataNotFound
+from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, InvalidParameter
 
 Field = tuple[tuple[int | None, ...], str]
 """What an array must look like: its shape, None for any length, and its dtype kind (``"f"``, ``"i"``, ``"u"``, ``"b"``, ``"S"``)."""
 
-MAX_JSON_BYTES = 64 * 2**20
+MAX_NAME = 120
+"""Characters of a file name that :func:`safe_name` makes; file systems hold 255 bytes."""
 
 
 # -- where data lies -----------------------------------------------------------------------------------------------
@@ -50,6 +52,31 @@ def find_table(relative_path: str, remedy: str = "") -> Path:
     return path
 
 
+def safe_name(text: str) -> str:
+    """A file name for something that is called ``text``: letters, digits, ``.``, ``_`` and ``-``, whatever the text holds.
+
+    A text of nothing else that begins with a letter or a digit stays as it is; one that must be changed gets a digest, so that different
+    texts have different names.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-_")[:MAX_NAME]
+    return name if name == text else f"{name or 'unnamed'}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+def inside(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path:
+    """The path of what is called ``name`` below ``folder``; raises :class:`InvalidParameter` if it would lie elsewhere.
+
+    Absolute names, ``..`` and symbolic links that lead out of the folder are refused. Names from data are joined to paths here and
+    nowhere else.
+    """
+    text = os.fspath(name)
+    path = Path(folder) / text
+    parts = Path(text).parts
+    outside = not parts or Path(text).is_absolute() or ".." in parts or "\0" in text
+    if outside or not path.resolve().is_relative_to(Path(folder).resolve()):
+        raise InvalidParameter(f"the name {text!r:.120} leads out of the folder {folder}; give one that stays below it")
+    return path
+
+
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
@@ -71,16 +98,6 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
             f"the file {path} is larger than the {max_bytes:,} bytes that such a file may have; check that it is the right one"
         )
     return content
-
-
-def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> Any:
-    """The value in a UTF-8 JSON file; raises :class:`DataNotFound` or :class:`CorruptFile`."""
-    content = read_bytes(path, max_bytes)
-    try:
-        return json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise CorruptFile(f"the file {path} is not valid JSON ({reason}); write it again or restore it") from None
 
 
 def open_npz(path: str | os.PathLike[str], expected: Mapping[str, Field] | None, max_bytes: int) -> dict[str, np.ndarray]:
@@ -167,17 +184,34 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path in the same folder; when the block ends well the file gets its final name, else it is removed.
 
     A reader sees the old file or the whole new one, never half of it. The folder is made when it is missing.
+
+    Raises:
+        CannotWrite: the disk is full, or the place is not writable.
     """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.stem}.{secrets.token_hex(4)}{final.suffix}")
+    temporary = final.with_name(f".{final.stem[:MAX_NAME]}.{secrets.token_hex(4)}{final.suffix}")
+    with writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, final)
+        finally:
+            with contextlib.suppress(OSError):  # the reason why it could not be written says more
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What the system refuses inside becomes :class:`CannotWrite` with the path."""
     try:
-        yield temporary
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if isinstance(error, ArchencError):
+            raise
+        reason = error.strerror or str(error) or type(error).__name__
+        raise CannotWrite(f"{path} cannot be written ({reason}); make room or choose another place") from error
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

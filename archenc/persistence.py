@@ -16,8 +16,9 @@ from safetensors.numpy import save as dump_arrays
 
 import archenc
 from archenc import labels
+from archenc.documents import read_json
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.files import atomic_write, read_json, sha256, write_json
+from archenc.files import atomic_write, sha256, write_json
 from archenc.heads.base import NeuralHead
 from archenc.pretrained import FrozenEncoder
 from archenc.spaces import from_config

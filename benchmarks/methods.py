@@ -10,7 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archenc.benchmarks.protocol import canonical_json, check_keys, read_yaml
+from archenc.benchmarks.protocol import canonical_json, check_keys
+from archenc.documents import read_yaml
 from archenc.errors import InvalidParameter, UnknownName
 
 if TYPE_CHECKING:

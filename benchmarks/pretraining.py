@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from archenc.documents import read_json
 from archenc.encoders.embed_figures import PUBLISHED
-from archenc.files import read_json
 from archenc.pretrained import named, read_card
 from archenc.reports import markdown_table
 

@@ -17,16 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
-from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
-from archenc.files import read_bytes
+from archenc.documents import read_yaml
+from archenc.errors import DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.splits import Split, everything, halves, holdout
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
 
-MAX_YAML_BYTES = 2**16
 SELECTIONS = {"last_epoch": 1, "mean_last_5_epochs": 5}
 """Over how many last epochs of a gradient-trained predictor the metrics are averaged."""
 
@@ -164,27 +162,6 @@ class Protocol:
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping from a small YAML file; raises :class:`CorruptFile` with the line for text that is none."""
-    try:
-        text = read_bytes(path, MAX_YAML_BYTES).decode("utf-8")
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-            raise CorruptFile(f"{path} uses YAML aliases (*name), which are not read here; write the values out")
-        content = yaml.safe_load(text)
-    except UnicodeDecodeError as error:
-        raise CorruptFile(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
-        raise CorruptFile(f"{path}{line}: this is not YAML ({error.problem}); repair it") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, CorruptFile):
-            raise
-        raise CorruptFile(f"{path} is not YAML ({str(error).splitlines()[0]}); repair it") from None
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise CorruptFile(f"{path} does not hold named values; write lines such as 'name: value'")
-    return content
 
 
 def check_keys(content: Mapping[str, Any], required: Iterable[str], optional: Iterable[str], where: str) -> None:

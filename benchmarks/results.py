@@ -18,8 +18,8 @@ from typing import Any
 import archenc
 from archenc.benchmarks.methods import Method
 from archenc.benchmarks.protocol import Protocol, canonical_json
+from archenc.documents import read_json
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable
-from archenc.files import read_json
 
 MAX_RUN_BYTES = 2**20
 FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")

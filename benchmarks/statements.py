@@ -8,10 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from archenc.benchmarks.estimates import Estimate, Paired, estimate, paired, t_quantile
-from archenc.benchmarks.protocol import read_yaml
 from archenc.benchmarks.published import METRIC, PublishedResult, published_results
 from archenc.benchmarks.results import Leaderboard, Row
 from archenc.benchmarks.text import metric_name, signed
+from archenc.documents import read_yaml
 from archenc.reports import number
 
 FOLDER = Path(str(files("archenc.benchmarks")))

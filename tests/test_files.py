@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archenc import files
+from archenc import documents, files
 from archenc.errors import CorruptFile, DataNotFound
 from tests.bad_input import assert_one_sentence
 
@@ -56,7 +56,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     files.write_json(path, {"tau": 0.5, "name": "größer"})
-    assert files.read_json(path) == {"tau": 0.5, "name": "größer"}
+    assert documents.read_json(path) == {"tau": 0.5, "name": "größer"}
     with pytest.raises(ValueError, match="JSON"):
         files.write_json(path, {"tau": float("nan")})
     assert json.loads(path.read_text(encoding="utf-8"))["tau"] == 0.5
@@ -68,12 +68,12 @@ def test_bad_json_is_a_typed_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.json"
     path.write_bytes(content)
     with pytest.raises(CorruptFile, match=r"run\.json") as caught:
-        files.read_json(path, max_bytes=100 if content.isspace() else 10**6)
+        documents.read_json(path, max_bytes=100 if content.isspace() else 10**6)
     assert_one_sentence(caught.value)
 
 
 def test_missing_files_are_a_typed_error(tmp_path: Path) -> None:
-    for read in (files.read_json, lambda path: files.open_npz(path, {}, 1)):
+    for read in (documents.read_json, lambda path: files.open_npz(path, {}, 1)):
         with pytest.raises(DataNotFound, match=r"absent\.file") as caught:
             read(tmp_path / "absent.file")
         assert_one_sentence(caught.value)

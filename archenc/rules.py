@@ -1,0 +1,86 @@
+"""What a parameter may be: its annotation is its rule, checked in one place for every part.
+
+A part writes ``alpha: NotNegative = 1.0`` in its signature, and :func:`checked` turns whatever came into a plain Python value of that
+kind, or refuses it in one sentence. Third parties use the names below, or any other type that msgspec understands.
+"""
+
+from __future__ import annotations
+
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from archenc.errors import InvalidParameter
+
+Count = Annotated[int, Meta(ge=1, le=10**9, description="a whole number of at least 1")]
+Whole = Annotated[int, Meta(ge=0, le=10**9, description="a whole number from 0 up")]
+Size = Annotated[int, Meta(ge=1, le=2**14, description="a size from 1 to 16,384")]
+"""Of a layer: what a network is built from, so that nothing immense is."""
+Depth = Annotated[int, Meta(ge=1, le=1_000, description="a whole number from 1 to 1,000")]
+Seed = Annotated[int, Meta(ge=0, lt=2**32, description="a whole number from 0 to 2**32 - 1")]
+Positive = Annotated[float, Meta(gt=0, le=1e30, description="a positive number")]
+NotNegative = Annotated[float, Meta(ge=0, le=1e30, description="a number from 0 up")]
+Number = Annotated[float, Meta(ge=-1e30, le=1e30, description="a finite number")]
+Share = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
+Fraction = Annotated[float, Meta(gt=0, le=1, description="a number above 0, at most 1")]
+Probability = Annotated[float, Meta(ge=0, lt=1, description="a probability below 1")]
+Sizes = Annotated[tuple[Size, ...], Meta(max_length=32, description="at most 32 sizes from 1 to 16,384")]
+Name = Annotated[str, Meta(min_length=1, max_length=200, description="a name")]
+
+
+def plain(value: Any) -> Any:
+    """NumPy's scalars and arrays as Python's numbers and lists, inside lists, tuples and dicts too; the rest as it is."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return type(value)(plain(item) for item in value) if type(value) in (list, tuple) else value
+    if type(value) is dict:
+        return {plain(key): plain(item) for key, item in value.items()}
+    return value
+
+
+def checked(owner: str, name: str, value: Any, kind: Any) -> Any:
+    """``value`` as a plain Python value of ``kind``.
+
+    Args:
+        owner: who got it, for the message: ``"the head 'ridge'"``.
+        name: the parameter.
+        value: what was given; NumPy's numbers count as Python's.
+        kind: a type, mostly one of this module.
+
+    Raises:
+        InvalidParameter: it is of another kind.
+    """
+    try:
+        value = plain(value)
+        if isinstance(value, float) and value != value:  # NaN passes every comparison of a rule
+            raise msgspec.ValidationError
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, RecursionError, OverflowError):
+        raise InvalidParameter(f"{owner} got {name} = {value!r:.80}; give {describe(kind)}") from None
+
+
+def describe(kind: Any) -> str:
+    """What a value of ``kind`` is, in words."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        texts = [note.description for note in arguments[1:] if isinstance(note, Meta) and note.description]
+        return texts[-1] if texts else describe(arguments[0])
+    if origin in (Union, UnionType):
+        return " or ".join(describe(argument) for argument in sorted(arguments, key=lambda argument: argument is NoneType))
+    if origin is Literal:
+        return " or ".join(repr(argument) for argument in arguments)
+    words = {
+        NoneType: "None",
+        bool: "True or False",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        dict: "a dict",
+        list: "a list",
+        tuple: "a list",
+    }
+    return words.get(origin or kind, getattr(kind, "__name__", str(kind)))

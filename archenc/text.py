@@ -1,0 +1,45 @@
+"""Text that others wrote, made harmless for where it goes: a terminal, a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def visible(text: str) -> str:
+    """``text`` on one line: control characters, terminal escapes and marks of direction are written out as Python writes them."""
+    return "".join(character if _is_shown(character) else ascii(character)[1:-1] for character in text)
+
+
+def _is_shown(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def csv_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """Records as CSV with a header of all their keys; no text in it is a formula to a spreadsheet (:func:`csv_cell`)."""
+    stream = io.StringIO()
+    fields = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(csv_cell(name) for name in fields)
+    writer.writerows([csv_cell(record.get(name, "")) for name in fields] for record in records)
+    return stream.getvalue()
+
+
+def csv_cell(value: Any) -> Any:
+    """A value for a CSV cell: text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay."""
+    if not isinstance(value, str) or not value.startswith(_FORMULA) or _is_number(value):
+        return value
+    return f"'{value}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text == text.strip()
