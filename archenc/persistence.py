@@ -37,18 +37,14 @@ def save_predictor(predictor: Predictor, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / WEIGHTS) as path:
         path.write_bytes(dump_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-    parameters = predictor.get_params()
-    if predictor.pretrained is not None:  # the place of the pretrained weights need not be there when this is loaded
-        parameters |= {"pretrained": str(predictor.pretrained), "encoder_params": predictor.encoder_params_}
-    if not isinstance(predictor.random_state, int | None):
-        parameters["random_state"] = None  # a generator has no JSON form, and what it drew is in the weights
     write_json(
         folder / DESCRIPTION,
         {
             "format": FORMAT,
             "archenc": archenc.__version__,
-            "parameters": parameters,
+            "parameters": predictor.fitted_params_,
             "space": predictor.space_.config(),
+            "simplified": predictor.simplified_,
             "head": values,
             "weights_sha256": sha256(folder / WEIGHTS),
         },
@@ -120,11 +116,12 @@ def _rebuild(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Pred
     from archenc.training import Network, Standardise
 
     predictor = Predictor(**description["parameters"])
+    predictor.fitted_params_ = predictor._checked_parameters()
     predictor.space_ = from_config(description["space"])
+    predictor.simplified_ = description.get("simplified", False)
     predictor.loss_ = predictor._build_loss()
     predictor.labels_ = labels.restore(_under("labels", arrays))
     predictor.encoder_ = predictor._build_encoder().eval()
-    predictor.encoder_params_ = predictor.encoder_params or {}
     if isinstance(predictor.encoder_, FrozenEncoder):
         _restore(predictor.encoder_, "encoder", arrays)
     if predictor._head_is_neural():

@@ -12,6 +12,7 @@ from numpy.random import RandomState
 from archenc.errors import CorruptFile
 from archenc.heads.base import EstimatorHead
 from archenc.losses import Loss
+from archenc.rules import Count, Fraction, NotNegative, Positive, Seed, TreeDepth
 
 Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -38,7 +39,7 @@ class BoostingHead(EstimatorHead):
     Args:
         n_estimators: number of trees.
         learning_rate: factor on each tree.
-        max_depth: greatest depth of a tree.
+        max_depth: greatest depth of a tree, at most 16, which makes 65,536 leaves.
         subsample: share of the architectures that each tree sees.
         colsample: share of the encoding's columns that each tree sees.
         reg_lambda: L2 penalty on the leaves' values.
@@ -51,13 +52,13 @@ class BoostingHead(EstimatorHead):
     def __init__(
         self,
         *,
-        n_estimators: int = 600,
-        learning_rate: float = 0.04,
-        max_depth: int = 4,
-        subsample: float = 0.7,
-        colsample: float = 0.4,
-        reg_lambda: float = 1.0,
-        random_state: int | None = None,
+        n_estimators: Count = 600,
+        learning_rate: Positive = 0.04,
+        max_depth: TreeDepth = 4,
+        subsample: Fraction = 0.7,
+        colsample: Fraction = 0.4,
+        reg_lambda: NotNegative = 1.0,
+        random_state: Seed | None = None,
     ) -> None:
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
