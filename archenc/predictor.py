@@ -29,6 +29,8 @@ from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardi
 from archenc.values import as_numbers
 
 EpochCallback = Callable[[int, "Predictor"], None]
+LARGEST = 1e100
+"""Size of a label from which on squares of labels leave the range of a float."""
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
 
 
@@ -234,7 +236,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder."""
-        return self.encoder_.encode(self._usable(graphs).to(self.fitted_params_["device"]))
+        graphs = self._usable(graphs)
+        return self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
 
     def score(self, graphs: ArchGraphs, y: np.ndarray) -> float:
         """Kendall's tau-b between predictions and labels; of the last column where there are several."""
@@ -367,9 +370,11 @@ def _checked_labels(graphs: ArchGraphs, y: Any) -> np.ndarray:
     if len(bad):
         first, place = y[tuple(bad[0])], ", ".join(map(str, bad[0]))
         raise InvalidTable(f"y[{place}] is {first} ({len(bad)} such labels in all); drop those architectures or give finite labels")
+    if np.abs(y).max() > LARGEST or (np.diff(np.unique(y)) < 1 / LARGEST).any():
+        raise InvalidTable(f"labels beyond {LARGEST:g}, or closer to each other than {1 / LARGEST:g}, lose their digits; scale them")
     return y
 
 
 def _final(values: np.ndarray) -> np.ndarray:
-    """(n,): the values at the end of the training."""
-    return values if values.ndim == 1 else values[:, -1]
+    """(n,): the values at the end of the training, where there are several."""
+    return values[:, -1] if values.ndim == 2 else values

@@ -40,7 +40,7 @@ class BoostingHead(EstimatorHead):
         n_estimators: number of trees.
         learning_rate: factor on each tree.
         max_depth: greatest depth of a tree, at most 16, which makes 65,536 leaves.
-        subsample: share of the architectures that each tree sees.
+        subsample: share of the architectures that each tree sees, at least one.
         colsample: share of the encoding's columns that each tree sees.
         reg_lambda: L2 penalty on the leaves' values.
         random_state: seed of the samples of architectures and columns.
@@ -133,7 +133,7 @@ class LightGBMHead(BoostingHead):
             "learning_rate": self.learning_rate,
             "max_depth": self.max_depth,
             "num_leaves": 2**self.max_depth,
-            "bagging_fraction": self.subsample,
+            "bagging_fraction": self.subsample if self.subsample * len(encodings) >= 1 else 1.5 / len(encodings),  # at least one
             "bagging_freq": 1,
             "feature_fraction": self.colsample,
             "lambda_l2": self.reg_lambda,
