@@ -24,25 +24,8 @@ Rng = np.random.Generator
 SCALARS: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 255, 256, 10**6, 10**9, 2**31, 2**63, 2**64, -(2**63) - 1, 10**400),
     *(0.0, 0.5, -1.5, 1e308, -1e308, 5e-324, math.nan, math.inf, -math.inf),
-    *(
-        "",
-        " ",
-        "x",
-        "5",
-        "-1",
-        "nan",
-        "Ünïcode",
-        "日本",
-        "\x00",
-        "\x1b[31m",
-        "a\nb",
-        "../../x",
-        "/etc/passwd",
-        "<script>",
-        "=1+1",
-        "'",
-        '"',
-    ),
+    *("", " ", "x", "5", "-1", "nan", "Ünïcode", "日本", "\x00", "\x1b[31m", "a\nb", "'", '"'),
+    *("../../x", "/etc/passwd", "<script>", "=1+1"),
     *([], {}, [[]], [None], [math.nan], {"": None}, {"x": {"x": {}}}),
 )
 """JSON values (with the NaN and infinities that Python's own reader lets through) of every type, awkward ones of each."""
@@ -211,7 +194,7 @@ def _edit(container: Any, key: Any, places: list[tuple[Any, Any]], rng: Rng) -> 
     if isinstance(old, str):
         container[key] = mutate_text(old, rng)
     elif isinstance(old, int | float):
-        container[key] = (old + 1, old - 1, -old, old * 1.5, old * 10**6, str(old), [old])[rng.integers(7)]
+        container[key] = (old + 1, old - 1, -old, old * 10**6, 0.5, str(old), [old])[rng.integers(7)]
     else:
         _replace(container, key, places, rng)
 
