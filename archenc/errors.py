@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import reprlib
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
 
 class ArchencError(Exception):
-    """Base of every error that a user's input can cause; the command line turns it into exit code 2."""
+    """Base of every error that a user's input can cause; the command line turns it into exit code 2.
+
+    What the message quotes may come from anybody, so that line breaks and terminal escapes in it are made visible.
+    """
+
+    def __str__(self) -> str:
+        message = str(self.args[0]) if len(self.args) == 1 else super().__str__()  # KeyError would print the repr of the sentence
+        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
 
 
 class UnknownName(ArchencError, KeyError):
     """A name that no registry, label table or protocol folder knows."""
-
-    def __str__(self) -> str:  # KeyError would print the repr of the sentence
-        return str(self.args[0]) if self.args else ""
 
 
 class InvalidArchitecture(ArchencError, ValueError):
@@ -44,3 +53,22 @@ class UnsafePickle(CorruptFile):
 
 class NotFitted(ArchencError, ValueError):
     """A predictor that is used before it was fitted."""
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: its repr, of which no more than about 60 characters are left, whatever the value is."""
+    try:
+        text = _SHORT.repr(value)
+    except Exception:  # any code may stand behind the repr of a user's object; huge numbers have none
+        text = f"something of type {type(value).__name__}"
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as messages list them: the first ones, if there are many."""
+    return textwrap.shorten(", ".join(names), 200, placeholder=" ...")
+
+
+_WIDTH = 60
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _WIDTH

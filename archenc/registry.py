@@ -10,7 +10,7 @@ import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from archenc.errors import InvalidParameter, UnknownName
+from archenc.errors import InvalidParameter, UnknownName, shown
 
 
 def normalise(name: str) -> str:
@@ -52,6 +52,8 @@ class Registry:
 
     def get(self, name: str) -> Any:
         """The object called ``name``; raises :class:`UnknownName` with the nearest names."""
+        if not isinstance(name, str):
+            raise UnknownName(f"there is no {self.kind} called {shown(name)}; give its name as text")
         key = normalise(name)
         if key in self._registered:
             return self._registered[key]
@@ -61,7 +63,7 @@ class Registry:
         names = self.names()
         near = difflib.get_close_matches(key, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
-        raise UnknownName(f"there is no {self.kind} called {name!r}; {hint}")
+        raise UnknownName(f"there is no {self.kind} called {shown(name)}; {hint}")
 
 
 ENCODERS = Registry("encoder", "archenc.encoders")
