@@ -10,7 +10,7 @@ import numpy as np
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
-from archenc.spaces.base import as_array, is_list
+from archenc.spaces.base import as_array, as_sequence, is_list
 from archenc.spaces.four_nodes import EDGES, FourNodeSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -104,7 +104,7 @@ class NASBench201(FourNodeSpace):
         Raises:
             InvalidArchitecture: not six numbers from 0 to 4.
         """
-        table = as_array(tuples if isinstance(tuples, np.ndarray) else list(tuples))
+        table = as_array(tuples if isinstance(tuples, np.ndarray) else as_sequence(tuples))
         if table.shape == (0,):
             table = np.zeros((0, 6), dtype=np.int64)
         if table.ndim != 2 or table.shape[1] != 6 or table.dtype.kind not in "iu" or table.min(initial=0) < 0 or table.max(initial=0) > 4:
