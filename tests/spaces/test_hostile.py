@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import json
 import math
 
@@ -308,8 +307,7 @@ def test_counts_and_seeds_that_are_none(name):
 
 
 def test_arrays_of_numbers_that_are_none():
-    Wrong = collections.namedtuple("Wrong", "values")
-    for table in (None, [[0], [0, 1]], [["a"] * 40], np.zeros((1, 40)) + 0.5, torch.ones(1, 40, requires_grad=True) / 2, Wrong(5), 5):
+    for table in (None, [[0], [0, 1]], [["a"] * 40], np.zeros((1, 40)) + 0.5, torch.ones(1, 40, requires_grad=True) / 2, 5):
         refused(lambda table=table: SPACES["nsga-net-micro"].from_genomes(table), InvalidArchitecture)
         refused(lambda table=table: SPACES["darts"].from_genotypes(table), InvalidArchitecture)
         refused(lambda table=table: SPACES["genetic-cnn"].from_bits(table), InvalidArchitecture)
