@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from archenc.errors import ArchencError
+from archenc.registry import SPACES as REGISTRY
 from archenc.spaces import OperationSpace, from_config
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.chain import ChainSpace
@@ -118,7 +120,8 @@ def test_many_mutants_of_architectures(name, monkeypatch):
     assert found["read"] > 3, "the mutants are all too far from what is right"
 
 
-def fuzz_description(space, count):
+def fuzz_description(space, count, monkeypatch):
+    monkeypatch.setattr(REGISTRY, "_entry_points", functools.cache(REGISTRY._entry_points))  # which are read from disk each time
     rng = np.random.default_rng(len(space.name))
     for _ in range(count):
         mutant = mutate_json(space.config(), rng)
@@ -131,11 +134,11 @@ def fuzz_description(space, count):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_mutants_of_descriptions(name):
-    fuzz_description(SPACES[name], 20)
+def test_mutants_of_descriptions(name, monkeypatch):
+    fuzz_description(SPACES[name], 20, monkeypatch)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
-def test_many_mutants_of_descriptions(name):
-    fuzz_description(SPACES[name], 300)
+def test_many_mutants_of_descriptions(name, monkeypatch):
+    fuzz_description(SPACES[name], 300, monkeypatch)
