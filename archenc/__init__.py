@@ -77,8 +77,10 @@ def list_pretrained() -> list[str]:
 
 
 def create_space(name: str, **parameters: Any) -> Space:
-    """Build a search space by name."""
-    space: Space = SPACES.get(name)(**parameters)
+    """Build a search space by name; raises :class:`archenc.errors.InvalidParameter` for parameters that describe none."""
+    from archenc.parameters import build
+
+    space: Space = build("space", name, SPACES.get(name), **parameters)
     return space
 
 

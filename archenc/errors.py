@@ -9,14 +9,18 @@ if TYPE_CHECKING:
 
 
 class ArchencError(Exception):
-    """Base of every error that a user's input can cause; the command line turns it into exit code 2."""
+    """Base of every error that a user's input can cause; the command line turns it into exit code 2.
+
+    What the message quotes may come from anybody, so that line breaks and terminal escapes in it are made visible.
+    """
+
+    def __str__(self) -> str:
+        message = str(self.args[0]) if len(self.args) == 1 else super().__str__()  # KeyError would print the repr of the sentence
+        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
 
 
 class UnknownName(ArchencError, KeyError):
     """A name that no registry, label table or protocol folder knows."""
-
-    def __str__(self) -> str:  # KeyError would print the repr of the sentence
-        return str(self.args[0]) if self.args else ""
 
 
 class InvalidArchitecture(ArchencError, ValueError):

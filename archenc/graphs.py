@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from archenc.errors import InvalidArchitecture, InvalidParameter, NoSuchPosition
-from archenc.rules import shown
+from archenc.text import shown
 from archenc.values import as_numbers
 
 if TYPE_CHECKING:

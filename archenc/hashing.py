@@ -88,6 +88,7 @@ def sweep_hash(graphs: ArchGraphs) -> np.ndarray:
     adjacency matrices, where :func:`wl_hash` needs as many as there are nodes. Padding does not count.
     """
     used = graphs.mask.any(0)
+    used[: graphs.space.num_inputs] = True  # also where there are no architectures
     graphs = graphs.map_arrays(lambda array: array[:, used] if array is not graphs.adjacency else array[:, used][:, :, used])
     edges = graphs.adjacency.bool().cpu().numpy()
     words = graphs.ops.cpu().numpy().astype(np.uint64)

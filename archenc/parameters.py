@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from archenc.errors import InvalidParameter
 from archenc.rules import checked
+from archenc.text import shown
 
 
 def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **parameters: Any) -> Any:
@@ -20,13 +21,15 @@ def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **pa
         InvalidParameter: a parameter that it does not take, with the nearest one; one that it misses; or a value of another kind.
     """
     owner = f"the {kind} {name!r}"
-    keywords = list(inspect.signature(factory).parameters.values())[len(args) :]
+    rest = list(inspect.signature(factory).parameters.values())[len(args) :]
+    keywords = [p for p in rest if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     known = [p.name for p in keywords]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in rest)
     for parameter in parameters:
-        if parameter not in known:
+        if parameter not in known and not takes_any:
             near = difflib.get_close_matches(parameter, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known) or 'none'}"
-            raise InvalidParameter(f"{owner} has no parameter {parameter!r}; {hint}")
+            raise InvalidParameter(f"{owner} has no parameter {shown(parameter)}; {hint}")
     missing = [p.name for p in keywords if p.default is p.empty and p.name not in parameters]
     if missing:
         raise InvalidParameter(f"{owner} needs the parameter {missing[0]!r}; give it by name")

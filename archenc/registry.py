@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from archenc.errors import InvalidParameter, UnknownName
-from archenc.text import visible
+from archenc.text import shown
 
 
 def normalise(name: str) -> str:
@@ -53,7 +53,9 @@ class Registry:
 
     def get(self, name: str) -> Any:
         """The object called ``name``; raises :class:`UnknownName` with the nearest names."""
-        key = normalise(str(name))
+        if not isinstance(name, str):
+            raise UnknownName(f"there is no {self.kind} called {shown(name)}; give its name as text")
+        key = normalise(name)
         if key in self._registered:
             return self._registered[key]
         points = self._entry_points()
@@ -62,7 +64,7 @@ class Registry:
         names = self.names()
         near = difflib.get_close_matches(key, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
-        raise UnknownName(f"there is no {self.kind} called {visible(f'{name!r:.80}')}; {hint}")
+        raise UnknownName(f"there is no {self.kind} called {shown(name)}; {hint}")
 
 
 ENCODERS = Registry("encoder", "archenc.encoders")

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import Meta
 
 from archenc.errors import InvalidParameter
-from archenc.text import visible
+from archenc.text import shown
 
 Count = Annotated[int, Meta(ge=1, le=10**9, description="a whole number of at least 1")]
 Whole = Annotated[int, Meta(ge=0, le=10**9, description="a whole number from 0 up")]
@@ -84,14 +84,6 @@ def is_understood(kind: Any) -> bool:
         return not isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.CustomType)
     except TypeError:
         return False
-
-
-def shown(value: Any) -> str:
-    """``value`` in a message: on one line, cut after 80 characters."""
-    try:
-        return visible(f"{value!r:.80}")
-    except Exception:  # an integer of more than 4300 digits, or a class of somebody's own
-        return f"something of the type {type(value).__name__}"
 
 
 def describe(kind: Any) -> str:

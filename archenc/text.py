@@ -1,11 +1,13 @@
-"""Text that others wrote, made harmless for where it goes: a terminal, a spreadsheet."""
+"""Text that others wrote, made harmless for where it goes: a message, a terminal, a spreadsheet."""
 
 from __future__ import annotations
 
 import csv
 import io
+import reprlib
+import textwrap
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -18,6 +20,25 @@ def visible(text: str) -> str:
 
 def _is_shown(character: str) -> bool:
     return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: its repr, of which no more than about 60 characters are left, whatever the value is."""
+    try:
+        text = visible(_SHORT.repr(value))
+    except Exception:  # any code may stand behind the repr of a user's object; huge numbers have none
+        text = f"something of type {type(value).__name__}"
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as messages list them: the first ones, if there are many."""
+    return textwrap.shorten(", ".join(names), 200, placeholder=" ...")
+
+
+_WIDTH = 60
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _WIDTH
 
 
 def csv_text(records: Sequence[Mapping[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from archenc.errors import ArchencError, InvalidParameter, InvalidTable
-from archenc.rules import shown
+from archenc.text import shown
 
 
 def as_numbers(values: Any, what: str, error: type[ArchencError] = InvalidTable) -> np.ndarray:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from archenc.errors import InvalidParameter
+from archenc.parameters import build
 from archenc.registry import SPACES
 from archenc.spaces.base import Space
+from archenc.text import shown
 
 if TYPE_CHECKING:
     from archenc.spaces.traced.onnx_file import from_onnx
@@ -28,8 +31,20 @@ def __getattr__(name: str) -> Any:
 
 
 def from_config(config: dict[str, Any]) -> Space:
-    """Build the space that :meth:`Space.config` described: ``{"name": registered name, "parameters": {...}}``."""
-    space: Space = SPACES.get(config["name"])(**config["parameters"])
+    """Build the space that :meth:`Space.config` described: ``{"name": registered name, "parameters": {...}}``.
+
+    The description may come from a file that somebody sent: it is checked, and what it asks for is bounded, before anything is built.
+
+    Raises:
+        UnknownName: no space is registered under the name.
+        InvalidParameter: no such description, or parameters that describe no space.
+    """
+    if not isinstance(config, dict) or config.keys() != {"name", "parameters"}:
+        raise InvalidParameter(f"{shown(config)} describes no space; give a dict of its 'name' and its 'parameters'")
+    name, parameters = config["name"], config["parameters"]
+    if not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters):
+        raise InvalidParameter(f"{shown(parameters)} are no parameters of the space {shown(name)}; give a dict of them by name")
+    space: Space = build("space", name, SPACES.get(name), **parameters)
     return space
 
 

@@ -6,8 +6,9 @@ Every method takes and gives a whole batch (:class:`~archenc.graphs.ArchGraphs`)
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,10 +18,38 @@ from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs, OpOn
 from archenc.hashing import wl_hash
+from archenc.text import listed, shown
+
+MAX_DRAWN = 2**32
+"""Most bytes of adjacency matrices that are drawn at once."""
+_TAKE_GRAPHS = ("format", "validate", "mutate", "hash", "simplify", "node_form", "costs")
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def checked_graphs(space: Space, graphs: Any) -> ArchGraphs:
+    """``graphs`` if they are architectures of the space; raises :class:`InvalidArchitecture` for anything else."""
+    if not isinstance(graphs, ArchGraphs):
+        kind = type(graphs).__name__
+        raise InvalidArchitecture(f"an object of type {kind} is no batch of architectures; give graphs, as parse and sample make them")
+    if graphs.space is not space and graphs.space != space:
+        raise InvalidArchitecture(f"the graphs belong to the space {graphs.space.name!r}, not to {space.name!r}; use their own space")
+    return graphs
+
+
+def _of_graphs(method: _Method) -> _Method:
+    """The method, which looks first at what it was given."""
+
+    @wraps(method)
+    def checked(self: Space, graphs: ArchGraphs, *args: Any, **kwargs: Any) -> Any:
+        return method(self, checked_graphs(self, graphs), *args, **kwargs)
+
+    return cast(_Method, checked)
 
 
 class Space(ABC):
     """A search space.
+
+    Methods that take graphs raise :class:`InvalidArchitecture` for anything but graphs of this space, a subclass's own methods too.
 
     Attributes:
         name: the registered name, or the user's own.
@@ -52,6 +81,12 @@ class Space(ABC):
     join_op: str | None = None
     paper: str = ""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in _TAKE_GRAPHS:
+            if name in vars(cls):
+                setattr(cls, name, _of_graphs(vars(cls)[name]))
+
     # -- what a space must say -------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -72,7 +107,11 @@ class Space(ABC):
 
     @abstractmethod
     def sample(self, n: int, seed: int | np.random.Generator = 0) -> ArchGraphs:
-        """Draw ``n`` architectures with replacement."""
+        """Draw ``n`` architectures with replacement.
+
+        Raises:
+            InvalidParameter: ``n`` is no number of architectures, or ``seed`` is no seed.
+        """
 
     @abstractmethod
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
@@ -91,18 +130,22 @@ class Space(ABC):
         """Every architecture of the space, once; raises :class:`InvalidParameter` where that is not defined."""
         raise InvalidParameter(f"the space {self.name!r} is too large to enumerate; use sample(n, seed) instead")
 
+    @_of_graphs
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
         """(N, 16) uint8, equal for isomorphic architectures (:mod:`archenc.hashing`)."""
         return wl_hash(graphs)
 
+    @_of_graphs
     def simplify(self, graphs: ArchGraphs) -> ArchGraphs:
         """Cut what computes nothing (:func:`archenc.transforms.simplify`)."""
         return transforms.simplify(graphs)
 
+    @_of_graphs
     def node_form(self, graphs: ArchGraphs) -> ArchGraphs:
         """The op-on-node form: the graphs themselves, or the line graph of op-on-edge ones."""
         return graphs if graphs.op_on == "node" else transforms.line_graph(graphs)
 
+    @_of_graphs
     def costs(self, graphs: ArchGraphs) -> dict[str, np.ndarray]:
         """``"parameters"`` and ``"flops"``, int64 (N,) each: the size of the network that is built from each architecture.
 
@@ -154,8 +197,7 @@ class Space(ABC):
         try:
             return self.operations.index(name)
         except ValueError:
-            known = ", ".join(self.operations)
-            raise InvalidArchitecture(f"{where}: unknown operation {name!r}; {self.name} knows {known}") from None
+            raise InvalidArchitecture(f"{where}: unknown operation {shown(name)}; {self.name} knows {listed(self.operations)}") from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Space) and self.config() == other.config()
@@ -168,13 +210,64 @@ class Space(ABC):
 
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:
-    """The random generator for ``seed``, or ``seed`` itself if it is one already."""
-    return seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+    """The random generator for ``seed``, or ``seed`` itself if it is one already; raises :class:`InvalidParameter` for what is no seed."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise InvalidParameter(f"the seed is {shown(seed)}; give a whole number of at least 0 or a generator of numpy")
+    return np.random.default_rng(seed)
 
 
-def as_sequence(architectures: Any) -> Sequence[Any]:
-    """One architecture (text or dict) as a list of one, several as they are."""
-    return [architectures] if isinstance(architectures, str | bytes | dict) else list(architectures)
+def checked_count(space: Space, n: Any) -> int:
+    """How many architectures are to be drawn; raises :class:`InvalidParameter` for what is no number of them, or too many at once."""
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 0:
+        raise InvalidParameter(f"{shown(n)} architectures cannot be drawn; give a whole number of at least 0")
+    most = MAX_DRAWN // (space.cells * space.max_nodes**2)
+    if n > most:
+        raise InvalidParameter(f"{shown(n)} architectures of {space.name!r} are too many to be drawn at once; draw at most {most:,}")
+    return int(n)
+
+
+def is_list(value: Any) -> bool:
+    """Whether this has items in an order, and is no text."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def as_array(values: Any) -> np.ndarray:
+    """The values as an array; an empty one of floats, which no reader takes, if they make up none."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, RuntimeError):  # rows of different lengths, or a tensor that numpy cannot hold
+        return np.zeros((0, 0, 0))
+
+
+def as_sequence(architectures: Any, is_part: Callable[[Any], bool] = lambda item: False) -> list[Any]:
+    """What a user gave as a list of architectures: the one place that tells one architecture from several.
+
+    Text, bytes, a dict and a named tuple are one architecture. So is anything else that has a part of an architecture (an operation, a
+    cell) among its items; otherwise its items are architectures, whether they are good ones or not.
+
+    Args:
+        architectures: one architecture or several; arrays are taken as the lists of their items.
+        is_part: whether an item is only a part of an architecture.
+
+    Raises:
+        InvalidArchitecture: it is none of this.
+    """
+    if isinstance(architectures, str | bytes | Mapping) or hasattr(architectures, "_fields"):
+        return [architectures]
+    try:
+        items = [_plain(item) for item in _plain(architectures)]
+    except (TypeError, RuntimeError):
+        kind = type(architectures).__name__
+        raise InvalidArchitecture(f"cannot read a {kind} as architectures; give a text, a dict or a list of them") from None
+    return [items] if any(map(is_part, items)) else items
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | Tensor) else value
 
 
 __all__ = ["NODE_OFFSET", "Space", "as_sequence", "generator"]

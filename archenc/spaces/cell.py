@@ -14,8 +14,8 @@ from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import ABSENT, EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs, OpOn
 from archenc.spaces import notation, variation
-from archenc.spaces.base import Space, generator
-from archenc.spaces.definition import check_parameters, checked_topology
+from archenc.spaces.base import Space, as_array, checked_count, checked_graphs, generator
+from archenc.spaces.definition import check_parameters, check_size, checked_topology, operation_names, space_name
 
 ENUMERATION_LIMIT = 2_000_000
 _ROUNDS = 1_000  # of drawing again what was not valid
@@ -38,12 +38,13 @@ class CellSpace(Space):
     Edges that join the same pair of nodes carry no order and are kept sorted by operation.
 
     Args:
-        name: what the space is called in messages and results.
-        operations: names of the operations; the position is the operation's number k.
+        name: what the space is called in messages and results, 1 to 100 characters.
+        operations: names of 1 to 250 operations, of 1 to 100 characters each; the position is the operation's number k.
         op_on: where operations sit, ``"node"`` or ``"edge"``.
-        max_nodes: most nodes of a cell, inputs and output included.
+        max_nodes: most nodes of a cell, inputs and output included. All cells of an architecture together have at most 10,000, and at
+            most 10,000 places for operations on edges.
         max_edges: most edges of a cell, or None.
-        topology: the fixed edges as (source, target) pairs, or None when they are part of the choice.
+        topology: the fixed edges as (source, target) pairs, at most 100,000, or None when they are part of the choice.
         num_inputs: input nodes of a cell.
         none_op: the operation that computes zero, if there is one.
         skip_op: the operation that computes the identity, if there is one.
@@ -72,8 +73,8 @@ class CellSpace(Space):
         cells: int = 1,
         edges_per_pair: int = 1,
     ) -> None:
-        self.name = name
-        self.operations = tuple(operations)
+        self.name = space_name(name)
+        self.operations = operation_names(f"the space {name!r}", operations)
         self.op_on = op_on
         self.max_nodes = max_nodes
         self.max_edges = max_edges
@@ -84,8 +85,8 @@ class CellSpace(Space):
         self.edges_per_pair = edges_per_pair
         check_parameters(self)
         self.topology = None if topology is None else checked_topology(self, topology)
-        pairs = len(self.node_pairs()) * edges_per_pair
-        self.edge_probability = 0.5 if max_edges is None else min(0.5, max_edges / pairs)
+        check_size(self)
+        self.edge_probability = 0.5 if max_edges is None else min(0.5, max_edges / (self.num_pairs * edges_per_pair))
 
     # -- the definition --------------------------------------------------------------------------------------------
 
@@ -110,6 +111,13 @@ class CellSpace(Space):
     def node_pairs(self) -> list[tuple[int, int]]:
         """The (source, target) pairs that an edge may join, by target and source."""
         return [(i, j) for j in range(self.num_inputs, self.max_nodes) for i in range(j)]
+
+    @property
+    def num_pairs(self) -> int:
+        """How many pairs of nodes an edge joins or may join."""
+        if self.topology is not None:
+            return len(self.topology)
+        return (self.max_nodes * (self.max_nodes - 1) - self.num_inputs * (self.num_inputs - 1)) // 2
 
     @property
     def places(self) -> int:
@@ -137,10 +145,7 @@ class CellSpace(Space):
         """
         if self.topology is None:
             raise InvalidParameter(f"the topology of {self.name!r} is free, so operations alone are no architecture; use parse instead")
-        try:
-            table = np.asarray(numbers)
-        except ValueError:  # rows of different lengths
-            table = np.zeros(0)
+        table = as_array(numbers)
         width = self.cells * self.places
         if table.ndim != 2 or table.shape[1] != width or (table.size and not np.issubdtype(table.dtype, np.integer)):
             raise InvalidArchitecture(
@@ -151,9 +156,9 @@ class CellSpace(Space):
             row, place = np.argwhere(wrong)[0]
             remedy = f"give 0 to {len(self.operations) - 1}"
             raise InvalidArchitecture(f"architecture {row}, place {place}: {table[row, place]} is no operation of {self.name}; {remedy}")
-        return self._cells_from_ops(torch.from_numpy(table.astype(np.int64)).reshape(len(table) * self.cells, self.places))
+        return self.cells_from_ops(torch.from_numpy(table.astype(np.int64)).reshape(len(table) * self.cells, self.places))
 
-    def _cells_from_ops(self, numbers: Tensor) -> ArchGraphs:
+    def cells_from_ops(self, numbers: Tensor) -> ArchGraphs:
         rows, nodes = len(numbers), self.max_nodes
         adjacency = torch.zeros(nodes, nodes, dtype=torch.uint8)
         for source, target in self.topology or ():
@@ -206,9 +211,8 @@ class CellSpace(Space):
     # -- what belongs to the space ---------------------------------------------------------------------------------
 
     def check_form(self, graphs: ArchGraphs) -> None:
-        """Raise :class:`InvalidArchitecture` if the graphs are another space's, or in another form than the space gives them."""
-        if graphs.space != self:
-            raise InvalidArchitecture(f"the graphs belong to the space {graphs.space.name!r}, not to {self.name!r}; use their own space")
+        """Raise :class:`InvalidArchitecture` if these are no graphs of the space, or in another form than the space gives them."""
+        checked_graphs(self, graphs)
         if graphs.ops.shape[1:] != self._ops_shape or graphs.simplified:
             raise InvalidArchitecture(f"the graphs were brought into another form than {self.name} gives; keep the original ones for this")
 
@@ -246,7 +250,7 @@ class CellSpace(Space):
     def choice_faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
         """The rules of this space for cells that are well-formed."""
         if self.topology is not None:
-            fixed = self._cells_from_ops(torch.zeros(1, self.places, dtype=torch.int64))
+            fixed = self.cells_from_ops(torch.zeros(1, self.places, dtype=torch.int64))
             same = (graphs.adjacency == fixed.adjacency).flatten(1).all(1)
             if self.op_on == "edge":
                 same &= ((graphs.ops != ABSENT) == (fixed.ops != ABSENT)).flatten(1).all(1)
@@ -286,14 +290,12 @@ class CellSpace(Space):
         Operations are uniform. With a free topology each edge is present with probability :attr:`edge_probability`; the graph is
         pruned and drawn again if it does not belong to the space (NAS-Bench-101, ICML 2019, section 3, for any space).
         """
-        if not isinstance(n, int | np.integer) or n < 0:
-            raise InvalidParameter(f"{n!r} architectures cannot be drawn; give a whole number of at least 0")
         rng = generator(seed)
-        return self._until_valid(int(n) * self.cells, lambda rows: self._random_cells(len(rows), rng))
+        return self._until_valid(checked_count(self, n) * self.cells, lambda rows: self._random_cells(len(rows), rng))
 
     def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
         if self.topology is not None:
-            return self._cells_from_ops(torch.from_numpy(rng.integers(len(self.operations), size=(rows, self.places))))
+            return self.cells_from_ops(torch.from_numpy(rng.integers(len(self.operations), size=(rows, self.places))))
         return variation.random_cells(self, rows, rng)
 
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
@@ -316,7 +318,7 @@ class CellSpace(Space):
 
     def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
         if self.topology is not None:
-            return self._cells_from_ops(variation.change_one(self._ops_of_cells(parents), len(self.operations), rng))
+            return self.cells_from_ops(variation.change_one(self._ops_of_cells(parents), len(self.operations), rng))
         return variation.mutants(self, parents, rng)
 
     def _until_valid(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs
 from archenc.hashing import wl_hash
 from archenc.spaces import notation
+from archenc.spaces.base import as_sequence, is_list
 from archenc.spaces.cell import ENUMERATION_LIMIT, CellSpace
+from archenc.spaces.definition import MAX_NODES, MAX_OPERATIONS, members, operation, space_name, whole_numbers
 from archenc.spaces.variation import refuse_above
+from archenc.text import listed, shown
 
 
 class ChainSpace(CellSpace):
@@ -31,10 +35,10 @@ class ChainSpace(CellSpace):
     Args:
         name: what the space is called.
         operations: names of the operations; the position is the operation's number k.
-        choices: for each layer the numbers k that it may take.
+        choices: for each layer the numbers k that it may take; at most 9,998 layers.
         runs: lengths of the runs, L in total.
         identity: the operation that computes the identity, or None.
-        symbols: one character for each operation; None for 0 to 9, then a to z.
+        symbols: one visible character for each operation; None for 0 to 9, then a to z.
 
     Raises:
         InvalidParameter: parameters that describe no space.
@@ -50,28 +54,35 @@ class ChainSpace(CellSpace):
         identity: str | None = None,
         symbols: str | None = None,
     ) -> None:
-        layers = len(choices)
-        topology = [(node, node + 1) for node in range(layers + 1)]
-        super().__init__(name, operations, max_nodes=layers + 2, topology=topology)
-        self.choices = tuple(tuple(layer) for layer in choices)
-        self.runs = (1,) * layers if runs is None else tuple(runs)
-        self.identity = identity
-        self.symbols = "0123456789abcdefghijklmnopqrstuvwxyz"[: len(operations)] if symbols is None else symbols
-        self._check()
+        where = f"the space {space_name(name)!r}"
+        layers = members(where, "choices", choices, MAX_NODES - 2)
+        topology = [(node, node + 1) for node in range(len(layers) + 1)]
+        super().__init__(name, operations, max_nodes=len(layers) + 2, topology=topology)
+        highest = len(self.operations) - 1
+        self.choices = tuple(
+            whole_numbers(where, f"choices of layer {number}", layer, 0, highest, MAX_OPERATIONS) for number, layer in enumerate(layers)
+        )
+        self.runs = (1,) * len(layers) if runs is None else whole_numbers(where, "runs", runs, 1, MAX_NODES, MAX_NODES)
+        self.identity = operation(where, "identity", identity, self.operations)
+        self.symbols = "0123456789abcdefghijklmnopqrstuvwxyz"[: len(self.operations)] if symbols is None else symbols
+        self._check(where)
 
-    def _check(self) -> None:
-        where, known = f"the space {self.name!r}", set(range(len(self.operations)))
+    def _check(self, where: str) -> None:
+        known = len(self.operations)
+        if not self.choices:
+            raise InvalidParameter(f"{where} has no layers; give at least one")
         for layer, choices in enumerate(self.choices):
-            if not choices or not set(choices) <= known or len(set(choices)) < len(choices):
+            if not choices or len(set(choices)) < len(choices):
                 raise InvalidParameter(
-                    f"{where}: the choices of layer {layer} are {choices}; give distinct numbers from 0 to {len(known) - 1}"
+                    f"{where}: the choices of layer {layer} are {shown(choices)}; give distinct numbers from 0 to {known - 1}"
                 )
-        if sum(self.runs) != len(self.choices) or min(self.runs, default=1) < 1:
-            raise InvalidParameter(f"{where}: runs of {self.runs} layers do not make up {len(self.choices)}; let them add up to it")
-        if self.identity is not None and self.identity not in self.operations:
-            raise InvalidParameter(f"{where}: the identity {self.identity!r} is no operation; choose one of {', '.join(self.operations)}")
-        if len(self.symbols) != len(known) or len(set(self.symbols)) < len(known):
-            raise InvalidParameter(f"{where}: the symbols are {self.symbols!r}; give {len(known)} different characters")
+        if sum(self.runs) != len(self.choices):
+            raise InvalidParameter(f"{where}: runs of {shown(self.runs)} layers do not make up {len(self.choices)}; let them add up to it")
+        visible = isinstance(self.symbols, str) and self.symbols.isprintable() and " " not in self.symbols
+        if not visible or not len(self.symbols) == len(set(self.symbols)) == known:
+            raise InvalidParameter(f"{where}: the symbols are {shown(self.symbols)}; give {known} different visible characters")
+        if code := next((name for name in self.operations if self._is_code(name)), None):
+            raise InvalidParameter(f"{where}: the operation {code!r} is also the code of a network; choose another name or other symbols")
 
     def config(self) -> dict[str, Any]:
         return {
@@ -94,34 +105,22 @@ class ChainSpace(CellSpace):
     # -- reading and writing ---------------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        items = [architectures] if self._is_one(architectures) else notation.as_list(architectures, self)
+        items = as_sequence(architectures, partial(notation.is_part, self))
         rows = [self._numbers(item, f"architecture {number}") for number, item in enumerate(items)]
         return self.from_ops(np.array(rows, dtype=np.int64).reshape(-1, self.places))
 
-    def _is_one(self, architectures: Any) -> bool:
-        """Whether this is one architecture, as opposed to several: a code, or a flat list of operations."""
-        if isinstance(architectures, str):
-            return True
-        return (
-            isinstance(architectures, Sequence | np.ndarray)
-            and len(architectures) > 0
-            and all(isinstance(op, int | np.integer) or (isinstance(op, str) and op in self.operations) for op in architectures)
-        )
+    def _is_code(self, text: str) -> bool:
+        return len(text) == self.places and set(text) <= set(self.symbols)
 
     def _numbers(self, item: Any, where: str) -> list[int]:
         if isinstance(item, str):
             code = item.strip()
-            if len(code) != self.places or not set(code) <= set(self.symbols):
-                raise InvalidArchitecture(
-                    f"{where}: {item[:60]!r} is no code of {self.name}; write {self.places} of the symbols {', '.join(self.symbols)}"
-                )
-            return [self.symbols.index(symbol) for symbol in code]
-        if not isinstance(item, Sequence | np.ndarray):
-            raise InvalidArchitecture(
-                f"{where}: a {type(item).__name__} is no architecture of {self.name}; write {self.places} of the symbols "
-                f"{', '.join(self.symbols)}"
-            )
-        return notation.read_ops(self, item, where)
+            if self._is_code(code):
+                return [self.symbols.index(symbol) for symbol in code]
+        elif is_list(item):
+            return notation.read_ops(self, item, where)
+        remedy = f"write {self.places} of the symbols {listed(self.symbols)}"
+        raise InvalidArchitecture(f"{where}: {shown(item)} is no code of {self.name}; {remedy}")
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The code of each architecture."""
@@ -144,7 +143,7 @@ class ChainSpace(CellSpace):
 
     def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
         numbers = np.stack([rng.choice(choices, size=rows) for choices in self.choices], axis=1)
-        return self._cells_from_ops(torch.from_numpy(numbers))
+        return self.cells_from_ops(torch.from_numpy(numbers))
 
     def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
         """Draw one layer anew; whoever stays as it is, or gets what its layer may not take, is asked again."""
@@ -152,13 +151,13 @@ class ChainSpace(CellSpace):
         rows = torch.arange(len(numbers))
         layer = torch.from_numpy(rng.integers(self.places, size=len(rows)))
         numbers[rows, layer] = torch.from_numpy(rng.integers(len(self.operations), size=len(rows)))
-        return self._cells_from_ops(numbers)
+        return self.cells_from_ops(numbers)
 
     def enumerate(self) -> ArchGraphs:
         """Every code once, the last layer changing fastest, up to 2 million of them."""
         refuse_above(self, self.num_codes, ENUMERATION_LIMIT)
         grid = np.meshgrid(*self.choices, indexing="ij")
-        return self._cells_from_ops(torch.from_numpy(np.stack([axis.ravel() for axis in grid], axis=1).astype(np.int64)))
+        return self.cells_from_ops(torch.from_numpy(np.stack([axis.ravel() for axis in grid], axis=1).astype(np.int64)))
 
     # -- networks that have several codes --------------------------------------------------------------------------
 

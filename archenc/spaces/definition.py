@@ -1,44 +1,130 @@
-"""What makes a CellSpace's definition sound."""
+"""What makes a space's definition sound.
+
+Its parameters may come from a file that somebody sent, so that they are checked and bounded before anything is built from them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import itertools
+import json
+from collections.abc import Mapping, Sequence, Sized
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from archenc import transforms
 from archenc.errors import InvalidParameter
+from archenc.text import listed, shown
 
 if TYPE_CHECKING:
     from archenc.spaces.cell import CellSpace
 
+MAX_NODES = 10_000
+"""Most nodes of an architecture, those of all its cells together, also in the node form."""
+MAX_EDGES = 100_000
+"""Most edges of a fixed topology."""
+MAX_OPERATIONS = 250  # ids are bytes
+MAX_SLOTS = 250
+MAX_NAME = 100
+"""Most characters of a name."""
+
+
+def whole_number(where: str, parameter: str, value: Any, least: int, most: int) -> int:
+    """The number as an int; raises :class:`InvalidParameter` unless it is a whole one from ``least`` to ``most``."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidParameter(f"{where}: {parameter} is {shown(value)}; give a whole number from {least} to {most:,}")
+    return int(value)
+
+
+def members(where: str, parameter: str, values: Any, most: int) -> tuple[Any, ...]:
+    """The items of a list; raises :class:`InvalidParameter` for what is none, a text too, or is longer than ``most``."""
+    try:
+        if isinstance(values, str | bytes | Mapping):
+            raise TypeError
+        found = tuple(itertools.islice(values, most + 1))
+    except TypeError:
+        raise InvalidParameter(f"{where}: {parameter} is {shown(values)}; give a list") from None
+    if len(found) > most:
+        number = len(values) if isinstance(values, Sized) else len(found)
+        raise InvalidParameter(f"{where}: {number:,} {parameter} are too many; give at most {most:,}")
+    return found
+
+
+def whole_numbers(where: str, parameter: str, values: Any, least: int, most: int, length: int) -> tuple[int, ...]:
+    """The numbers of a list of at most ``length``; raises :class:`InvalidParameter` like :func:`whole_number`."""
+    return tuple(whole_number(where, f"an item of {parameter}", value, least, most) for value in members(where, parameter, values, length))
+
+
+def truth(where: str, parameter: str, value: Any) -> bool:
+    """The truth value; raises :class:`InvalidParameter` for anything else."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidParameter(f"{where}: {parameter} is {shown(value)}; give true or false")
+    return bool(value)
+
+
+def choice(where: str, parameter: str, value: Any, known: Sequence[str]) -> str:
+    """One of the known texts; raises :class:`InvalidParameter` for anything else."""
+    if not isinstance(value, str) or value not in known:
+        raise InvalidParameter(f"{where}: {parameter} is {shown(value)}; choose one of {listed(known)}")
+    return value
+
+
+def operation(where: str, role: str, value: Any, operations: Sequence[str]) -> str | None:
+    """The operation that has this role, or None; raises :class:`InvalidParameter` for anything else."""
+    if value is None or (isinstance(value, str) and value in operations):
+        return value
+    raise InvalidParameter(f"{where}: {role} {shown(value)} is no operation; choose one of {listed(operations)}")
+
+
+def space_name(name: Any) -> str:
+    """The name of a space, any text that is not too long; raises :class:`InvalidParameter` for anything else."""
+    if not _is_name(name):
+        raise InvalidParameter(f"the space {shown(name)} needs a name of text; give one of 1 to {MAX_NAME} characters")
+    return str(name)
+
+
+def operation_names(where: str, operations: Any) -> tuple[str, ...]:
+    """The names of the operations; raises :class:`InvalidParameter` unless they are different and no texts of architectures."""
+    names = members(where, "operations", operations, MAX_OPERATIONS)
+    if not names or not all(map(_is_name, names)):
+        remedy = f"give at least one name, each of them text of 1 to {MAX_NAME} characters"
+        raise InvalidParameter(f"{where}: operations are {shown(operations)}; {remedy}")
+    if len(set(names)) != len(names):
+        twice = next(op for op in names if names.count(op) > 1)
+        raise InvalidParameter(f"{where} names the operation {shown(twice)} twice; give every operation a name of its own")
+    for name in names:
+        if _is_json(name):
+            raise InvalidParameter(f"{where}: the operation {shown(name)} is the JSON text of something else; choose another name")
+    return names
+
+
+def _is_name(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and 0 < len(value) <= MAX_NAME and bool(value.encode())
+    except UnicodeEncodeError:  # half of a pair of surrogates, which no file can hold
+        return False
+
+
+def _is_json(text: str) -> bool:
+    """Whether this is the JSON text of a list or a dict, and could so be an architecture."""
+    try:
+        return isinstance(json.loads(text), list | dict)
+    except ValueError:
+        return False
+
 
 def check_parameters(space: CellSpace) -> None:
-    """Raise :class:`InvalidParameter` for the first parameter that makes no sense, the topology aside."""
+    """Raise :class:`InvalidParameter` for the first parameter that makes no sense, names and topology aside."""
     where = f"the space {space.name!r}"
-    if not isinstance(space.name, str) or not space.name:
-        raise InvalidParameter(f"{where} needs a name of at least one letter; give one")
-    if space.op_on not in ("node", "edge"):
-        raise InvalidParameter(f"{where}: op_on is {space.op_on!r}; choose 'node' or 'edge'")
-    if not space.operations or not all(isinstance(op, str) and op for op in space.operations):
-        raise InvalidParameter(f"{where}: operations are {space.operations!r}; give at least one name, each of them text")
-    if len(set(space.operations)) != len(space.operations):
-        twice = next(op for op in space.operations if space.operations.count(op) > 1)
-        raise InvalidParameter(f"{where} names the operation {twice!r} twice; give every operation a name of its own")
-    if len(space.operations) > 250:
-        raise InvalidParameter(f"{where} has {len(space.operations)} operations; give at most 250")
+    choice(where, "op_on", space.op_on, ("node", "edge"))
     if space.op_on == "node" and {"input", "output"} & set(space.operations):
         raise InvalidParameter(f"{where} calls an operation 'input' or 'output'; choose another name, as the end nodes are called so")
-    for role, op in (("none_op", space.none_op), ("skip_op", space.skip_op)):
-        if op is not None and op not in space.operations:
-            raise InvalidParameter(f"{where}: {role} {op!r} is no operation; choose one of {', '.join(space.operations)}")
-    least = {"num_inputs": 1, "max_nodes": 2, "cells": 1, "edges_per_pair": 1} | ({} if space.max_edges is None else {"max_edges": 1})
-    for parameter, minimum in least.items():
-        value = getattr(space, parameter)
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < minimum:
-            raise InvalidParameter(f"{where}: {parameter} is {value!r}; give a whole number of at least {minimum}")
+    operation(where, "none_op", space.none_op, space.operations)
+    operation(where, "skip_op", space.skip_op, space.operations)
+    bounds = {"num_inputs": (1, MAX_NODES), "max_nodes": (2, MAX_NODES), "cells": (1, MAX_NODES), "edges_per_pair": (1, MAX_SLOTS)}
+    if space.max_edges is not None:
+        bounds["max_edges"] = (1, MAX_NODES**2)
+    for parameter, (least, most) in bounds.items():
+        whole_number(where, parameter, getattr(space, parameter), least, most)
     if space.max_nodes <= space.num_inputs:
         raise InvalidParameter(f"{where}: max_nodes is {space.max_nodes} with {space.num_inputs} inputs; leave room for the output node")
     if space.op_on == "node" and space.edges_per_pair > 1:
@@ -47,14 +133,24 @@ def check_parameters(space: CellSpace) -> None:
         )
 
 
-def checked_topology(space: CellSpace, topology: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+def check_size(space: CellSpace) -> None:
+    """Raise :class:`InvalidParameter` if an architecture has too many nodes, as it is or in the node form."""
+    slots = 0 if space.op_on == "node" else space.num_pairs * space.edges_per_pair
+    nodes = space.cells * max(space.max_nodes, slots)
+    if nodes > MAX_NODES:
+        what = "places for operations" if slots > space.max_nodes else "nodes"
+        raise InvalidParameter(f"the space {space.name!r} has {nodes:,} {what} in an architecture; give at most {MAX_NODES:,}")
+
+
+def checked_topology(space: CellSpace, topology: Any) -> tuple[tuple[int, int], ...]:
     """The edges of a fixed topology; raises :class:`InvalidParameter` unless they join inputs, interior nodes and output in order."""
     where = f"the space {space.name!r}"
-    edges: list[tuple[int, int]] = []
-    for edge in topology:
+    edges: dict[tuple[int, int], None] = {}  # in their order
+    for edge in members(where, "topology", topology, MAX_EDGES):
         nodes = list(edge) if isinstance(edge, Sequence) else [edge]
-        if len(nodes) != 2 or not all(isinstance(node, int | np.integer) and 0 <= node < space.max_nodes for node in nodes):
-            raise InvalidParameter(f"{where}: {nodes} in the topology is no edge; give pairs of nodes from 0 to {space.max_nodes - 1}")
+        if len(nodes) != 2 or not all(_is_node(node, space.max_nodes) for node in nodes):
+            remedy = f"give pairs of nodes from 0 to {space.max_nodes - 1}"
+            raise InvalidParameter(f"{where}: {shown(nodes)} in the topology is no edge; {remedy}")
         source, target = int(nodes[0]), int(nodes[1])
         if source >= target or target < space.num_inputs:
             remedy = f"number the nodes so that edges lead from lower to higher numbers and none enters the {space.num_inputs} first"
@@ -63,17 +159,27 @@ def checked_topology(space: CellSpace, topology: Sequence[Sequence[int]]) -> tup
             raise InvalidParameter(
                 f"{where}: the edge {source} -> {target} stands in the topology twice; use edges_per_pair for parallel edges"
             )
-        edges.append((source, target))
+        edges[source, target] = None
     if space.max_edges is not None and len(edges) * space.edges_per_pair > space.max_edges:
         raise InvalidParameter(
             f"{where}: the topology has {len(edges)} edges and max_edges is {space.max_edges}; raise max_edges or drop it"
         )
-    adjacency = torch.zeros(1, space.max_nodes, space.max_nodes, dtype=torch.uint8)
-    for source, target in edges:
-        adjacency[0, source, target] = 1
-    unused = ~transforms.on_path(adjacency, space.num_inputs)[0]
-    unused[: space.num_inputs] = False
-    if unused.any():
-        node = int(unused.nonzero()[0, 0])
-        raise InvalidParameter(f"{where}: node {node} of the topology lies on no path from input to output; join it or leave it out")
+    if unused := _unused_nodes(space, sorted(edges)):
+        raise InvalidParameter(f"{where}: node {min(unused)} of the topology lies on no path from input to output; join it or leave it out")
     return tuple(edges)
+
+
+def _is_node(node: Any, nodes: int) -> bool:
+    return isinstance(node, int | np.integer) and not isinstance(node, bool) and 0 <= int(node) < nodes
+
+
+def _unused_nodes(space: CellSpace, edges: list[tuple[int, int]]) -> set[int]:
+    """The nodes but the inputs that lie on no path from an input to the output; the edges are in ascending order of their sources."""
+    ahead, behind = set(range(space.num_inputs)), {space.max_nodes - 1}
+    for source, target in edges:
+        if source in ahead:
+            ahead.add(target)
+    for source, target in reversed(edges):
+        if target in behind:
+            behind.add(source)
+    return set(range(space.num_inputs, space.max_nodes)) - (ahead & behind)

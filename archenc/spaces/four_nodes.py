@@ -11,7 +11,9 @@ import numpy as np
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import ArchGraphs
 from archenc.spaces import notation
+from archenc.spaces.base import as_sequence, is_list
 from archenc.spaces.cell import CellSpace
+from archenc.text import shown
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
@@ -37,13 +39,13 @@ class FourNodeSpace(CellSpace):
         return {"name": self.name, "parameters": {}}
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        items = [architectures] if self._is_one(architectures) else notation.as_list(architectures, self)
+        items = as_sequence(architectures, self._is_part)
         rows = [self._operation_numbers(item, f"architecture {number}") for number, item in enumerate(items)]
         return self.from_ops(np.array(rows, dtype=np.int64).reshape(-1, 6))
 
-    def _is_one(self, architectures: Any) -> bool:
-        """Whether this is a single architecture, as opposed to a sequence of them."""
-        return notation.is_architecture(self, architectures)
+    def _is_part(self, item: Any) -> bool:
+        """Whether an item of a sequence is only a part of an architecture."""
+        return notation.is_part(self, item)
 
     def _operation_numbers(self, item: Any, where: str) -> list[int]:
         """The six operation numbers of one architecture in any of its forms."""
@@ -58,8 +60,8 @@ class FourNodeSpace(CellSpace):
         if isinstance(item, str):
             match = self.pattern.fullmatch(item.strip())
             if match is None:
-                raise InvalidArchitecture(f"{where}: {item[:60]!r} is no {self.title} string; write it as {self.example}")
+                raise InvalidArchitecture(f"{where}: {shown(item)} is no {self.title} string; write it as {self.example}")
             return match.groups()
-        if isinstance(item, Sequence | np.ndarray) and not isinstance(item, bytes):
-            return item  # type: ignore[return-value]
+        if is_list(item):
+            return list(item)
         raise InvalidArchitecture(f"{where}: a {type(item).__name__} is no {self.title} architecture; write it as {self.example}")

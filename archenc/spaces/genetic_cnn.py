@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from archenc import transforms
-from archenc.errors import InvalidArchitecture
+from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.hashing import wl_hash
-from archenc.spaces import notation
-from archenc.spaces.base import generator
+from archenc.spaces.base import as_array, as_sequence, generator, is_list
 from archenc.spaces.cell import ENUMERATION_LIMIT, CellSpace
+from archenc.spaces.definition import space_name, truth, whole_numbers
 from archenc.spaces.variation import all_digits, refuse_above
+from archenc.text import shown
 
 CONV, NONE = NODE_OFFSET, NODE_OFFSET + 1
+MAX_STAGES, MAX_STAGE_NODES = 100, 100
 
 
 class StageSpace(CellSpace):
@@ -38,14 +40,18 @@ class StageSpace(CellSpace):
 
     Args:
         name: what the space is called.
-        stages: nodes K_s of each stage.
+        stages: nodes K_s of each stage, 1 to 100 of at most 100 stages.
         skip_bits: whether each stage has the bit of the edge from input to output.
     """
 
     def __init__(self, name: str, stages: Sequence[int], *, skip_bits: bool = False) -> None:
-        super().__init__(name, ("conv", "none"), max_nodes=max(stages) + 2, cells=len(stages), none_op="none")
-        self.stages, self.skip_bits = tuple(stages), skip_bits
-        self.edges = [[(i, j) for j in range(2, nodes + 1) for i in range(1, j)] for nodes in stages]
+        where = f"the space {space_name(name)!r}"
+        self.stages = whole_numbers(where, "stages", stages, 1, MAX_STAGE_NODES, MAX_STAGES)
+        self.skip_bits = truth(where, "skip_bits", skip_bits)
+        if not self.stages or (max(self.stages) == 1 and not self.skip_bits):
+            raise InvalidParameter(f"{where} has stages of {shown(self.stages)} nodes and so no bits; give one of two or more nodes")
+        super().__init__(name, ("conv", "none"), max_nodes=max(self.stages) + 2, cells=len(self.stages), none_op="none")
+        self.edges = [[(i, j) for j in range(2, nodes + 1) for i in range(1, j)] for nodes in self.stages]
 
     @property
     def stage_lengths(self) -> tuple[int, ...]:
@@ -60,12 +66,9 @@ class StageSpace(CellSpace):
         Raises:
             InvalidArchitecture: another width, or other numbers.
         """
-        try:
-            table = np.asarray(bits)
-        except ValueError:  # rows of different lengths
-            table = np.zeros(0)
+        table = as_array(bits)
         width = sum(self.stage_lengths)
-        if table.ndim != 2 or table.shape[1] != width or not np.isin(table, (0, 1)).all():
+        if table.ndim != 2 or table.shape[1] != width or table.dtype.kind not in "buif" or not np.isin(table, (0, 1)).all():
             raise InvalidArchitecture(
                 f"{self.name} takes {width} bits an architecture, not {table.dtype} {table.shape}; give (N, {width}) of 0 and 1"
             )
@@ -124,10 +127,7 @@ class StageSpace(CellSpace):
     # -- reading and writing ---------------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        one = isinstance(architectures, str) or (
-            isinstance(architectures, Sequence | np.ndarray) and len(architectures) > 0 and all(map(_is_bit, architectures))
-        )
-        items = [architectures] if one else notation.as_list(architectures, self)
+        items = as_sequence(architectures, _is_number)
         rows = [self._bits(item, f"architecture {number}") for number, item in enumerate(items)]
         return self.from_bits(np.array(rows, dtype=np.uint8).reshape(-1, sum(self.stage_lengths)))
 
@@ -139,10 +139,9 @@ class StageSpace(CellSpace):
             if re.sub("[01]", "0", text) == example:
                 text = re.sub("[|-]", "", text)
             bits = [int(bit) for bit in text] if set(text) <= {"0", "1"} else []
-        if not isinstance(bits, Sequence | np.ndarray) or len(bits) != sum(self.stage_lengths) or not all(map(_is_bit, bits)):
-            raise InvalidArchitecture(
-                f"{where}: {item!r:.60} is no architecture of {self.name}; write {sum(self.stage_lengths)} bits, such as {example}"
-            )
+        if not is_list(bits) or len(bits) != sum(self.stage_lengths) or not all(_is_number(bit) and bit in (0, 1) for bit in bits):
+            remedy = f"write {sum(self.stage_lengths)} bits, such as {example:.200}"
+            raise InvalidArchitecture(f"{where}: {shown(item)} is no architecture of {self.name}; {remedy}")
         return [int(bit) for bit in bits]
 
     def _text(self, bits: str) -> str:
@@ -183,8 +182,8 @@ class StageSpace(CellSpace):
         return wl_hash(transforms.simplify(graphs))
 
 
-def _is_bit(value: Any) -> bool:
-    return isinstance(value, int | np.integer | np.bool_) and value in (0, 1)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | np.integer | np.bool_)
 
 
 class GeneticCNN(StageSpace):

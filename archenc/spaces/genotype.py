@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -11,14 +11,17 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from archenc import transforms
-from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.errors import InvalidArchitecture
 from archenc.graphs import ABSENT, EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
 from archenc.spaces import genotype_notation as notation
+from archenc.spaces.base import as_sequence
 from archenc.spaces.cell import CellSpace
+from archenc.spaces.definition import choice, operation_names, space_name, truth, whole_number
 from archenc.spaces.variation import from_edge_ops
 
 Output = Literal["all", "loose"]
 INPUTS = 2
+MAX_INTERMEDIATE = 60
 
 
 class GenotypeSpace(CellSpace):
@@ -42,7 +45,7 @@ class GenotypeSpace(CellSpace):
     Args:
         name: what the space is called in messages and results.
         operations: names of the choosable operations; the position is the operation's number k.
-        nodes: n, intermediate nodes of a cell.
+        nodes: n, intermediate nodes of a cell, at most 60.
         skip_op: the operation that computes the identity, if there is one.
         none_op: the operation that computes zero, if there is one.
         distinct_inputs: whether the two input nodes of a node must differ.
@@ -66,14 +69,11 @@ class GenotypeSpace(CellSpace):
         distinct_inputs: bool = False,
         output: Output = "all",
     ) -> None:
-        if not isinstance(nodes, int | np.integer) or isinstance(nodes, bool) or nodes < 1:
-            raise InvalidParameter(f"the space {name!r}: {nodes!r} intermediate nodes; give a whole number of at least 1")
-        if output not in ("all", "loose"):
-            raise InvalidParameter(f"the space {name!r}: output is {output!r}; choose 'all' or 'loose'")
-        self.nodes = int(nodes)
-        self.distinct_inputs = distinct_inputs
-        self.output: Output = output
-        self.choices = tuple(operations)
+        where = f"the space {space_name(name)!r}"
+        self.nodes = whole_number(where, "the number of intermediate nodes", nodes, 1, MAX_INTERMEDIATE)
+        self.distinct_inputs = truth(where, "distinct_inputs", distinct_inputs)
+        self.output: Output = "all" if choice(where, "output", output, get_args(Output)) == "all" else "loose"
+        self.choices = operation_names(where, operations)
         super().__init__(
             name,
             (*self.choices, self.join_op),
@@ -207,10 +207,9 @@ class GenotypeSpace(CellSpace):
     # -- reading and writing -----------------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        one = notation.is_genotype(architectures)
-        if not one and isinstance(architectures, np.ndarray) and architectures.ndim == 4:
+        if isinstance(architectures, np.ndarray) and architectures.ndim == 4:
             return self.from_genotypes(architectures)
-        items = [architectures] if one else notation.as_list(architectures, self.name)
+        items = as_sequence(architectures, notation.is_cell)
         cells = [cell for number, item in enumerate(items) for cell in notation.read(self, item, f"architecture {number}")]
         table = np.array([edges for edges, _ in cells], dtype=np.int64).reshape(-1, 2, 2 * self.nodes, 2)
         graphs = self.from_genotypes(table, None)
@@ -232,7 +231,7 @@ class GenotypeSpace(CellSpace):
         joins = ops[:, :, :, -1]
         joined, loose = graphs.adjacency[:, INPUTS:-1, -1].bool(), _loose(graphs.adjacency)
         needed = loose if self.output == "loose" else torch.ones_like(loose)
-        which = "that no other node uses " if self.output == "loose" else ""
+        which = " that no other node uses" if self.output == "loose" else ""
         other = (joins != ABSENT) & (joins != self.join_id)
         entering = ops[:, :, :, INPUTS:-1]
         return [
@@ -243,7 +242,7 @@ class GenotypeSpace(CellSpace):
                 other.flatten(1).any(1) | (joins[:, 1:] != ABSENT).flatten(1).any(1) | (joins[:, :, :INPUTS] != ABSENT).flatten(1).any(1),
                 f"the output joins something else than intermediate nodes by single edges of {self.join_op!r}; read the cell with parse",
             ),
-            ((needed & ~joined).any(1), f"the output does not join every intermediate node {which}; add it to the concat list"),
+            ((needed & ~joined).any(1), f"the output does not join every intermediate node{which}; add it to the concat list"),
         ]
 
     def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:

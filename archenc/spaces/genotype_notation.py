@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archenc.errors import InvalidArchitecture
+from archenc.spaces.base import as_array, is_list
+from archenc.text import listed, shown
 
 if TYPE_CHECKING:
     from archenc.spaces.genotype import GenotypeSpace
 
-MAX_TEXT = 10_000
 _CELLS = ("normal", "reduce")
 _KEYS = {"normal", "normal_concat", "reduce", "reduce_concat"}
 _EXAMPLE = "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
@@ -27,21 +28,9 @@ def edge_name(row: int, edge: int) -> str:
     return f"architecture {row // 2}, {_CELLS[row % 2]} cell, edge {edge}"
 
 
-def as_list(architectures: Any, space: str) -> list[Any]:
-    """The members of a sequence of genotypes."""
-    try:
-        return list(architectures)
-    except TypeError:
-        kind = type(architectures).__name__
-        raise InvalidArchitecture(f"{space} cannot read a {kind} as genotypes; give a text, a dict or a list of them") from None
-
-
 def as_table(values: Any, shape: tuple[int, ...], space: str) -> np.ndarray:
     """int64 (N, *shape) of whole numbers; raises :class:`InvalidArchitecture` for anything else."""
-    try:
-        table = np.asarray(values)
-    except ValueError:  # rows of different lengths
-        table = np.zeros(0)
+    table = as_array(values)
     if table.shape == (0,):
         table = np.zeros((0, *shape), dtype=np.int64)
     if table.shape[1:] != shape or table.dtype.kind not in "biu":
@@ -53,36 +42,28 @@ def as_table(values: Any, shape: tuple[int, ...], space: str) -> np.ndarray:
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def is_genotype(item: Any) -> bool:
-    """Whether ``item`` is a single genotype, as opposed to a sequence of them."""
-    if isinstance(item, str | bytes | Mapping) or hasattr(item, "_asdict"):
-        return True
-    if isinstance(item, np.ndarray):
-        return item.ndim == 3
-    try:
-        pair = item[0][0]
-        return not isinstance(item[0], str) and len(pair) == 2 and all(isinstance(part, str | int | np.integer) for part in pair)
-    except (TypeError, IndexError, KeyError):
-        return False
+def is_cell(item: Any) -> bool:
+    """Whether an item of a sequence is one cell, a list of pairs, and not a genotype."""
+    return is_list(item) and not hasattr(item, "_asdict") and any(is_list(pair) and not any(map(is_list, pair)) for pair in item)
 
 
 def read(space: GenotypeSpace, item: Any, where: str) -> list[Cell]:
     """The normal and the reduction cell of one genotype in any of its forms."""
     if isinstance(item, str | bytes):
         item = _parse_text(item, where, space)
-    elif hasattr(item, "_asdict"):
+    elif isinstance(item, tuple) and hasattr(item, "_asdict"):
         item = item._asdict()
     if isinstance(item, Mapping):
         unknown = [key for key in item if key not in _KEYS]
         missing = [key for key in _CELLS if key not in item]
         if unknown or missing:
-            fault = f"the key {missing[0]!r} is missing" if missing else f"the key {unknown[0]!r} is unknown"
+            fault = f"the key {missing[0]!r} is missing" if missing else f"the key {shown(unknown[0])} is unknown"
             raise InvalidArchitecture(f"{where}: {fault}; write it as {_EXAMPLE}")
         return [
             (_read_edges(space, item[key], f"{where}, {key} cell"), _read_concat(space, item.get(f"{key}_concat"), f"{where}, {key} cell"))
             for key in _CELLS
         ]
-    if not _is_list(item) or len(item) != 2:
+    if not is_list(item) or len(item) != 2:
         raise InvalidArchitecture(f"{where}: neither a genotype nor a pair of cells; write it as {_EXAMPLE}")
     return [(_read_edges(space, edges, f"{where}, {key} cell"), None) for key, edges in zip(_CELLS, item, strict=True)]
 
@@ -90,15 +71,26 @@ def read(space: GenotypeSpace, item: Any, where: str) -> list[Cell]:
 def _parse_text(text: str | bytes, where: str, space: GenotypeSpace) -> Any:
     """The dict or the lists that a text stands for; nothing in it is executed."""
     try:
-        if len(text) > MAX_TEXT:
+        if len(text) > _longest_text(space):
             raise ValueError
         tree = ast.parse(text.strip(), mode="eval").body
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "Genotype" and not tree.args:
-            return {str(keyword.arg): _value(keyword.value) for keyword in tree.keywords}
-        return ast.literal_eval(tree)
+            pairs: list[tuple[Any, Any]] = [(keyword.arg, _value(keyword.value)) for keyword in tree.keywords]
+        elif isinstance(tree, ast.Dict):
+            pairs = [(key and ast.literal_eval(key), _value(value)) for key, value in zip(tree.keys, tree.values, strict=True)]
+        else:
+            return ast.literal_eval(tree)
+        if len(found := dict(pairs)) < len(pairs):
+            raise ValueError("a key stands twice")
+        return found
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        shown = text[:40].decode(errors="replace") if isinstance(text, bytes) else text[:40]
-        raise InvalidArchitecture(f"{where}: {shown!r} is no genotype of {space.name}; write it as {_EXAMPLE}") from None
+        raise InvalidArchitecture(f"{where}: {shown(text)} is no genotype of {space.name}; write it as {_EXAMPLE}") from None
+
+
+def _longest_text(space: GenotypeSpace) -> int:
+    """Characters of the longest text to be read: 10,000, or twice as many as the space can write if those are more."""
+    edge = max(len(repr(name)) for name in space.choices) + len("(, 99), ")
+    return max(10_000, 2 * len(_CELLS) * space.nodes * (2 * edge + len("99, ")))
 
 
 def _value(tree: ast.expr) -> Any:
@@ -111,22 +103,22 @@ def _value(tree: ast.expr) -> Any:
 
 
 def _read_edges(space: GenotypeSpace, edges: Any, where: str) -> list[tuple[int, int]]:
-    if not _is_list(edges) or len(edges) != 2 * space.nodes:
+    if not is_list(edges) or len(edges) != 2 * space.nodes:
         raise InvalidArchitecture(f"{where}: not a list of {2 * space.nodes} edges; give two for each of {space.nodes} intermediate nodes")
     return [_read_edge(space, pair, f"{where}, edge {number}") for number, pair in enumerate(edges)]
 
 
 def _read_edge(space: GenotypeSpace, pair: Any, where: str) -> tuple[int, int]:
     """(operation name, input node), or (input node, operation number or name)."""
-    if not _is_list(pair) or len(pair) != 2:
-        raise InvalidArchitecture(f"{where}: {pair!r:.60} is no pair; write ('skip_connect', 0)")
+    if not is_list(pair) or len(pair) != 2:
+        raise InvalidArchitecture(f"{where}: {shown(pair)} is no pair; write ('skip_connect', 0)")
     source, op = (pair[1], pair[0]) if isinstance(pair[0], str) else pair
     if isinstance(op, str) and op not in space.choices:
-        raise InvalidArchitecture(f"{where}: unknown operation {op!r:.60}; {space.name} knows {', '.join(space.choices)}")
+        raise InvalidArchitecture(f"{where}: unknown operation {shown(op)}; {space.name} knows {listed(space.choices)}")
     number = space.choices.index(op) if isinstance(op, str) else op
     for value, limit, kind in ((source, 250, "input node"), (number, len(space.choices), "operation")):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value < limit:
-            raise InvalidArchitecture(f"{where}: {value!r:.60} is no {kind}; write ('skip_connect', 0) or (0, 2)")
+            raise InvalidArchitecture(f"{where}: {shown(value)} is no {kind}; write ('skip_connect', 0) or (0, 2)")
     return int(source), int(number)
 
 
@@ -134,14 +126,11 @@ def _read_concat(space: GenotypeSpace, concat: Any, where: str) -> list[bool] | 
     if concat is None:
         return None
     interior = range(2, 2 + space.nodes)
-    listed = list(concat) if _is_list(concat) or isinstance(concat, range) else [None]
+    listed = list(concat) if is_list(concat) or isinstance(concat, range) else [None]
     if not all(isinstance(node, int | np.integer) and node in interior for node in listed) or len(set(listed)) != len(listed):
-        raise InvalidArchitecture(f"{where}: the concat list is {concat!r:.60}; list intermediate nodes, 2 to {1 + space.nodes}, once each")
+        remedy = f"list intermediate nodes, 2 to {1 + space.nodes}, once each"
+        raise InvalidArchitecture(f"{where}: the concat list is {shown(concat)}; {remedy}")
     return [node in listed for node in interior]
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -151,7 +140,7 @@ def write(space: GenotypeSpace, cells: Sequence[Sequence[Sequence[int]]], concat
     """The text of one architecture from its (input node, operation number) pairs and its concatenated nodes, bool (2, n)."""
     parts = []
     for key, edges, joined in zip(_CELLS, cells, concat, strict=True):
-        pairs = ", ".join(f"('{space.choices[number]}', {source})" for source, number in edges)
+        pairs = ", ".join(f"({space.choices[number]!r}, {source})" for source, number in edges)
         nodes = f"range(2, {2 + space.nodes})" if joined.all() else (np.flatnonzero(joined) + 2).tolist()
         parts.append(f"{key}=[{pairs}], {key}_concat={nodes}")
     return f"Genotype({', '.join(parts)})"

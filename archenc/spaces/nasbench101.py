@@ -11,6 +11,7 @@ import torch
 from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
+from archenc.spaces.base import as_array
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.nasbench101_costs import network_costs
 from archenc.spaces.nasbench101_hash import big_endian_words, module_hashes
@@ -96,8 +97,8 @@ class NASBench101(CellSpace):
         Raises:
             InvalidArchitecture: shapes that do not belong together or numbers out of range.
         """
-        counts, bits, interior = np.asarray(n_nodes), np.asarray(adj_bits), np.asarray(ops5)
-        if bits.shape != counts.shape or interior.shape != (*counts.shape, MAX_NODES - 2):
+        counts, bits, interior = map(_whole_numbers, (n_nodes, adj_bits, ops5))
+        if counts.ndim != 1 or bits.shape != counts.shape or interior.shape != (*counts.shape, MAX_NODES - 2):
             raise InvalidArchitecture(
                 f"tables of shape {counts.shape}, {bits.shape} and {interior.shape} differ; give (N,), (N,) and (N, 5)"
             )
@@ -144,7 +145,7 @@ class NASBench101(CellSpace):
         Raises:
             InvalidArchitecture: shapes that do not belong together or numbers out of range.
         """
-        wiring, labels, counts = np.asarray(adjacency), np.asarray(ops), np.asarray(n_nodes)
+        wiring, labels, counts = map(_whole_numbers, (adjacency, ops, n_nodes))
         if wiring.shape != (len(counts), MAX_NODES, MAX_NODES) or labels.shape != (len(counts), MAX_NODES):
             raise InvalidArchitecture(f"tables of shape {wiring.shape} and {labels.shape} are no cells; give (N, 7, 7) and (N, 7) arrays")
         if len(counts) and not (counts.min() >= 2 and counts.max() <= MAX_NODES):
@@ -160,6 +161,14 @@ class NASBench101(CellSpace):
             node_ops[rows[:, None], place] = _ROW_IDS[own.astype(np.int64)]
             padded[rows[:, None, None], place[:, None], place] = wiring[rows, :count, :count]
         return self.graphs(padded, node_ops)
+
+
+def _whole_numbers(values: Any) -> np.ndarray:
+    """The values as an array; raises :class:`InvalidArchitecture` unless they are whole numbers."""
+    table = as_array(values)
+    if table.ndim == 0 or (table.size and table.dtype.kind not in "biu"):
+        raise InvalidArchitecture(f"an array of {table.dtype} {table.shape} is no part of a table of cells; give arrays of whole numbers")
+    return table
 
 
 # -- enumeration -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
+from archenc.spaces.base import as_array, as_sequence, is_list
 from archenc.spaces.four_nodes import EDGES, FourNodeSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -76,11 +77,11 @@ class NASBench201(FourNodeSpace):
             flops += weights * (image_side >> stage) ** 2
         return {"parameters": parameters, "flops": flops}
 
-    def _is_one(self, architectures: Any) -> bool:
-        return _is_nested(architectures) or super()._is_one(architectures)
+    def _is_part(self, item: Any) -> bool:
+        return _is_node(item) or super()._is_part(item)
 
     def _operations(self, item: Any, where: str) -> Sequence[Any]:
-        return _names_of_nested(item, where) if _is_nested(item) else super()._operations(item, where)
+        return _names_of_nested(item, where) if is_list(item) and any(map(_is_node, item)) else super()._operations(item, where)
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The official string of each architecture."""
@@ -103,10 +104,7 @@ class NASBench201(FourNodeSpace):
         Raises:
             InvalidArchitecture: not six numbers from 0 to 4.
         """
-        try:
-            table = np.asarray(tuples if isinstance(tuples, np.ndarray) else list(tuples))
-        except ValueError:  # rows of different lengths
-            table = np.zeros(1)
+        table = as_array(tuples if isinstance(tuples, np.ndarray) else as_sequence(tuples))
         if table.shape == (0,):
             table = np.zeros((0, 6), dtype=np.int64)
         if table.ndim != 2 or table.shape[1] != 6 or table.dtype.kind not in "iu" or table.min(initial=0) < 0 or table.max(initial=0) > 4:
@@ -121,21 +119,21 @@ class NASBench201(FourNodeSpace):
         return numbers
 
 
-def _is_nested(item: Any) -> bool:
-    """Whether ``item`` is the official nested form: a sequence of nodes, each a sequence of (operation, source) pairs."""
-    try:
-        name, source = item[0][0]
-    except (TypeError, ValueError, IndexError, KeyError):
-        return False
-    return isinstance(item, Sequence) and isinstance(name, str) and isinstance(source, int)
+def _is_node(item: Any) -> bool:
+    """Whether ``item`` is a node of the official nested form: a sequence of (operation, source) pairs."""
+    return is_list(item) and any(map(_is_pair, item))
 
 
-def _names_of_nested(item: Any, where: str) -> list[str]:
-    names: list[str] = []
+def _is_pair(item: Any) -> bool:
+    return is_list(item) and len(item) == 2 and isinstance(item[0], str)
+
+
+def _names_of_nested(item: Any, where: str) -> list[Any]:
+    names: list[Any] = []
     for target, node in enumerate(item, start=1):
-        pairs = [tuple(pair) for pair in node]
-        if [pair[1:] for pair in pairs] != [(source,) for source in range(target)]:
+        pairs = node if is_list(node) and all(map(_is_pair, node)) else []
+        if [source for _, source in pairs] != list(range(target)):
             remedy = "give it one (operation, source) pair for every earlier node, in order"
             raise InvalidArchitecture(f"{where}, node {target}: its sources are not 0 to {target - 1}; {remedy}")
-        names += [pair[0] for pair in pairs]
+        names += [name for name, _ in pairs]
     return names

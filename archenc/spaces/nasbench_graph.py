@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from torch import Tensor
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.spaces import notation
+from archenc.spaces.base import as_array, as_sequence, is_list
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.variation import all_digits, change_one, first_of_each
+from archenc.text import shown
 
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 LINKS = np.array(  # the input node of each computing node: 0 the raw input, k the k-th computing node
@@ -73,8 +75,7 @@ class NASBenchGraph(CellSpace):
     # -- reading and writing ---------------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        one = isinstance(architectures, str | bytes | int | np.integer | Mapping)
-        items = [architectures] if one else notation.as_list(architectures, self)
+        items = [architectures] if isinstance(architectures, int | np.integer) else as_sequence(architectures)
         cells = [self._numbers(item, f"architecture {number}") for number, item in enumerate(items)]
         table = np.array(cells, dtype=np.int64).reshape(-1, 5)
         return self._from_numbers(table[:, 0], table[:, 1:])
@@ -89,7 +90,7 @@ class NASBenchGraph(CellSpace):
         Raises:
             InvalidArchitecture: a number whose five decimal digits are not a link list and four operations, 0 to 8 each.
         """
-        values = np.asarray(hashes)
+        values = as_array(hashes)
         if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
             raise InvalidArchitecture(f"hashes of type {values.dtype} and shape {values.shape}; give one whole number an architecture")
         digits = values.astype(np.int64)[:, None] // _DIGITS % 10
@@ -109,22 +110,22 @@ class NASBenchGraph(CellSpace):
     def _numbers(self, item: Any, where: str) -> list[int]:
         """Link list number and four operation numbers of one architecture in any of its forms."""
         if isinstance(item, str | bytes):
-            item = notation.load_json(item, where, self)
+            item = notation.load_json(item, where, self.name, f"46118 or as {_EXAMPLE}")
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
             value = int(item)
             if not (0 <= value < 100_000 and all(digit in "012345678" for digit in str(value))):
-                raise InvalidArchitecture(f"{where}: {value} is no hash of NAS-Bench-Graph; give five digits from 0 to 8")
+                raise InvalidArchitecture(f"{where}: {shown(value)} is no hash of NAS-Bench-Graph; give five digits from 0 to 8")
             return [value // 10**k % 10 for k in range(4, -1, -1)]
         if not isinstance(item, Mapping) or "link" not in item or "ops" not in item:
             raise InvalidArchitecture(f"{where}: neither a hash nor a dict with 'link' and 'ops'; write it as 46118 or as {_EXAMPLE}")
         link, names = item["link"], item["ops"]
         if not _is_four(link) or not all(isinstance(node, int | np.integer) and 0 <= node <= 4 for node in link):
-            raise InvalidArchitecture(f"{where}: 'link' is {link!r}; give the input node of each of the four nodes, 0 to 4")
+            raise InvalidArchitecture(f"{where}: 'link' is {shown(link)}; give the input node of each of the four nodes, 0 to 4")
         code = int(np.array(link) @ _BASE5)
         if _CANONICAL[code] < 0:
             raise InvalidArchitecture(f"{where}: the links {list(link)} have a cycle; let every chain of inputs end at node 0")
         if not _is_four(names):
-            raise InvalidArchitecture(f"{where}: 'ops' is {names!r}; give four operations")
+            raise InvalidArchitecture(f"{where}: 'ops' is {shown(names)}; give four operations")
         ops = [notation.op_number(self, name, f"{where}, node {node}") for node, name in enumerate(names, start=1)]
         return [int(_CANONICAL[code]), *(ops[old] for old in _ORDER[code])]
 
@@ -188,4 +189,4 @@ def _relabel(links: np.ndarray, operations: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _is_four(value: Any) -> bool:
-    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and len(value) == 4
+    return is_list(value) and len(value) == 4

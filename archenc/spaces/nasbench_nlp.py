@@ -11,12 +11,13 @@ from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import PAD, ArchGraphs
 from archenc.hashing import sweep_hash
 from archenc.spaces import recurrent
-from archenc.spaces.base import as_sequence, generator
+from archenc.spaces.base import as_sequence, checked_count, generator
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.notation import Cell, load_json, stack
 from archenc.spaces.recurrent import INPUTS, OPERATIONS, Recipe
 
 MAX_NODES = 34  # the most that a cell of the release takes
+_EXAMPLE = '{"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}}'
 
 
 class NASBenchNLP(CellSpace):
@@ -41,7 +42,7 @@ class NASBenchNLP(CellSpace):
     are in topological order, the marks of a blend just before it, the hidden states last. No value is read twice, but by a blend.
 
     Args:
-        max_nodes: most nodes of a cell, all marks, inputs and the output included; the cells of the release take up to 34.
+        max_nodes: most nodes of a cell, all marks, inputs and the output included, 8 to 10,000; the cells of the release take up to 34.
     """
 
     paper = "Klyuchnikov, Trofimov, Artemova, Salnikov, Fedorov, Filippov, Burnaev: NAS-Bench-NLP, IEEE Access 2022, section III"
@@ -60,7 +61,7 @@ class NASBenchNLP(CellSpace):
         recipes = []
         for number, item in enumerate(as_sequence(architectures)):
             where = f"architecture {number}"
-            value = load_json(item, where, self) if isinstance(item, str | bytes) else item
+            value = load_json(item, where, self.name, _EXAMPLE) if isinstance(item, str | bytes) else item
             recipes.append(recurrent.read_recipe(value, where))
         return self.place(recipes)
 
@@ -105,10 +106,8 @@ class NASBenchNLP(CellSpace):
         operations at random; hidden states are given by operations that nothing else reads, as far as there are any. What no hidden state
         depends on is cut, and the recipe drawn again if it then leaves ``x`` or a hidden state unread.
         """
-        if not isinstance(n, int | np.integer) or n < 0:
-            raise InvalidParameter(f"{n!r} architectures cannot be drawn; give a whole number of at least 0")
-        rng = generator(seed)
-        return self.place([recurrent.random_recipe(rng, self.max_nodes) for _ in range(n)])
+        count, rng = checked_count(self, n), generator(seed)
+        return self.place([recurrent.random_recipe(rng, self.max_nodes) for _ in range(count)])
 
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
         """An operation or one of the values it reads changes, or an activation comes or goes; then what is not needed is cut."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,9 @@ import torch
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
+from archenc.spaces.base import as_sequence, is_list
 from archenc.spaces.variation import sort_slots
+from archenc.text import shown
 
 if TYPE_CHECKING:
     from archenc.spaces.cell import CellSpace
@@ -35,69 +39,70 @@ def position(space: CellSpace, row: int) -> str:
 
 def read(space: CellSpace, architectures: Any) -> ArchGraphs:
     """One architecture or a sequence of them as a batch that follows the conventions but is not yet validated."""
-    batch = [architectures] if is_architecture(space, architectures) else as_list(architectures, space)
+    batch = as_sequence(architectures, partial(is_part, space))
     cells = [cell for number, item in enumerate(batch) for cell in split_cells(space, item, number)]
-    if space.topology is not None and all(_is_ops_list(cell) for cell in cells):
+    if space.topology is not None and all(map(is_list, cells)):
         numbers = [read_ops(space, cell, position(space, row)) for row, cell in enumerate(cells)]
         return space.from_ops(np.array(numbers, dtype=np.int64).reshape(len(batch), space.cells * space.places))
     return stack(space, [read_cell(space, cell, position(space, row)) for row, cell in enumerate(cells)])
 
 
-def as_list(architectures: Any, space: CellSpace) -> list[Any]:
-    """The members of a sequence of architectures."""
-    try:
-        return list(architectures)
-    except TypeError:
-        kind = type(architectures).__name__
-        raise InvalidArchitecture(
-            f"{space.name} cannot read a {kind} as architectures; give a dict, its JSON text or a list of them"
-        ) from None
-
-
-def _is_ops_list(item: Any) -> bool:
-    """Whether this is meant as one cell's operations: a flat sequence of names or numbers."""
-    if isinstance(item, np.ndarray):
-        return item.ndim == 1
-    if not isinstance(item, Sequence) or isinstance(item, str | bytes) or not item:
-        return False
-    return all(isinstance(op, int | np.integer) or (isinstance(op, str) and not op.lstrip().startswith(("{", "[", "|"))) for op in item)
-
-
-def is_architecture(space: CellSpace, item: Any) -> bool:
-    """Whether ``item`` is a single architecture, as opposed to a sequence of them."""
-    if isinstance(item, str | bytes | Mapping):
+def is_part(space: CellSpace, item: Any) -> bool:
+    """Whether an item of a sequence is an operation, or one cell of several, and not an architecture."""
+    if space.topology is not None and _is_op(space, item):
         return True
-    if space.cells == 1:
-        return space.topology is not None and _is_ops_list(item)
-    return (
-        isinstance(item, Sequence)
-        and len(item) == space.cells
-        and all(isinstance(cell, Mapping) or (space.topology is not None and _is_ops_list(cell)) for cell in item)
-    )
+    return space.cells > 1 and (isinstance(item, Mapping) or (space.topology is not None and _is_ops_of_cell(space, item)))
+
+
+def _is_op(space: CellSpace, item: Any) -> bool:
+    return isinstance(item, int | np.integer) or (isinstance(item, str) and item in space.operations)
+
+
+def _is_ops_of_cell(space: CellSpace, item: Any) -> bool:
+    """Whether this lists operations, but not those of all cells."""
+    return is_list(item) and len(item) != space.cells * space.places and any(_is_op(space, op) for op in item)
 
 
 def split_cells(space: CellSpace, item: Any, number: int) -> list[Any]:
     """The cells of architecture ``number``."""
     where = f"architecture {number}"
     if isinstance(item, str | bytes):
-        item = load_json(item, where, space)
+        item = load_json(item, where, space.name, _example(space))
     if space.cells == 1:
         return [item]
-    if isinstance(item, np.ndarray) and item.ndim == 1 and item.size == space.cells * space.places:
-        return list(item.reshape(space.cells, -1))
-    if not isinstance(item, Sequence | np.ndarray) or isinstance(item, str) or len(item) != space.cells:
+    if space.topology is not None and is_list(item) and 0 < len(item) == space.cells * space.places and _is_op(space, item[0]):
+        return [item[start : start + space.places] for start in range(0, len(item), space.places)]
+    if not is_list(item) or len(item) != space.cells:
         raise InvalidArchitecture(f"{where}: an architecture of {space.name} has {space.cells} cells; give a list of {space.cells}")
     return list(item)
 
 
-def load_json(text: str | bytes, where: str, space: CellSpace) -> Any:
-    """The value of a JSON text; raises :class:`InvalidArchitecture` that says ``where`` it stood."""
+def _example(space: CellSpace) -> str:
+    """What an architecture looks like, for messages."""
+    operation = json.dumps(space.operations[0])
+    if space.topology is not None:
+        cell = f"[{operation}, ...]"
+    elif space.op_on == "node":
+        cell = '{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}'
+    else:
+        cell = f'{{"nodes": 2, "edges": [[0, 1, {operation}]]}}'
+    return cell if space.cells == 1 else f"[{cell}, ...]"
+
+
+def load_json(text: str | bytes, where: str, space: str, example: str) -> Any:
+    """The value of a JSON text; raises :class:`InvalidArchitecture` that says ``where`` it stood and shows a right one."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_dict_of_different_keys)
     except (ValueError, RecursionError):
-        shown = text[:40].decode(errors="replace") if isinstance(text, bytes) else text[:40]
-        remedy = f"write it as {space.format(space.sample(1))[0][:120]}"
-        raise InvalidArchitecture(f"{where}: {shown!r} is not the JSON text of an architecture of {space.name}; {remedy}") from None
+        remedy = f"write it as {example}"
+        raise InvalidArchitecture(f"{where}: {shown(text)} is not the JSON text of an architecture of {space}; {remedy}") from None
+
+
+def _dict_of_different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The dict; raises :class:`ValueError` where one value would hide another."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
 
 
 def read_ops(space: CellSpace, cell: Any, where: str) -> list[int]:
@@ -113,13 +118,15 @@ def op_number(space: CellSpace, op: Any, where: str) -> int:
         return space.operation_number(op, where)
     if not isinstance(op, int | np.integer) or isinstance(op, bool) or not 0 <= op < len(space.operations):
         raise InvalidArchitecture(
-            f"{where}: {op!r} is no operation; give a name of {space.name} or a number from 0 to {len(space.operations) - 1}"
+            f"{where}: {shown(op)} is no operation; give a name of {space.name} or a number from 0 to {len(space.operations) - 1}"
         )
     return int(op)
 
 
 def read_cell(space: CellSpace, cell: Any, where: str) -> Cell:
     """A cell from its dict, in topological order and without nodes on no input-output path."""
+    if space.topology is not None and is_list(cell):
+        return _fixed_cell(space, read_ops(space, cell, where))
     if not isinstance(cell, Mapping):
         keys = "'adjacency' and 'ops'" if space.op_on == "node" else "'edges'"
         raise InvalidArchitecture(f"{where}: a {type(cell).__name__} is no cell of {space.name}; give a dict with {keys}")
@@ -139,18 +146,25 @@ def read_cell(space: CellSpace, cell: Any, where: str) -> Cell:
     return Cell(adjacency[np.ix_(picked, picked)], ops[picked] if ops.ndim == 1 else ops[:, picked][:, :, picked])
 
 
+def _fixed_cell(space: CellSpace, numbers: list[int]) -> Cell:
+    graphs = space.cells_from_ops(torch.tensor([numbers], dtype=torch.int64))
+    return Cell(graphs.adjacency[0].numpy(), (graphs.ops if space.op_on == "node" else graphs.edge_ops())[0].numpy())
+
+
 _Parts = tuple[np.ndarray, np.ndarray, list[int], int]
 
 
 def _read_node_cell(space: CellSpace, cell: Mapping[str, Any], where: str) -> _Parts:
     names = cell.get("ops")
-    matrix = cell.get("adjacency", cell.get("matrix"))
-    if names is None or matrix is None:
+    matrices = [cell[key] for key in ("adjacency", "matrix") if cell.get(key) is not None]
+    if names is None or not matrices:
         missing = "ops" if names is None else "adjacency"
         raise InvalidArchitecture(f"{where}: the key {missing!r} is missing; give both 'adjacency' and 'ops'")
-    if isinstance(names, str) or not isinstance(names, Sequence | np.ndarray) or not all(isinstance(name, str) for name in names):
+    if not is_list(names) or not all(isinstance(name, str) for name in names):
         raise InvalidArchitecture(f"{where}: 'ops' is not a list of names; give one operation name a node")
-    adjacency = _binary_matrix(matrix, len(names), where)
+    adjacency, *others = (_binary_matrix(matrix, len(names), where) for matrix in matrices)
+    if any(not np.array_equal(adjacency, other) for other in others):
+        raise InvalidArchitecture(f"{where}: 'adjacency' and 'matrix' differ; give one of them")
     inputs = [node for node, name in enumerate(names) if name == "input"]
     outputs = [node for node, name in enumerate(names) if name == "output"]
     if len(inputs) != space.num_inputs or len(outputs) != 1:
@@ -167,8 +181,9 @@ def _read_node_cell(space: CellSpace, cell: Mapping[str, Any], where: str) -> _P
 def _binary_matrix(matrix: Any, nodes: int, where: str) -> np.ndarray:
     try:
         adjacency = np.asarray(matrix)
-    except ValueError:
-        raise InvalidArchitecture(f"{where}: the rows of the adjacency differ in length; give {nodes} rows of {nodes} numbers") from None
+    except (ValueError, TypeError, RuntimeError):
+        remedy = f"give {nodes} rows of {nodes} numbers"
+        raise InvalidArchitecture(f"{where}: the rows of the adjacency are no rows or differ in length; {remedy}") from None
     if adjacency.shape != (nodes, nodes):
         raise InvalidArchitecture(f"{where}: an adjacency of shape {adjacency.shape} for {nodes} operations; make it {nodes} x {nodes}")
     if adjacency.dtype.kind not in "buif" or not np.isin(adjacency, (0, 1)).all():
@@ -177,18 +192,18 @@ def _binary_matrix(matrix: Any, nodes: int, where: str) -> np.ndarray:
 
 
 def _read_edge_cell(space: CellSpace, cell: Mapping[str, Any], where: str) -> _Parts:
-    edges = cell.get("edges")
+    edges: Any = cell.get("edges")
     nodes = cell.get("nodes", space.max_nodes)
-    if not isinstance(edges, Sequence | np.ndarray) or isinstance(edges, str):
+    if not is_list(edges):
         raise InvalidArchitecture(f"{where}: the key 'edges' is missing or no list; give [source, target, operation] triples")
     if not isinstance(nodes, int | np.integer) or isinstance(nodes, bool) or not space.num_inputs < nodes <= space.max_nodes:
-        raise InvalidArchitecture(f"{where}: {nodes!r} nodes; give a whole number from {space.num_inputs + 1} to {space.max_nodes}")
+        raise InvalidArchitecture(f"{where}: {shown(nodes)} nodes; give a whole number from {space.num_inputs + 1} to {space.max_nodes}")
     adjacency = np.zeros((nodes, nodes), dtype=np.uint8)
     ops = np.zeros((space.edges_per_pair, nodes, nodes), dtype=np.uint8)
     for number, edge in enumerate(edges):
         place = f"{where}, edge {number}"
-        if isinstance(edge, str) or not isinstance(edge, Sequence) or len(edge) != 3:
-            raise InvalidArchitecture(f"{place}: {edge!r} is no edge; write [source, target, operation]")
+        if not is_list(edge) or len(edge) != 3:
+            raise InvalidArchitecture(f"{place}: {shown(edge)} is no edge; write [source, target, operation]")
         source, target = (_node_number(node, nodes, place) for node in edge[:2])
         slot = int(adjacency[source, target])
         if slot == space.edges_per_pair:
@@ -200,7 +215,7 @@ def _read_edge_cell(space: CellSpace, cell: Mapping[str, Any], where: str) -> _P
 
 def _node_number(node: Any, nodes: int | np.integer, where: str) -> int:
     if not isinstance(node, int | np.integer) or isinstance(node, bool) or not 0 <= node < nodes:
-        raise InvalidArchitecture(f"{where}: {node!r} is no node; give a number from 0 to {nodes - 1}")
+        raise InvalidArchitecture(f"{where}: {shown(node)} is no node; give a number from 0 to {nodes - 1}")
     return int(node)
 
 
@@ -208,18 +223,18 @@ def _topological_order(adjacency: np.ndarray, inputs: list[int], output: int, wh
     """Inputs first, output last, and of the nodes that could come next always the lowest; raises on a cycle."""
     waiting = adjacency.sum(axis=0, dtype=np.int64)
     order: list[int] = []
-    ready = sorted(np.flatnonzero(waiting == 0).tolist())
+    ready = [(node not in inputs, node) for node in np.flatnonzero(waiting == 0).tolist()]
+    heapify(ready)
     while ready:
-        node = min(ready, key=lambda n: (n not in inputs, n))
-        ready.remove(node)
+        node = heappop(ready)[1]
         order.append(node)
         for target in np.flatnonzero(adjacency[node]).tolist():
             waiting[target] -= 1
             if waiting[target] == 0:
-                ready.append(target)
+                heappush(ready, (target not in inputs, target))
     if len(order) < len(adjacency):
         stuck = sorted(set(range(len(adjacency))) - set(order))
-        raise InvalidArchitecture(f"{where}: the graph has a cycle among the nodes {stuck}; remove an edge of it")
+        raise InvalidArchitecture(f"{where}: the graph has a cycle among the nodes {shown(stuck)}; remove an edge of it")
     middle = [node for node in order if node not in inputs and node != output]
     return [*inputs, *middle, output]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import ArchGraphs
+from archenc.spaces.base import as_array
 from archenc.spaces.genetic_cnn import StageSpace
 from archenc.spaces.genotype import INPUTS, GenotypeSpace
 
@@ -71,7 +72,7 @@ class NSGANetMicro(GenotypeSpace):
 
     def from_genomes(self, genomes: Any) -> ArchGraphs:
         """Architectures from whole numbers (N, 40); raises :class:`archenc.errors.InvalidArchitecture` for what is no genome."""
-        table = np.asarray(genomes)
+        table = as_array(genomes)
         if table.ndim != 2 or table.shape[1] != sum(self.stage_lengths):
             raise InvalidArchitecture(
                 f"genomes of {self.name} have {sum(self.stage_lengths)} numbers each, and this array is {table.shape}; reshape it"

@@ -11,6 +11,7 @@ import numpy as np
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT
 from archenc.spaces.notation import Cell
+from archenc.text import shown
 
 INPUTS = ("x", "h_prev_0", "h_prev_1", "h_prev_2")
 STATES = ("h_new_0", "h_new_1", "h_new_2")
@@ -89,7 +90,7 @@ def read_recipe(recipe: Any, where: str) -> Recipe:
         raise InvalidArchitecture(f"{where}: a {type(recipe).__name__} is no recurrent cell; give a dict of operations by name")
     for name, entry in recipe.items():
         if fault := _fault(recipe, name, entry):
-            raise InvalidArchitecture(f"{where}, {name!r:.40}: {fault}")
+            raise InvalidArchitecture(f"{where}, {shown(name)}: {fault}")
     order = _topological(recipe, where)
     place = {name: at for at, name in enumerate((*INPUTS, *order))}
     states = [name for name in STATES if name in recipe]
@@ -110,11 +111,11 @@ def _fault(recipe: Mapping[Any, Any], name: Any, entry: Any) -> str:
         return "this is no operation; give it an 'op' and its 'input'"
     op, sources = entry["op"], entry["input"]
     if not isinstance(op, str) or op not in ARITY:
-        return f"unknown operation {op!r:.40}; choose one of {', '.join(ARITY)}"
+        return f"unknown operation {shown(op)}; choose one of {', '.join(ARITY)}"
     if not isinstance(sources, list | tuple) or not all(isinstance(source, str) for source in sources):
         return "the input is no list of names; give the names of what it reads"
     unknown = next((source for source in sources if source not in recipe and source not in INPUTS), None)
-    return "" if unknown is None else f"it reads {unknown!r:.40}, which is nowhere; use {', '.join(INPUTS)} or an operation"
+    return "" if unknown is None else f"it reads {shown(unknown)}, which is nowhere; use {', '.join(INPUTS)} or an operation"
 
 
 def _topological(recipe: Mapping[str, Any], where: str) -> list[str]:
@@ -136,7 +137,7 @@ def _topological(recipe: Mapping[str, Any], where: str) -> list[str]:
                 heappush(ready, rank[reader])
     if len(order) < len(names):
         stuck = next(name for name in names if waiting[name])
-        raise InvalidArchitecture(f"{where}: the recipe has a cycle at {stuck!r:.40}; remove an edge of it")
+        raise InvalidArchitecture(f"{where}: the recipe has a cycle at {shown(stuck)}; remove an edge of it")
     return order
 
 

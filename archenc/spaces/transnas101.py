@@ -30,10 +30,6 @@ class TransNAS101Micro(FourNodeSpace):
     def __init__(self) -> None:
         super().__init__("transnas101-micro", OPERATIONS)
 
-    def _is_one(self, architectures: Any) -> bool:
-        several = isinstance(architectures, list | tuple) and all(_starts_with_digit(item) for item in architectures[:1])
-        return super()._is_one(architectures) and not several
-
     def _operations(self, item: Any, where: str) -> Sequence[Any]:
         found = super()._operations(item, where)
         return [int(digit) for digit in found] if isinstance(item, str) else found
@@ -41,8 +37,3 @@ class TransNAS101Micro(FourNodeSpace):
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The official string of each architecture."""
         return [MACRO + "-{}_{}{}_{}{}{}".format(*row) for row in self.to_ops(graphs).tolist()]
-
-
-def _starts_with_digit(item: Any) -> bool:
-    """Whether this can be the official string, as opposed to the name of an operation."""
-    return isinstance(item, str) and item.strip()[:1].isdigit()

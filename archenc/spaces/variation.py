@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,10 +45,7 @@ def put_cells(graphs: ArchGraphs, rows: Tensor, cells: ArchGraphs) -> ArchGraphs
 
 def random_cells(space: CellSpace, rows: int, rng: np.random.Generator) -> ArchGraphs:
     """Pruned random cells of a free topology, some of which may not be valid."""
-    nodes = space.max_nodes
-    allowed = torch.zeros(nodes, nodes, dtype=torch.bool)
-    for source, target in space.node_pairs():
-        allowed[source, target] = True
+    nodes, allowed = space.max_nodes, _allowed(space)
     mask = torch.ones(rows, nodes, dtype=torch.bool)
     if space.op_on == "node":
         adjacency = torch.from_numpy(rng.random((rows, nodes, nodes)) < space.edge_probability) & allowed
@@ -59,6 +57,13 @@ def random_cells(space: CellSpace, rows: int, rng: np.random.Generator) -> ArchG
     present = torch.from_numpy(rng.random(shape) < space.edge_probability) & allowed
     ops = torch.from_numpy(rng.integers(len(space.operations), size=shape, dtype=np.uint8)) + EDGE_OFFSET
     return transforms.prune(from_edge_ops(space, ops * present, mask))
+
+
+def _allowed(space: CellSpace) -> Tensor:
+    """Bool (V, V): the pairs of nodes that an edge may join."""
+    allowed = torch.ones(space.max_nodes, space.max_nodes, dtype=torch.bool).triu(1)
+    allowed[:, : space.num_inputs] = False
+    return allowed
 
 
 def from_edge_ops(space: CellSpace, ops: Tensor, mask: Tensor) -> ArchGraphs:
@@ -131,10 +136,7 @@ def _change_operation(space: CellSpace, graphs: ArchGraphs, rng: np.random.Gener
 
 def _flip_edge(space: CellSpace, graphs: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
     rows = torch.arange(len(graphs.adjacency))
-    pairs = torch.zeros(space.max_nodes, space.max_nodes, dtype=torch.bool)
-    for source, target in space.node_pairs():
-        pairs[source, target] = True
-    candidates = pairs & graphs.mask[:, :, None] & graphs.mask[:, None, :]
+    candidates = _allowed(space) & graphs.mask[:, :, None] & graphs.mask[:, None, :]
     if space.op_on == "node":
         adjacency = graphs.adjacency.clone(memory_format=torch.contiguous_format)
         flat = adjacency.flatten(1)  # a view
@@ -223,7 +225,7 @@ def first_of_each(digests: np.ndarray) -> np.ndarray:
 def refuse_above(space: CellSpace, writings: int, limit: int) -> None:
     """Raise :class:`InvalidParameter` where more than ``limit`` writings would be enumerated."""
     if writings > limit:
-        amount = f"{writings:,}" if writings < 10**15 else f"about 10^{len(str(writings)) - 1}"
+        amount = f"{writings:,}" if writings < 10**15 else f"about 10^{int(math.log10(writings))}"
         raise InvalidParameter(
             f"the space {space.name!r} has {amount} writings and enumeration stops at {limit:,}; use sample(n, seed) instead"
         )
@@ -231,7 +233,9 @@ def refuse_above(space: CellSpace, writings: int, limit: int) -> None:
 
 def _all_cells(space: CellSpace, limit: int) -> ArchGraphs:
     """One writing of each isomorphism class of cells of a free topology, by number of nodes."""
-    states = _edge_states(space)
+    highest = len(space.operations) if space.op_on == "edge" else 1
+    refuse_above(space, math.comb(highest + space.edges_per_pair, space.edges_per_pair), limit)
+    states = _edge_states(space, highest)
     sizes = range(space.num_inputs + 1, space.max_nodes + 1)
     pairs = {n: [(i, j) for j in range(space.num_inputs, n) for i in range(j)] for n in sizes}
     edge_writings = {n: len(states) ** len(pairs[n]) for n in sizes}
@@ -249,9 +253,8 @@ def _all_cells(space: CellSpace, limit: int) -> ArchGraphs:
     return cells[first_of_each(wl_hash(cells))]
 
 
-def _edge_states(space: CellSpace) -> Tensor:
-    """(M, S) ids: what the slots of a pair of nodes can hold; for operations on nodes, absent or present."""
-    highest = len(space.operations) if space.op_on == "edge" else 1
+def _edge_states(space: CellSpace, highest: int) -> Tensor:
+    """(M, S) ids, up to ``highest``: what the slots of a pair of nodes can hold; for operations on nodes, absent or present."""
     held = itertools.combinations_with_replacement(range(highest, -1, -1), space.edges_per_pair)
     return torch.tensor(sorted(held), dtype=torch.uint8)
 

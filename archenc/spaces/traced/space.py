@@ -26,7 +26,7 @@ class OperationSpace(CellSpace):
     as :meth:`hash` tells networks of different sizes apart; texts do not have them.
 
     Args:
-        max_nodes: most nodes of a network, input and output included.
+        max_nodes: most nodes of a network, input and output included, at most 10,000.
         operations: the vocabulary, or a part of it; what is not in it becomes ``"other"``.
     """
 
