@@ -84,8 +84,12 @@ class ArchDataset:
             self._check_label(self.label)
 
     def _check_label(self, label: str) -> None:
-        if label not in self.labels:
-            raise UnknownName(f"the data set {self.name!r} has no label {label!r}; {_hint(label, self.labels)}")
+        self._check_name("label", label, self.labels)
+
+    def _check_name(self, what: str, name: str, known: Mapping[str, object]) -> None:
+        """Raise :class:`UnknownName`, with the nearest name, for one that is not known."""
+        if not isinstance(name, str) or name not in known:
+            raise UnknownName(f"the data set {self.name!r} has no {what} {name!r:.80}; {_hint(str(name), known)}")
 
     @property
     def space(self) -> Space:
@@ -126,8 +130,7 @@ class ArchDataset:
 
     def subset(self, name: str) -> ArchDataset:
         """The architectures of a named part; raises :class:`UnknownName` with the nearest name."""
-        if name not in self.subsets:
-            raise UnknownName(f"the data set {self.name!r} has no subset {name!r}; {_hint(name, self.subsets)}")
+        self._check_name("subset", name, self.subsets)
         return self[self.subsets[name]]
 
     def twins(self) -> np.ndarray:
@@ -183,8 +186,7 @@ class ArchDataset:
         return replace(train, part=f"training set of {split.name}"), replace(test, part=f"test set of {split.name}")
 
     def _published(self, name: str) -> Split:
-        if name not in self.splits:
-            raise UnknownName(f"the data set {self.name!r} has no split {name!r}; {_hint(name, self.splits)}")
+        self._check_name("split", name, self.splits)
         split = self.splits[name]
         missing = int(np.isnan(self.y[np.concatenate([split.pool, split.test])]).sum())
         if missing:

@@ -72,7 +72,7 @@ def inside(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path
     path = Path(folder) / text
     parts = Path(text).parts
     outside = not parts or Path(text).is_absolute() or ".." in parts or "\0" in text
-    if outside or not path.resolve().is_relative_to(Path(folder).resolve()):
+    if outside or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise InvalidParameter(f"the name {text!r:.120} leads out of the folder {folder}; give one that stays below it")
     return path
 

@@ -7,6 +7,7 @@ and nothing is imported before it is asked for. Code that is not packaged (a not
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -16,6 +17,12 @@ from archenc.errors import InvalidParameter, UnknownName
 def normalise(name: str) -> str:
     """Lower case, hyphens: ``"XGBoost"`` and ``"op_count"`` become ``"xgboost"`` and ``"op-count"``."""
     return name.strip().lower().replace("_", "-")
+
+
+@cache
+def declared(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of a group, read once a process, as the metadata of every installed package is looked through for them."""
+    return tuple(entry_points(group=group))
 
 
 class Registry:
@@ -32,14 +39,16 @@ class Registry:
         self._registered: dict[str, Any] = {}
 
     def _entry_points(self) -> dict[str, EntryPoint]:
-        return {normalise(point.name): point for point in entry_points(group=self.group)}
+        return {normalise(point.name): point for point in declared(self.group)}
 
     def names(self) -> list[str]:
         """All names, sorted; imports nothing."""
         return sorted({*self._entry_points(), *self._registered})
 
     def register(self, name: str, entry: Any) -> Any:
-        """Add ``entry`` under ``name`` for this process; raises :class:`InvalidParameter` when the name is taken."""
+        """Add ``entry`` under ``name`` for this process; raises :class:`InvalidParameter` when the name is taken or none."""
+        if not isinstance(name, str) or not name.strip():
+            raise InvalidParameter(f"{name!r:.80} is no name for a {self.kind}; give it one of letters")
         key = normalise(name)
         if key in self.names() and self._registered.get(key) is not entry:
             raise InvalidParameter(f"the {self.kind} name {key!r} is already taken; choose another one")
@@ -52,16 +61,18 @@ class Registry:
 
     def get(self, name: str) -> Any:
         """The object called ``name``; raises :class:`UnknownName` with the nearest names."""
-        key = normalise(name)
+        key = normalise(name) if isinstance(name, str) else ""
         if key in self._registered:
             return self._registered[key]
+        if key not in self._entry_points():
+            declared.cache_clear()  # its package may have been installed since
         points = self._entry_points()
         if key in points:
             return points[key].load()
         names = self.names()
         near = difflib.get_close_matches(key, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
-        raise UnknownName(f"there is no {self.kind} called {name!r}; {hint}")
+        raise UnknownName(f"there is no {self.kind} called {name!r:.80}; {hint}")
 
 
 ENCODERS = Registry("encoder", "archenc.encoders")
