@@ -168,6 +168,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             None if on_epoch_end is None else lambda epoch: on_epoch_end(epoch, self),
             self.progress,
         )
+        if not all(bool(weight.isfinite().all()) for weight in self.network_.state_dict().values()):
+            raise InvalidParameter("the training diverged, with weights that are not finite; give a smaller lr, or gradient_clip")
 
     def _network_inputs(self, graphs: ArchGraphs) -> ArchGraphs | torch.Tensor:
         graphs = graphs.to(self.device)
@@ -184,7 +186,7 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             NotFitted: before :meth:`fit`.
-            InvalidTable: architectures of another space.
+            InvalidTable: architectures of another space, or one whose score is not a finite number.
         """
         self._check_usable(graphs)
         if len(graphs) == 0:
@@ -193,7 +195,9 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
         else:
             scores = self.head_.predict(self.encoder_.encode(graphs.to(self.device)))
-        return self.labels_.inverse(self.loss_.predicted_targets(scores)) if isinstance(self.loss_, PointwiseLoss) else scores
+        if isinstance(self.loss_, PointwiseLoss):
+            scores = self.labels_.inverse(self.loss_.predicted_targets(scores))
+        return _checked_scores(scores)
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder."""
@@ -324,6 +328,16 @@ def _checked_labels(graphs: ArchGraphs, y: np.ndarray) -> np.ndarray:
         first, place = y[tuple(bad[0])], ", ".join(map(str, bad[0]))
         raise InvalidTable(f"y[{place}] is {first} ({len(bad)} such labels in all); drop those architectures or give finite labels")
     return y
+
+
+def _checked_scores(scores: np.ndarray) -> np.ndarray:
+    bad = np.argwhere(~np.isfinite(scores))
+    if len(bad):
+        raise InvalidTable(
+            f"the score of architecture {bad[0][0]} is {scores[tuple(bad[0])]} ({len(bad)} such scores in all); "
+            "fit again with a smaller lr, with gradient_clip, or with labels in another unit"
+        )
+    return scores
 
 
 def _final(values: np.ndarray) -> np.ndarray:

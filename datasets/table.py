@@ -104,9 +104,7 @@ def given_path(owner: str, name: str, value: Any) -> Path:
 # -- labels --------------------------------------------------------------------------------------------------------
 
 
-def _label_columns(
-    file: Path, rows: list[Row], columns: list[str], sources: list[str], labels: Sequence[str] | str | None
-) -> list[str]:
+def _label_columns(file: Path, rows: list[Row], columns: list[str], sources: list[str], labels: Sequence[str] | str | None) -> list[str]:
     if labels is not None:
         names = [labels] if isinstance(labels, str) else list(labels)
         for column in names:
