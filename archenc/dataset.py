@@ -81,10 +81,7 @@ class ArchDataset:
                     f"{self.name}: label {name!r} has shape {values.shape} for {len(self.graphs)} architectures; give one number each"
                 )
         if self.label:
-            self._check_label(self.label)
-
-    def _check_label(self, label: str) -> None:
-        self._check_name("label", label, self.labels)
+            self._check_name("label", self.label, self.labels)
 
     def _check_name(self, what: str, name: str, known: Mapping[str, object]) -> None:
         """Raise :class:`UnknownName`, with the nearest name, for one that is not known."""
@@ -121,7 +118,7 @@ class ArchDataset:
 
     def with_label(self, label: str) -> ArchDataset:
         """The same data set with another label selected; raises :class:`UnknownName` with the nearest name."""
-        self._check_label(label)
+        self._check_name("label", label, self.labels)
         return replace(self, label=label)
 
     def labelled_rows(self) -> np.ndarray:
@@ -225,4 +222,4 @@ def _hint(name: str, known: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"choose one of {', '.join(known)}" if 0 < len(known) <= 8 else "'archenc data show' lists all"
+    return f"choose one of {', '.join(known):.300}" if 0 < len(known) <= 8 else "'archenc data show' lists all"
