@@ -180,4 +180,5 @@ def parse_rows(path: Path, space: Space, rows: Sequence[tuple[int, Any]]) -> Arc
     except InvalidArchitecture as error:
         reason = error
     text = re.sub(r"^architecture \d+[:, ]*", "", str(reason))
+    text = text if len(text) <= 300 else f"{text[:150]} ... {text[-150:]}"  # it may quote a cell of any length
     raise InvalidTable(f"{path}, line {rows[good][0]}: {text}")

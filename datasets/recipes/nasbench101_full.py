@@ -42,12 +42,10 @@ def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
     Raises:
         CorruptFile: where the file is not what it should be, and why.
     """
-    for records in read_records(file):  # before half a minute of work for a file that is another one
-        for data in records[:1]:
-            _training(data, file, 0)
-        break
-    else:
+    first = next((records[0] for records in read_records(file) if records), None)
+    if first is None:
         raise corrupt(file, "it holds no records")
+    _training(first, file, 0)  # before half a minute of work for a file that is another one
     table = read_trainings(file, enumerated())
     table["source_sha256"] = np.frombuffer(bytes.fromhex(sha256(file)), dtype=np.uint8)
     return {"nasbench101/full.npz": table}
