@@ -60,11 +60,11 @@ def load(
     for option, value, known in (("missing", missing, ("error", "keep")), ("duplicates", duplicates, ("error", "keep", "mean"))):
         if value not in known:
             raise InvalidParameter(f"{option} is {value!r:.80} for a table; choose one of {', '.join(known)}")
-    for option, value, kind in (
-        *(("arch", arch, Name), ("adjacency", adjacency, Name), ("operations", operations, Name)),
-        *(("labels", labels, Name | list[Name] | None), ("label", label, Name | None), ("name", name, Name | None)),
-    ):
-        checked("the data set 'table'", option, value, kind)
+    for option, given in {"arch": arch, "adjacency": adjacency, "operations": operations}.items():
+        checked("the data set 'table'", option, given, Name)
+    for option, optional in {"label": label, "name": name}.items():
+        checked("the data set 'table'", option, optional, Name | None)
+    checked("the data set 'table'", "labels", labels, Name | list[Name] | None)
     file = given_path("the data set 'table'", "path", path)
     space = space if isinstance(space, Space) else archenc.create_space(space)
     rows = read_rows(file)

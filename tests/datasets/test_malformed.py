@@ -127,6 +127,13 @@ def test_a_malformed_table_is_refused(tmp_path: Path, name: str) -> None:
         (UnknownName, "did you mean 'acc'", {"label": "ac"}),
         (InvalidParameter, "missing is 'ignore'", {"missing": "ignore"}),
         (InvalidParameter, "duplicates is 'drop'", {"duplicates": "drop"}),
+        (InvalidParameter, "duplicates is None", {"duplicates": None}),
+        (InvalidParameter, r"got arch = \['arch'\]; give a name", {"arch": ["arch"]}),
+        (InvalidParameter, "got labels = 5; give", {"labels": 5}),
+        (InvalidParameter, r"got labels = \[None\]", {"labels": [None]}),
+        (InvalidParameter, "got label = 5", {"label": 5}),
+        (InvalidParameter, "got name = b'x'", {"name": b"x"}),
+        (UnknownName, r"there is no space called \['nasbench201'\]", {"space": ["nasbench201"]}),
     ],
 )
 def test_bad_options_are_refused(
