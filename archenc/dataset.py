@@ -94,11 +94,12 @@ class ArchDataset:
         for field_name, value in (("labels", labels), ("groups", groups), ("subsets", subsets)):
             object.__setattr__(self, field_name, value)
         if self.label:
-            self._check_label(self.label)
+            self._check_name("label", self.label, self.labels)
 
-    def _check_label(self, label: str) -> None:
-        if not isinstance(label, str) or label not in self.labels:
-            raise UnknownName(f"the data set {self.name!r} has no label {label!r}; {_hint(label, self.labels)}")
+    def _check_name(self, what: str, name: str, known: Mapping[str, object]) -> None:
+        """Raise :class:`UnknownName`, with the nearest name, for one that is not known."""
+        if not isinstance(name, str) or name not in known:
+            raise UnknownName(f"the data set {self.name!r} has no {what} {name!r:.80}; {_hint(str(name), known)}")
 
     @property
     def space(self) -> Space:
@@ -130,7 +131,7 @@ class ArchDataset:
 
     def with_label(self, label: str) -> ArchDataset:
         """The same data set with another label selected; raises :class:`UnknownName` with the nearest name."""
-        self._check_label(label)
+        self._check_name("label", label, self.labels)
         return replace(self, label=label)
 
     def labelled_rows(self) -> np.ndarray:
@@ -139,8 +140,7 @@ class ArchDataset:
 
     def subset(self, name: str) -> ArchDataset:
         """The architectures of a named part; raises :class:`UnknownName` with the nearest name."""
-        if name not in self.subsets:
-            raise UnknownName(f"the data set {self.name!r} has no subset {name!r}; {_hint(name, self.subsets)}")
+        self._check_name("subset", name, self.subsets)
         return self[self.subsets[name]]
 
     def twins(self) -> np.ndarray:
@@ -196,8 +196,7 @@ class ArchDataset:
         return replace(train, part=f"training set of {split.name}"), replace(test, part=f"test set of {split.name}")
 
     def _published(self, name: str) -> Split:
-        if name not in self.splits:
-            raise UnknownName(f"the data set {self.name!r} has no split {name!r}; {_hint(name, self.splits)}")
+        self._check_name("split", name, self.splits)
         split = self.splits[name]
         missing = int(np.isnan(self.y[np.concatenate([split.pool, split.test])]).sum())
         if missing:
@@ -236,4 +235,4 @@ def _hint(name: str, known: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(str(name), known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"choose one of {', '.join(known)}" if 0 < len(known) <= 8 else "'archenc data show' lists all"
+    return f"choose one of {', '.join(known):.300}" if 0 < len(known) <= 8 else "'archenc data show' lists all"

@@ -46,13 +46,15 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> 
     return parse_json(read_bytes(path, max_bytes), f"the file {path}")
 
 
-def parse_json(content: bytes | str, where: str, remedy: str = "write it again or restore it") -> Any:
-    """The value of a JSON text; raises :class:`CorruptFile` for what is none, is too deep, or holds a number beyond 64 bits."""
+def parse_json(
+    content: bytes | str, where: str, remedy: str = "write it again or restore it", error: type[ArchencError] = CorruptFile
+) -> Any:
+    """The value of a JSON text; raises an ``error`` for what is none, is too deep, or holds a number beyond 64 bits."""
     try:
         value = msgspec.json.decode(content)
         check_bounds(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise CorruptFile(f"{where} is not valid JSON ({_reason(error)}); {remedy}") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+        raise error(f"{where} is not valid JSON ({_reason(problem)}); {remedy}") from None
     return value
 
 

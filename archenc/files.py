@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -72,7 +72,7 @@ def inside(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path
     path = Path(folder) / text
     parts = Path(text).parts
     outside = not parts or Path(text).is_absolute() or ".." in parts or "\0" in text
-    if outside or not path.resolve().is_relative_to(Path(folder).resolve()):
+    if outside or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise InvalidParameter(f"the name {text!r:.120} leads out of the folder {folder}; give one that stays below it")
     return path
 
@@ -127,9 +127,7 @@ def _read_archive(
     try:
         with zipfile.ZipFile(file) as archive:
             members = {info.filename: info for info in archive.infolist()}
-            total = sum(info.file_size for info in members.values())
-            if total > max_bytes:
-                raise CorruptFile(f"the file {path} inflates to {total:,} bytes, more than the {max_bytes:,} expected; get it again")
+            check_members(members.values(), max_bytes, path)
             wanted = dict.fromkeys(name.removesuffix(".npy") for name in members) if expected is None else expected
             return {name: _read_member(archive, members.get(f"{name}.npy"), name, field, path) for name, field in wanted.items()}
     except CorruptFile:
@@ -137,6 +135,20 @@ def _read_archive(
     except Exception as error:  # a damaged archive can fail in any way
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise CorruptFile(f"the file {path} is not a whole .npz file ({reason:.120}); get it again") from None
+
+
+def check_members(members: Iterable[zipfile.ZipInfo], max_bytes: int, path: str | os.PathLike[str]) -> None:
+    """Raise :class:`CorruptFile` for members of a zip file that inflate, or could inflate, to more than ``max_bytes`` together.
+
+    Only members that are stored or deflated are read in pieces by Python; those of other methods are inflated whole, whatever they declare.
+    """
+    total = 0
+    for info in members:
+        total += info.file_size
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise CorruptFile(f"the file {path} has the member {info.filename!r:.80}, which is not deflated; get it again or zip it anew")
+    if total > max_bytes:
+        raise CorruptFile(f"the file {path} inflates to {total:,} bytes, more than the {max_bytes:,} expected; get it again")
 
 
 def _read_member(

@@ -9,7 +9,12 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from archenc.errors import InvalidParameter
+from archenc.errors import InvalidParameter, InvalidTable
+
+LARGEST = 1e15
+"""Magnitude of a label: its square and the sum of many squares are still numbers of 32 bits."""
+NARROWEST = 1e-30
+"""Difference between the highest and the lowest label, unless they are all the same: its square is still a number of 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,20 @@ class LabelTransform:
 
         ``"standardize"`` gives mean 0 and deviation 1, ``"normal-scores"`` the normal quantiles of the ranks, ``"fraction"`` percent as
         numbers from 0 to 1, ``"none"`` the labels themselves.
+
+        Raises:
+            InvalidTable: labels beyond :data:`LARGEST`, or closer together than :data:`NARROWEST`.
+            InvalidParameter: an unknown kind.
         """
+        _check_range(y)
         if kind == "none":
             return cls(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
         if kind == "fraction":
             return cls(np.array([0.0, 100.0]), np.array([0.0, 1.0]))
         if kind == "standardize":
             mean, deviation = float(y.mean()), float(y.std()) or 1.0
-            return cls(np.array([mean, mean + deviation]), np.array([0.0, 1.0]))
+            step = max(deviation, np.spacing(abs(mean)))  # so that the two points differ
+            return cls(np.array([mean, mean + step]), np.array([0.0, 1.0]))
         if kind == "normal-scores":
             values, first = np.unique(y, return_index=True)
             if len(values) < 2:
@@ -91,10 +102,24 @@ def restore(arrays: Mapping[str, np.ndarray]) -> LabelTransform | ColumnTransfor
     return ColumnTransforms(tuple(LabelTransform(arrays[f"x.{t}"], arrays[f"z.{t}"]) for t in range(len(arrays) // 2)))
 
 
+def _check_range(y: np.ndarray) -> None:
+    """Raise :class:`InvalidTable` for labels of a size, or so close together, that computing with them gives infinities or zeros."""
+    if (size := float(np.abs(y).max())) > LARGEST:
+        raise InvalidTable(f"the labels reach {size:g} and may have a magnitude of at most {LARGEST:g}; give them in another unit")
+    if 0 < (width := float(np.ptp(y))) < NARROWEST:
+        raise InvalidTable(f"the labels differ by no more than {width:g} and should by {NARROWEST:g}; give them in another unit")
+
+
 def _piecewise_linear(values: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     middle, above_middle = (len(x) - 1) // 2, len(x) // 2
-    low = (z[above_middle] - z[0]) / (x[above_middle] - x[0])
-    high = (z[-1] - z[middle]) / (x[-1] - x[middle])
+    low = _slope(x[above_middle] - x[0], z[above_middle] - z[0])
+    high = _slope(x[-1] - x[middle], z[-1] - z[middle])
     inside = np.interp(values, x, z)
     extended: np.ndarray = inside + low * np.minimum(values - x[0], 0.0) + high * np.maximum(values - x[-1], 0.0)
     return extended
+
+
+def _slope(width: float, height: float) -> float:
+    """Their ratio; the largest number for one that is larger, where two labels are all but the same."""
+    with np.errstate(over="ignore"):
+        return float(min(height / width, np.finfo(np.float64).max))

@@ -201,6 +201,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             None if on_epoch_end is None else lambda epoch: on_epoch_end(epoch, self),
             parameters["progress"],
         )
+        if not all(bool(weight.isfinite().all()) for weight in self.network_.state_dict().values()):
+            raise InvalidParameter("the training diverged, with weights that are not finite; give a smaller lr, or gradient_clip")
 
     def _network_inputs(self, graphs: ArchGraphs) -> ArchGraphs | torch.Tensor:
         graphs = graphs.to(self.fitted_params_["device"])
@@ -217,7 +219,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             NotFitted: before :meth:`fit`.
-            InvalidTable: architectures of another space.
+            InvalidTable: architectures of another space, or one whose score is not a finite number.
         """
         graphs = self._usable(graphs)
         if len(graphs) == 0:
@@ -228,11 +230,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             scores = self.head_.predict(self.encoder_.encode(graphs.to(self.fitted_params_["device"])))
         if isinstance(self.loss_, PointwiseLoss):
             scores = self.labels_.inverse(self.loss_.predicted_targets(scores))
-        if not np.isfinite(scores).all():
-            raise InvalidParameter(
-                "the predictor gives scores that are not finite; fit it with labels of an ordinary size, a lower lr, or gradient_clip"
-            )
-        return scores
+        return _checked_scores(scores)
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder."""
@@ -373,6 +371,16 @@ def _checked_labels(graphs: ArchGraphs, y: Any) -> np.ndarray:
     if np.abs(y).max() > LARGEST or (np.diff(np.unique(y)) < 1 / LARGEST).any():
         raise InvalidTable(f"labels beyond {LARGEST:g}, or closer to each other than {1 / LARGEST:g}, lose their digits; scale them")
     return y
+
+
+def _checked_scores(scores: np.ndarray) -> np.ndarray:
+    bad = np.argwhere(~np.isfinite(scores))
+    if len(bad):
+        raise InvalidTable(
+            f"the score of architecture {bad[0][0]} is {scores[tuple(bad[0])]} ({len(bad)} such scores in all); "
+            "fit again with a smaller lr, with gradient_clip, or with labels in another unit"
+        )
+    return scores
 
 
 def _final(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from archenc.encoder import Encoder
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture, UnknownName
 from archenc.graphs import ArchGraphs, OpOn
 from archenc.hashing import keys, wl_hash
-from archenc.registry import normalise
+from archenc.registry import declared, normalise
 from archenc.spaces import from_config
 from archenc.spaces.base import Space
 
@@ -33,7 +32,7 @@ from archenc.spaces.base import Space
 def named() -> dict[str, Path]:
     """The folder of every name, sorted."""
     folders: dict[str, Path] = {}
-    for point in entry_points(group="archenc.pretrained"):
+    for point in declared("archenc.pretrained"):
         package = Path(point.load().__file__).parent
         folders |= {path.parent.name: path.parent for path in package.glob(f"*/{CARD}")}
     return dict(sorted(folders.items()))

@@ -7,6 +7,7 @@ and nothing is imported before it is asked for. Code that is not packaged (a not
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -17,6 +18,12 @@ from archenc.text import shown
 def normalise(name: str) -> str:
     """Lower case, hyphens: ``"XGBoost"`` and ``"op_count"`` become ``"xgboost"`` and ``"op-count"``."""
     return name.strip().lower().replace("_", "-")
+
+
+@cache
+def declared(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of a group, read once a process, as the metadata of every installed package is looked through for them."""
+    return tuple(entry_points(group=group))
 
 
 class Registry:
@@ -33,14 +40,16 @@ class Registry:
         self._registered: dict[str, Any] = {}
 
     def _entry_points(self) -> dict[str, EntryPoint]:
-        return {normalise(point.name): point for point in entry_points(group=self.group)}
+        return {normalise(point.name): point for point in declared(self.group)}
 
     def names(self) -> list[str]:
         """All names, sorted; imports nothing."""
         return sorted({*self._entry_points(), *self._registered})
 
     def register(self, name: str, entry: Any) -> Any:
-        """Add ``entry`` under ``name`` for this process; raises :class:`InvalidParameter` when the name is taken."""
+        """Add ``entry`` under ``name`` for this process; raises :class:`InvalidParameter` when the name is taken or none."""
+        if not isinstance(name, str) or not name.strip():
+            raise InvalidParameter(f"{name!r:.80} is no name for a {self.kind}; give it one of letters")
         key = normalise(name)
         if key in self.names() and self._registered.get(key) is not entry:
             raise InvalidParameter(f"the {self.kind} name {key!r} is already taken; choose another one")
@@ -58,6 +67,8 @@ class Registry:
         key = normalise(name)
         if key in self._registered:
             return self._registered[key]
+        if key not in self._entry_points():
+            declared.cache_clear()  # its package may have been installed since
         points = self._entry_points()
         if key in points:
             return points[key].load()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from archenc.errors import DataNotFound, InvalidParameter
+from archenc.files import writing
 
 
 class Tracker(Protocol):
@@ -46,9 +47,10 @@ class JSONLTracker:
     def log(self, values: Mapping[str, float], step: int) -> None:
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON has no NaN
         records = [*self._waiting, {"step": step, **finite}]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(record, sort_keys=True) + "\n" for record in records)
+        with writing(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(json.dumps(record, sort_keys=True) + "\n" for record in records)
         self._waiting = []
 
     def finish(self) -> None:
@@ -69,7 +71,8 @@ class WandbTracker:
         if self._run is None:
             import wandb
 
-            self._folder.mkdir(parents=True, exist_ok=True)
+            with writing(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
             mode: Any = os.environ.get("WANDB_MODE", "offline")
             settings = wandb.Settings(silent=True, console="off")
             self._run = wandb.init(project="archenc", dir=str(self._folder), config=dict(self._config), mode=mode, settings=settings)

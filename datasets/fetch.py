@@ -82,7 +82,7 @@ def import_file(name: str, file: Path, patience: Patience = PATIENCE) -> list[Pa
     manifest = read(name)
     if not manifest.importer:
         raise DataNotFound(f"the data set {name!r} is not imported from a file; {manifest.remedy}")
-    if not file.exists():  # a folder is as good where the import takes one
+    if not file.is_file() and not file.is_dir():  # a folder is as good where the import takes one
         raise DataNotFound(f"there is no file {file}; give the one from {manifest.homepage}")
     tables = _checked(manifest, _function(manifest.importer)(file))
     with writing(data_root() / name, file.stat().st_size), locked(data_root() / name, patience.lock):

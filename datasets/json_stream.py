@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,10 +11,11 @@ from typing import Any, TextIO
 from archenc.errors import CorruptFile, DataNotFound
 
 MAX_FILE_BYTES = 4 * 2**30
-MAX_RECORD = 32 * 2**20
+MAX_RECORD = 4 * 2**20
 """Most characters of one record."""
 
 _CHUNK = 2**20
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def read_records(path: Path, lists: Sequence[str], max_records: int) -> Iterator[Any]:
@@ -78,8 +80,7 @@ class _Reader:
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
         while True:
-            while self.at < len(self.text) and self.text[self.at] in " \t\r\n":
-                self.at += 1
+            self.at = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]  # it matches anywhere
             if self.at < len(self.text):
                 return self.text[self.at]
             if not self.more():

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from archenc.dataset import ArchDataset, Provenance
 from archenc.datasets import table as tables
-from archenc.errors import CorruptFile, InvalidArchitecture
-from archenc.files import sha256
+from archenc.errors import CorruptFile, InvalidArchitecture, InvalidParameter
+from archenc.files import inside, sha256
 from archenc.graphs import ArchGraphs
 from archenc.spaces.base import as_sequence
 from archenc.spaces.traced.network import Drawing
@@ -48,10 +48,11 @@ def load(
         DataNotFound: the table cannot be read, or the package ``onnx`` is not installed.
         InvalidTable: what is wrong, in which line, and what to do.
     """
-    place = Path(folder)
+    owner = "the data set 'models'"
+    place = tables.given_path(owner, "folder", folder)
     files = _ModelFiles(place, space)
     dataset = tables.load(
-        path=place / table,
+        path=place / tables.given_path(owner, "table", table),
         space=files,
         arch=model,
         labels=labels,
@@ -77,17 +78,23 @@ class _ModelFiles(OperationSpace):
     def parse(self, architectures: Any) -> ArchGraphs:
         names = as_sequence(architectures)
         for number, name in enumerate(names):
+            if not isinstance(name, str):
+                raise InvalidArchitecture(f"architecture {number}: {name!r:.60} is no name of a file; give that of an ONNX file")
             if name not in self.drawings:
                 self.drawings[name] = self._read(name, f"architecture {number}")
         drawings = [self.drawings[name] for name in names]
         return (self.chosen or fitting_space(drawings)).place(drawings)
 
     def _read(self, name: str, where: str) -> Drawing:
-        path = self.folder / name
-        if path.suffix.lower() != ".onnx" or not path.resolve().is_relative_to(self.folder.resolve()):
-            raise InvalidArchitecture(f"{where}: {name!r} is no ONNX file inside {self.folder}; export the model as ONNX into that folder")
-        if not path.is_file():
-            raise InvalidArchitecture(f"{where}: there is no file {path}; put it there or drop the row")
+        try:
+            path = inside(self.folder, name)
+        except InvalidParameter:
+            path = None
+        if path is None or path.suffix.lower() != ".onnx":
+            reason = f"{name!r:.60} is no ONNX file inside {self.folder}; export the model as ONNX into that folder"
+            raise InvalidArchitecture(f"{where}: {reason}")
+        if not os.path.isfile(path):  # unlike Path.is_file, for names of any length
+            raise InvalidArchitecture(f"{where}: there is no file {str(path)!r:.160}; put it there or drop the row")
         try:
             return read_drawing(path)
         except (CorruptFile, InvalidArchitecture) as error:

@@ -7,8 +7,7 @@ Benchmarks", ICLR 2022. These are the measured results on which the surrogates a
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +15,9 @@ import numpy as np
 
 from archenc.dataset import ArchDataset
 from archenc.datasets.files import MAX_TABLE_BYTES, provenance
+from archenc.datasets.recipes.raw import read_files
 from archenc.errors import CorruptFile
-from archenc.files import Field, find_table, open_npz, read_bytes, sha256
+from archenc.files import Field, find_table, open_npz, sha256
 from archenc.hashing import classes
 from archenc.spaces.darts import DARTS
 
@@ -25,6 +25,9 @@ NAME = "nasbench301"
 PATH = "nasbench301/results.npz"
 MAX_FILE_BYTES = 4 * 2**20
 MAX_FILES = 200_000
+MAX_TOTAL_BYTES = 2**35
+
+_RESULT = re.compile(r"(?s:.*)\.json")
 
 _DARTS = "NetworkSelectorDatasetInfo:darts:"
 _EDGE_OFFSETS = (0, 2, 5, 9)  # number of the first of the edges that enter node 2, 3, 4, 5
@@ -99,43 +102,14 @@ def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
         DataNotFound: a file cannot be read.
         CorruptFile: which file is not a result, and why.
     """
-    rows = [_row(name, content) for name, content in _results(file)]
+    files = read_files(file, _RESULT, max_bytes=MAX_FILE_BYTES, max_files=MAX_FILES, max_total=MAX_TOTAL_BYTES)
+    rows = [_row(f"{file}/{name}", content) for name, content in files]
     if not rows:
         raise CorruptFile(f"there is no .json file in {file}; give the folder of the official results, or a zip file of it")
     table: dict[str, np.ndarray] = {"genotype": np.array([genotype for genotype, _ in rows], dtype=np.uint8)}
     values = np.array([numbers for _, numbers in rows], dtype=np.float64)
     table |= {name: values[:, k].copy() for k, name in enumerate(COLUMNS)}
     return {PATH: table}
-
-
-def _results(file: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every JSON file, sorted by name."""
-    if file.is_dir():
-        paths = sorted(path for path in file.rglob("*.json") if path.is_file())
-        _check_count(file, len(paths))
-        for path in paths:
-            yield str(path), read_bytes(path, MAX_FILE_BYTES)
-        return
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = sorted(
-                (member for member in archive.infolist() if member.filename.endswith(".json")), key=lambda member: member.filename
-            )
-            _check_count(file, len(members))
-            for member in members:
-                if member.file_size > MAX_FILE_BYTES:
-                    raise CorruptFile(f"{member.filename} in {file} is larger than {MAX_FILE_BYTES:,} bytes; give the official results")
-                yield f"{file}/{member.filename}", archive.read(member)
-    except CorruptFile:
-        raise
-    except Exception as error:  # a damaged archive can fail in any way
-        reason = str(error) or type(error).__name__
-        raise CorruptFile(f"the file {file} is not a whole zip file ({reason:.80}); give a zip file or a folder of the results") from None
-
-
-def _check_count(file: Path, count: int) -> None:
-    if count > MAX_FILES:
-        raise CorruptFile(f"there are {count:,} results in {file}, more than {MAX_FILES:,}; give the official ones")
 
 
 def _row(name: str, content: bytes) -> tuple[list[list[tuple[int, int]]], list[float]]:

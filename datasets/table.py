@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -14,10 +13,12 @@ import numpy as np
 
 import archenc
 from archenc.dataset import ArchDataset, Duplicates, Provenance, group_means
-from archenc.datasets.records import Record, read_records
-from archenc.errors import InvalidArchitecture, InvalidParameter, InvalidTable
+from archenc.documents import parse_json
+from archenc.errors import InvalidParameter, InvalidTable
 from archenc.files import sha256
 from archenc.graphs import ArchGraphs
+from archenc.rows import Row, parse_rows, read_rows
+from archenc.rules import Name, checked
 from archenc.spaces.base import Space
 
 
@@ -35,6 +36,8 @@ def load(
     name: str | None = None,
 ) -> ArchDataset:
     """Read architectures and their labels from ``.csv``, ``.jsonl``, ``.csv.gz`` or ``.jsonl.gz`` (UTF-8).
+
+    How large a table can be is said in :mod:`archenc.rows`: a million lines and a thousand columns, for example.
 
     Args:
         path: the file. CSV has a header line; JSONL has one object a line.
@@ -56,25 +59,30 @@ def load(
     """
     for option, value, known in (("missing", missing, ("error", "keep")), ("duplicates", duplicates, ("error", "keep", "mean"))):
         if value not in known:
-            raise InvalidParameter(f"{option} is {value!r} for a table; choose one of {', '.join(known)}")
-    file = Path(path)
-    space = archenc.create_space(space) if isinstance(space, str) else space
-    records = read_records(file)
-    if not records:
+            raise InvalidParameter(f"{option} is {value!r:.80} for a table; choose one of {', '.join(known)}")
+    for option, given in {"arch": arch, "adjacency": adjacency, "operations": operations}.items():
+        checked("the data set 'table'", option, given, Name)
+    for option, optional in {"label": label, "name": name}.items():
+        checked("the data set 'table'", option, optional, Name | None)
+    checked("the data set 'table'", "labels", labels, Name | list[Name] | None)
+    file = given_path("the data set 'table'", "path", path)
+    space = space if isinstance(space, Space) else archenc.create_space(space)
+    rows = read_rows(file)
+    if not rows:
         raise InvalidTable(f"the table {file} has no rows; give a header and at least one architecture")
 
-    columns = list(records[0][1])
+    columns = list(rows[0][1])
     sources = [arch] if arch in columns else [adjacency, operations]
     if any(source not in columns for source in sources):
-        found = ", ".join(map(repr, columns[:8]))
+        found = f"{', '.join(map(repr, columns[:8])):.160}"
         raise InvalidTable(
-            f"{file}, line {records[0][0]}: no column {arch!r}, nor {adjacency!r} and {operations!r}, among {found}; "
+            f"{file}, line {rows[0][0]}: no column {arch!r}, nor {adjacency!r} and {operations!r}, among {found}; "
             "name the column of the architectures"
         )
-    names = _label_columns(file, records, columns, sources, labels)
-    graphs = _parse(file, space, records, [_architecture(file, record, sources) for record in records])
-    table = {column: np.array([_label(file, record, column, missing) for record in records]) for column in names}
-    graphs, table, found_duplicates = _resolve_duplicates(file, records, graphs, table, duplicates)
+    names = _label_columns(file, rows, columns, sources, labels)
+    graphs = parse_rows(file, space, [(row[0], _architecture(file, row, sources)) for row in rows])
+    table = {column: np.array([_label(file, row, column, missing) for row in rows]) for column in names}
+    graphs, table, found_duplicates = _resolve_duplicates(file, rows, graphs, table, duplicates)
     return ArchDataset(
         name=name or file.name.split(".")[0],
         graphs=graphs,
@@ -86,30 +94,35 @@ def load(
     )
 
 
+def given_path(owner: str, name: str, value: Any) -> Path:
+    """The path that a parameter gives; raises :class:`InvalidParameter` for what is none."""
+    if not isinstance(value, str | os.PathLike) or "\0" in str(value):
+        raise InvalidParameter(f"{owner} got {name} = {value!r:.80}; give a path")
+    return Path(value)
+
+
 # -- labels --------------------------------------------------------------------------------------------------------
 
 
-def _label_columns(
-    file: Path, records: list[Record], columns: list[str], sources: list[str], labels: Sequence[str] | str | None
-) -> list[str]:
+def _label_columns(file: Path, rows: list[Row], columns: list[str], sources: list[str], labels: Sequence[str] | str | None) -> list[str]:
     if labels is not None:
         names = [labels] if isinstance(labels, str) else list(labels)
         for column in names:
             if column not in columns:
                 near = difflib.get_close_matches(column, columns, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"choose among {', '.join(map(repr, columns[:8]))}"
-                raise InvalidTable(f"{file}, line {records[0][0]}: no column {column!r}; {hint}")
+                hint = f"did you mean {near[0]!r}?" if near else f"choose among {', '.join(map(repr, columns[:8])):.160}"
+                raise InvalidTable(f"{file}, line {rows[0][0]}: no column {column!r}; {hint}")
     else:
-        names = [column for column in columns if column and column not in sources and _starts_with_number(records, column)]
+        names = [column for column in columns if column and column not in sources and _starts_with_number(rows, column)]
     if not names:
-        raise InvalidTable(f"{file}, line {records[0][0]}: no column of numbers that could be a label; add one")
+        raise InvalidTable(f"{file}, line {rows[0][0]}: no column of numbers that could be a label; add one")
     return names
 
 
-def _starts_with_number(records: list[Record], column: str) -> bool:
-    for _, record in records:
+def _starts_with_number(rows: list[Row], column: str) -> bool:
+    for _, values in rows:
         try:
-            value = _number(record.get(column))
+            value = _number(values.get(column))
         except ValueError:
             return False
         if not math.isnan(value):
@@ -132,8 +145,8 @@ def _number(value: Any) -> float:
     return number
 
 
-def _label(file: Path, record: Record, column: str, missing: str) -> float:
-    line, values = record
+def _label(file: Path, row: Row, column: str, missing: str) -> float:
+    line, values = row
     try:
         number = _number(values.get(column))
     except ValueError:
@@ -147,8 +160,8 @@ def _label(file: Path, record: Record, column: str, missing: str) -> float:
 # -- architectures -------------------------------------------------------------------------------------------------
 
 
-def _architecture(file: Path, record: Record, sources: list[str]) -> Any:
-    line, values = record
+def _architecture(file: Path, row: Row, sources: list[str]) -> Any:
+    line, values = row
     cells = []
     for column in sources:
         cell = values.get(column)
@@ -163,34 +176,11 @@ def _architecture(file: Path, record: Record, sources: list[str]) -> Any:
 def _json_cell(file: Path, line: int, cell: Any) -> Any:
     if not isinstance(cell, str):
         return cell
-    try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):
-        raise InvalidTable(f"{file}, line {line}: {cell!r:.40} is not JSON; write a list such as [[0, 1], [0, 0]]") from None
-
-
-def _parse(file: Path, space: Space, records: list[Record], architectures: list[Any]) -> ArchGraphs:
-    try:
-        return space.parse(architectures)
-    except InvalidArchitecture:
-        good, bad = 0, len(architectures)  # the first `good` can be read, the first `bad` cannot
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            try:
-                space.parse(architectures[:middle])
-                good = middle
-            except InvalidArchitecture:
-                bad = middle
-        try:
-            space.parse(architectures[good])
-        except InvalidArchitecture as error:
-            reason = str(error).removeprefix("architecture 0").lstrip(":, ")
-            raise InvalidTable(f"{file}, line {records[good][0]}: {reason}") from None
-        raise
+    return parse_json(cell, f"{file}, line {line}: {cell!r:.40}", "write a list such as [[0, 1], [0, 0]]", InvalidTable)
 
 
 def _resolve_duplicates(
-    file: Path, records: list[Record], graphs: ArchGraphs, labels: dict[str, np.ndarray], policy: str
+    file: Path, rows: list[Row], graphs: ArchGraphs, labels: dict[str, np.ndarray], policy: str
 ) -> tuple[ArchGraphs, dict[str, np.ndarray], Duplicates]:
     _, first, group = np.unique(graphs.hash(), axis=0, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[group] != np.arange(len(graphs)))
@@ -201,7 +191,7 @@ def _resolve_duplicates(
     if policy == "error":
         row = again[0]
         raise InvalidTable(
-            f"{file}, line {records[row][0]}: the architecture of line {records[first[group[row]]][0]} again (isomorphic); "
+            f"{file}, line {rows[row][0]}: the architecture of line {rows[first[group[row]]][0]} again (isomorphic); "
             "drop one of them, or pass duplicates='keep' or duplicates='mean'"
         )
     order = np.argsort(first)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archenc.errors import CorruptFile, InvalidArchitecture, InvalidParameter, InvalidTable
+from archenc.errors import InvalidParameter, InvalidTable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from archenc.graphs import ArchGraphs
     from archenc.spaces.base import Space
 
-MAX_INPUT_BYTES = 2**28
 MAX_SEED = 2**32 - 1
 
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; repeat the option for more.")]
@@ -77,70 +76,26 @@ def check_output(path: Path, force: bool, suffixes: tuple[str, ...] = ()) -> Non
         raise InvalidParameter(f"--out {path} already exists; choose another name or add --force")
 
 
-def read_architectures(path: Path) -> list[tuple[int, Any]]:
-    """Line numbers and architectures of a file: one a line, or the column ``arch`` of a ``.csv`` or ``.jsonl`` file.
+def parse_architectures(space: Space, path: Path) -> ArchGraphs:
+    """The architectures of a file: one a line, or the column ``arch`` of a CSV or JSONL table; any of them can be compressed (``.gz``).
 
     Raises:
-        CorruptFile: text that is not UTF-8, or a file of more than 256 MiB.
-        InvalidTable: a file without architectures, or a line that cannot be read.
+        DataNotFound: the file cannot be read.
+        InvalidTable: the line that is malformed, holds no architecture of the space, or passes a bound of :mod:`archenc.rows`.
     """
-    from archenc.files import read_bytes
+    from archenc.rows import parse_rows, read_lines, read_rows, table_kind
 
-    try:
-        text = read_bytes(path, MAX_INPUT_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorruptFile(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl}
-    found = readers.get(path.suffix, _read_text)(text, path)
+    found: list[tuple[int, Any]] = []
+    if table_kind(path) not in (".csv", ".jsonl"):
+        found += read_lines(path)
+    else:
+        for line, row in read_rows(path):
+            if row.get("arch") in (None, ""):
+                raise InvalidTable(f"{path}, line {line}: there is no architecture in a column 'arch'; fill it, or name the column so")
+            found.append((line, row["arch"]))
     if not found:
         raise InvalidTable(f"{path} holds no architecture; write one a line")
-    return found
-
-
-def _read_text(text: str, path: Path) -> list[tuple[int, Any]]:
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-
-
-def _read_csv(text: str, path: Path) -> list[tuple[int, Any]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
-    found = []
-    try:
-        if "arch" not in (reader.fieldnames or []):
-            raise InvalidTable(f"{path}, line 1: there is no column 'arch'; name the column of the architectures so")
-        for row in reader:
-            if not row["arch"]:
-                raise InvalidTable(f"{path}, line {reader.line_num}: the column 'arch' is empty; fill it or drop the line")
-            found.append((reader.line_num, row["arch"]))
-    except csv.Error as error:
-        raise InvalidTable(f"{path}, line {reader.line_num}: this is not CSV ({error}); repair the line") from None
-    return found
-
-
-def _read_jsonl(text: str, path: Path) -> list[tuple[int, Any]]:
-    found = []
-    for number, line in _read_text(text, path):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            raise InvalidTable(f"{path}, line {number}: this is not JSON; write one object a line") from None
-        if not isinstance(record, dict) or "arch" not in record:
-            raise InvalidTable(f'{path}, line {number}: there is no field "arch"; write {{"arch": ...}}')
-        found.append((number, record["arch"]))
-    return found
-
-
-def parse_architectures(space: Space, path: Path) -> ArchGraphs:
-    """The architectures of a file; an invalid one raises :class:`InvalidArchitecture` with its line."""
-    found = read_architectures(path)
-    try:
-        return space.parse([architecture for _, architecture in found])
-    except InvalidArchitecture as error:
-        for number, architecture in found:  # which line was it?
-            try:
-                space.parse([architecture])
-            except InvalidArchitecture as reason:
-                raise InvalidArchitecture(f"{path}, line {number}: {str(reason).removeprefix('architecture 0: ')}") from None
-        raise error
+    return parse_rows(path, space, found)
 
 
 # -- commands ------------------------------------------------------------------------------------------------------
@@ -191,7 +146,7 @@ def encode(
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
     import numpy as np
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     from archenc.files import atomic_write
 
@@ -200,7 +155,8 @@ def _write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str,
         if path.suffix == ".npz":
             np.savez_compressed(temporary, **arrays, metadata=np.array(text))  # type: ignore[arg-type]
         else:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary, metadata={"archenc": text})
+            # written by Python, as the library's own writing fails with errors that are none of the system's
+            temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"archenc": text}))
 
 
 def train(

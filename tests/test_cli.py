@@ -49,6 +49,7 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "good.csv").write_text(f"arch,accuracy\n{POOR},10\n{GOOD},90\n")
     (tmp_path / "column.csv").write_text(f"architecture\n{POOR}\n")
     (tmp_path / "short.csv").write_text(f"accuracy,arch\n10,{POOR}\n20\n")
+    (tmp_path / "empty.csv").write_text(f"accuracy,arch\n10,{POOR}\n20,\n")
     (tmp_path / "quote.csv").write_text('arch\n"never closed\n')
     (tmp_path / "good.jsonl").write_text("".join(json.dumps({"arch": arch}) + "\n" for arch in (POOR, GOOD)))
     (tmp_path / "bad.jsonl").write_text(json.dumps({"arch": GOOD}) + "\n{\n")
@@ -158,12 +159,13 @@ def test_malformed_command_lines(line: str, files: Path, workplace: Path, capsys
     [
         ("bad.txt", "bad.txt, line 3: "),
         ("empty.txt", "holds no architecture"),
-        ("latin.txt", "not UTF-8 text (byte 3)"),
-        ("column.csv", "line 1: there is no column 'arch'"),
-        ("short.csv", "line 3: the column 'arch' is empty"),
-        ("quote.csv", "this is not CSV"),
-        ("bad.jsonl", "line 2: this is not JSON"),
-        ("field.jsonl", 'line 2: there is no field "arch"'),
+        ("latin.txt", "latin.txt, line 1: the text is not UTF-8"),
+        ("column.csv", "line 2: there is no architecture in a column 'arch'"),
+        ("short.csv", "line 3: 1 fields where the header has 2"),
+        ("empty.csv", "line 3: there is no architecture in a column 'arch'"),
+        ("quote.csv", "line 2: not valid CSV"),
+        ("bad.jsonl", "line 2: this is not valid JSON"),
+        ("field.jsonl", "line 2: a JSON list instead of an object"),
         ("nowhere.txt", "nowhere.txt"),
     ],
 )

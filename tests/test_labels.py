@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from archenc import labels
+import archenc
+from archenc import Predictor, labels
+from archenc.errors import InvalidParameter, InvalidTable
 from archenc.labels import LabelTransform
+from tests.bad_input import assert_one_sentence
 
 LABELS = arrays(np.float64, st.integers(2, 30), elements=st.floats(-100, 100).map(lambda v: round(v, 3)))
 
@@ -53,3 +56,77 @@ def test_each_column_has_a_transform_of_its_own(kind):
         np.testing.assert_array_equal(transform.inverse(beyond)[:, t], alone.inverse(beyond[:, t]))
     for fitted, values in ((transform, beyond), (labels.fit(kind, y[:, 0]), beyond[:, 0])):
         np.testing.assert_array_equal(labels.restore(fitted.arrays).forward(values), fitted.forward(values))
+
+
+EXTREME = {
+    "float max": np.array([1.0, -1.0, 0.5, 1.0]) * np.finfo(np.float64).max,
+    "1e308": np.array([1e308, -1e308, 1e307, 5e307]),
+    "1e300": np.array([1.0, 2.0, 3.0, 4.0]) * 1e300,
+    "1e20, all the same": np.full(4, 1e20),
+    "1e-300": np.array([1.0, 2.0, 3.0, 4.0]) * 1e-300,
+    "1e-308": np.array([1.0, 2.0, 3.0, 4.0]) * 1e-308,
+    "denormal": np.array([0.0, 5e-324, 1e-323, 0.0]),
+    "mixed": np.array([1e300, -1e-300, 0.0, 90.0]),
+}
+USABLE = {
+    "constant": np.full(4, 90.0),
+    "constant, not a float's": np.full(4, 0.1),
+    "zero": np.zeros(4),
+    "two distinct": np.array([0.0, 1.0, 0.0, 1.0]),
+    "two neighbours": np.array([90.0, np.nextafter(90.0, 91.0), 90.0, 90.0]),
+    "large neighbours": np.array([1e15, np.nextafter(1e15, 0.0), 1e15, 1e15]),
+    "a denormal beside zero": np.array([0.0, 5e-324, 90.0, 91.0]),
+    "three, of which two denormal": np.array([0.0, 5e-324, 90.0]),
+    "large": np.array([1e15, -1e15, 1e-30, 0.0]),
+    "small": np.array([1.0, 2.0, 3.0, 4.0]) * 1e-30,
+}
+KINDS = ["standardize", "normal-scores", "fraction", "none"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", EXTREME)
+def test_labels_that_overflow_are_refused(kind, name):
+    for y in (EXTREME[name], np.stack([np.arange(4.0), EXTREME[name]], axis=1)):
+        with pytest.raises(InvalidTable, match=r"the labels (reach|differ by no more than) .*another unit") as caught:
+            labels.fit(kind, y)
+        assert_one_sentence(caught.value)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", USABLE)
+def test_targets_of_any_other_labels_are_finite(kind, name):
+    y = USABLE[name]
+    transform = LabelTransform.fit(kind, y)
+    z = transform.forward(y)
+    assert np.isfinite(z).all()
+    assert np.isfinite(transform.inverse(np.concatenate([z, z - 5.0, z + 5.0]))).all()
+    assert (np.diff(z[np.argsort(y, kind="stable")]) >= 0).all()
+
+
+@pytest.mark.parametrize(("head", "loss"), [("mlp", "mse"), ("mlp", "hinge"), ("ridge", "mse"), ("random-forest", "mse")])
+@pytest.mark.parametrize("name", ["1e308", "1e-308", "constant", "two neighbours", "a denormal beside zero", "large"])
+def test_predictions_are_finite_or_refused(head, loss, name):
+    graphs = archenc.create_space("nasbench201").sample(4, 0)
+    predictor = Predictor("op-count", head, loss, epochs=2, label_transform="standardize", random_state=0)
+    if name in EXTREME:
+        with pytest.raises(InvalidTable):
+            predictor.fit(graphs, EXTREME[name])
+    else:
+        assert np.isfinite(predictor.fit(graphs, USABLE[name]).predict(graphs)).all()
+
+
+def test_a_training_that_diverges_is_refused():
+    graphs = archenc.create_space("nasbench201").sample(8, 0)
+    with pytest.raises(InvalidParameter, match=r"the training diverged, .*smaller lr") as caught:
+        Predictor("op-count", "mlp", "mse", lr=1e30, epochs=5, random_state=0).fit(graphs, np.arange(8.0))
+    assert_one_sentence(caught.value)
+
+
+def test_a_score_that_is_not_finite_is_refused(monkeypatch):
+    graphs = archenc.create_space("nasbench201").sample(8, 0)
+    predictor = Predictor("op-count", "ridge", "mse", random_state=0).fit(graphs, np.arange(8.0))
+    monkeypatch.setattr(predictor.head_, "predict", lambda encodings: np.where(np.arange(8) < 3, 1.0, np.inf))
+    with pytest.raises(InvalidTable, match=r"the score of architecture 3 is (inf|nan) \(5 such scores in all\)") as caught:
+        predictor.predict(graphs)
+    assert_one_sentence(caught.value)

@@ -29,6 +29,7 @@ from archenc.spaces.nasbench101 import MAX_NODES, OPERATIONS, NASBench101
 
 EVALUATIONS = 3  # of each training: before it, half way, at its end
 NO_OPERATION = 255
+MAX_SECONDS = 1e9
 
 
 def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -41,6 +42,10 @@ def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
     Raises:
         CorruptFile: where the file is not what it should be, and why.
     """
+    first = next((records[0] for records in read_records(file) if records), None)
+    if first is None:
+        raise corrupt(file, "it holds no records")
+    _training(first, file, 0)  # before half a minute of work for a file that is another one
     table = read_trainings(file, enumerated())
     table["source_sha256"] = np.frombuffer(bytes.fromhex(sha256(file)), dtype=np.uint8)
     return {"nasbench101/full.npz": table}
@@ -163,6 +168,8 @@ def _training(data: bytes, file: Path, number: int) -> Training:
             raise ValueError(f"{len(evaluations)} evaluations instead of {EVALUATIONS}")
         if not evaluations[0].current_epoch < evaluations[1].current_epoch < evaluations[2].current_epoch:
             raise ValueError("the evaluations are not in the order of their epochs")
+        if not 0 <= evaluations[-1].training_time < MAX_SECONDS:
+            raise ValueError("the time of the training is no number of seconds")
     except (ValueError, TypeError, AttributeError, RecursionError, DecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise corrupt(file, f"record {number} is not a training of a cell ({reason:.100})") from None

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from archenc.datasets.recipes.raw import corrupt, json_object, parse_json
+from archenc.datasets.recipes.raw import corrupt, json_object, read_files
 from archenc.errors import InvalidArchitecture
-from archenc.files import read_bytes
 from archenc.spaces.recurrent import ARITY, INPUTS, read_recipe
 
 RUNS = 14_322
@@ -65,7 +61,7 @@ def read_logs(file: Path) -> dict[str, np.ndarray]:
         CorruptFile: which log is not what it should be, and why.
     """
     runs: dict[int, Run] = {}
-    for name, content in _logs(file):
+    for name, content in read_files(file, _LOG, max_bytes=MAX_LOG_BYTES, max_files=MAX_LOGS, max_total=MAX_LOGS * MAX_LOG_BYTES):
         run = _run(file, name, content)
         if run.number in runs:
             raise corrupt(file, f"the recipe {run.number} has two logs")
@@ -129,37 +125,16 @@ def _graphs(recipes: list[dict[str, dict[str, Any]]]) -> dict[str, np.ndarray]:
     }
 
 
-# -- logs ----------------------------------------------------------------------------------------------------------
-
-
-def _logs(file: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each log."""
-    if file.is_dir():
-        paths = [path for path in file.iterdir() if _LOG.fullmatch(path.name)]
-        _check_number(file, len(paths))
-        for path in paths:
-            yield path.name, read_bytes(path, MAX_LOG_BYTES)
-        return
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = [member for member in archive.infolist() if _LOG.fullmatch(member.filename)]
-            _check_number(file, len(members))
-            for member in members:
-                if member.file_size > MAX_LOG_BYTES:
-                    raise corrupt(file, f"the log {member.filename:.80} is larger than {MAX_LOG_BYTES:,} bytes")
-                yield member.filename, archive.read(member)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, RuntimeError, NotImplementedError, zlib.error) as error:
-        raise corrupt(file, f"it is not a whole zip archive ({str(error)[:80]})") from None
-
-
-def _check_number(file: Path, logs: int) -> None:
-    if logs > MAX_LOGS:
-        raise corrupt(file, f"it holds {logs:,} logs, more than {MAX_LOGS:,}")
+# -- one log -------------------------------------------------------------------------------------------------------
 
 
 def _run(file: Path, name: str, content: bytes) -> Run:
     where = f"the log {Path(name).name:.80}"
-    log = json_object(file, parse_json(file, content), where)
+    try:
+        value = json.loads(content.decode("utf-8"))  # which reads NaN, the loss of a run that diverged
+    except (ValueError, RecursionError) as error:
+        raise corrupt(file, f"{where} is not JSON ({str(error).splitlines()[0]:.80})") from None
+    log = json_object(file, value, where)
     try:
         recipe = json.loads(log["recepie"])
         read_recipe(recipe, where)
@@ -182,7 +157,7 @@ def _run(file: Path, name: str, content: bytes) -> Run:
         )
     except KeyError as error:
         raise corrupt(file, f"{where} has no {error}") from None
-    except (ValueError, TypeError, RecursionError, InvalidArchitecture) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError, InvalidArchitecture) as error:
         reason = str(error).splitlines()[0].replace("; ", ", ")
         raise corrupt(file, f"{where} is not that of a run ({reason:.120})") from None
 

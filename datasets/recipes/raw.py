@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from archenc import documents
 from archenc.datasets.unpickle import load_numbers
-from archenc.errors import CorruptFile
-from archenc.files import read_bytes
+from archenc.errors import CorruptFile, DataNotFound
+from archenc.files import check_members, read_bytes
 
 MAX_BYTES = 32 * 2**20
 """The largest raw file, and the most that one inflates to."""
+MAX_FILES = 1_000
+"""In one of them."""
 
 
 def corrupt(path: Path, what: str) -> CorruptFile:
@@ -76,10 +79,7 @@ def ascii_array(path: Path, texts: Sequence[str]) -> np.ndarray:
 
 def parse_json(path: Path, content: bytes) -> Any:
     """The value of a JSON text in UTF-8."""
-    try:
-        return json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise corrupt(path, f"it is not JSON ({str(error).splitlines()[0]:.80})") from None
+    return documents.parse_json(content, f"the file {path}: it", "get it again")
 
 
 def json_object(path: Path, value: Any, where: str) -> dict[str, Any]:
@@ -112,24 +112,59 @@ def tuples(path: Path, texts: Sequence[Any], length: int, below: int) -> np.ndar
     return numbers
 
 
-# -- zip -----------------------------------------------------------------------------------------------------------
+# -- files of folders and archives ---------------------------------------------------------------------------------
 
 
-def zipped(path: Path, form: re.Pattern[str]) -> Iterator[tuple[re.Match[str], bytes]]:
-    """The members of a zip file whose names have a form, with the match and the content, in the order of the file."""
-    content = io.BytesIO(read_bytes(path, MAX_BYTES))
+def read_files(place: Path, form: re.Pattern[str], *, max_bytes: int, max_files: int, max_total: int) -> Iterator[tuple[str, bytes]]:
+    """The files in a zip file or a folder whose names have a form, one after another; names become no paths.
+
+    Args:
+        place: the zip file or the folder.
+        form: of a whole name, with the folders on the way and ``/`` between them.
+        max_bytes: the largest size of one file, inflated.
+        max_files: how many there may be.
+        max_total: the most that a zip file's members of this form inflate to together.
+
+    Returns:
+        Name and content of each, sorted by name.
+
+    Raises:
+        DataNotFound: a file cannot be read.
+        CorruptFile: the zip file is damaged, or a bound is passed; sizes are compared before anything is inflated.
+    """
+    if place.is_dir():
+        found = (path for path in place.rglob("*") if form.fullmatch(path.relative_to(place).as_posix()) and path.is_file())
+        paths = sorted(islice(found, max_files + 1))
+        _check_number(place, len(paths), max_files)
+        for path in paths:
+            yield path.relative_to(place).as_posix(), read_bytes(path, max_bytes)
+        return
     try:
-        with zipfile.ZipFile(content) as archive:
-            members = archive.infolist()
-            if (total := sum(member.file_size for member in members)) > MAX_BYTES:
-                raise corrupt(path, f"it inflates to {total:,} bytes, more than {MAX_BYTES:,}")
-            for member in members:
-                if match := form.fullmatch(member.filename):
-                    yield match, archive.read(member)
+        with zipfile.ZipFile(place) as archive:
+            members = sorted((info for info in archive.infolist() if form.fullmatch(info.filename)), key=lambda info: info.filename)
+            _check_number(place, len(members), max_files)
+            check_members(members, max_total, place)
+            if large := next((info for info in members if info.file_size > max_bytes), None):
+                raise corrupt(place, f"{large.filename!r:.80} is larger than {max_bytes:,} bytes")
+            for info in members:
+                with archive.open(info) as stream:
+                    yield info.filename, stream.read(max_bytes + 1)  # a number, so that no more is inflated than was declared
     except CorruptFile:
         raise
+    except OSError as error:
+        raise DataNotFound(f"the file {place} cannot be read ({error.strerror}); check its path and permissions") from None
     except Exception as error:  # a damaged archive can fail in any way
-        raise corrupt(path, f"it is not a whole zip file ({str(error) or type(error).__name__:.80})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise corrupt(place, f"it is not a whole zip file ({reason:.80})") from None
+
+
+def _check_number(place: Path, number: int, most: int) -> None:
+    if number > most:
+        raise corrupt(place, f"it holds more than {most:,} files of results")
+
+
+def _zipped(path: Path, form: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+    return read_files(path, form, max_bytes=MAX_BYTES, max_files=MAX_FILES, max_total=MAX_BYTES)
 
 
 def naslib_accuracies(path: Path, space: str, tasks: Sequence[str], operations: int, rows: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -139,11 +174,13 @@ def naslib_accuracies(path: Path, space: str, tasks: Sequence[str], operations: 
         For each task the six operations, uint8 (rows, 6), each architecture once, and the values, float64 (rows,).
     """
     records: dict[str, list[dict[str, Any]]] = {task: [] for task in tasks}
-    for match, content in zipped(path, re.compile(rf"zen/benchmark--{space}--([\w-]+?)--\d+\.json")):
+    form = re.compile(rf"zen/benchmark--{space}--([\w-]+?)--\d+\.json")
+    for name, content in _zipped(path, form):
         block = parse_json(path, content)
-        if match[1] not in records or not isinstance(block, list):
-            raise corrupt(path, f"{match[0]} is not a list of results of one of {', '.join(tasks)}")
-        records[match[1]] += (json_object(path, record, f"an entry of {match[0]}") for record in block)
+        task = form.sub(r"\1", name)
+        if task not in records or not isinstance(block, list):
+            raise corrupt(path, f"{name} is not a list of results of one of {', '.join(tasks)}")
+        records[task] += (json_object(path, record, f"an entry of {name}") for record in block)
     found = {}
     for task, results in records.items():
         cells = tuples(path, [result.get("arch") for result in results], 6, operations)
@@ -155,7 +192,7 @@ def naslib_accuracies(path: Path, space: str, tasks: Sequence[str], operations: 
 
 def torch_numbers(path: Path, rows: int) -> np.ndarray:
     """The list of numbers in a PyTorch zip file as float64 (rows,)."""
-    pickles = [content for _, content in zipped(path, re.compile(r"archive/data\.pkl"))]
+    pickles = [content for _, content in _zipped(path, re.compile(r"archive/data\.pkl"))]
     lists = [load_numbers(content, path) for content in pickles if len(content) < 10 * rows + 1_000]  # 9 bytes a float
     if len(lists) != 1 or len(lists[0]) != rows:
         raise corrupt(path, f"it does not hold one list of {rows:,} numbers")

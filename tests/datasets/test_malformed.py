@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from archenc.datasets import records, table
+from archenc import rows
+from archenc.datasets import table
 from archenc.errors import ArchencError, DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.spaces.cell import CellSpace
 from tests.bad_input import assert_one_sentence
@@ -61,13 +62,13 @@ CASES: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     "Latin-1": ("t.csv", f"{HEAD}{OTHER},91 % größer\n".encode("latin-1"), {}, "line 3: the text is not UTF-8"),
     "UTF-16": ("t.csv", HEAD.encode("utf-16"), {}, "line 1: the text is not UTF-8"),
     "binary": ("t.csv", bytes(range(128, 256)), {}, "line 1"),
-    "huge line": ("t.csv", HEAD + "x" * (records.MAX_LINE_BYTES + 1), {}, "line 3: the line is longer"),
+    "huge line": ("t.csv", HEAD + "x" * (rows.MAX_LINE_BYTES + 1), {}, "line 3: the line is longer"),
     "huge field": ("t.csv", HEAD + "x" * 200_000 + ",91\n", {}, "line 3: not valid CSV"),
     "compressed but cut": ("t.csv.gz", gzip.compress(HEAD.encode() * 50)[:-20], {}, "not a whole gzip file"),
     "not compressed": ("t.csv.gz", HEAD.encode(), {}, "not a whole gzip file"),
-    "broken JSON": ("t.jsonl", f'{{"arch": "{GOOD}", "acc": 1}}\n{{"arch"\n', {}, "line 2: not valid JSON"),
+    "broken JSON": ("t.jsonl", f'{{"arch": "{GOOD}", "acc": 1}}\n{{"arch"\n', {}, "line 2: this is not valid JSON"),
     "JSON list instead of object": ("t.jsonl", "[1, 2]", {}, "line 1: a JSON list"),
-    "deeply nested JSON": ("t.jsonl", "[" * 100_000, {}, "line 1: not valid JSON"),
+    "deeply nested JSON": ("t.jsonl", "[" * 100_000, {}, "line 1: this is not valid JSON"),
     "the same row twice": ("t.csv", f"{HEAD}{OTHER},91\n{GOOD},92\n", {}, "line 4: the architecture of line 2"),
     "isomorphic rows": (
         "t.csv",
@@ -101,7 +102,7 @@ CASES: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
         {"space": OWN},
         "line 2",
     ),
-    "adjacency is not JSON": ("t.csv", "adjacency,operations,acc\n01;00,input,1\n", {"space": OWN}, "line 2: '01;00' is not JSON"),
+    "adjacency is not JSON": ("t.csv", "adjacency,operations,acc\n01;00,input,1\n", {"space": OWN}, "line 2: '01;00' is not valid JSON"),
 }
 
 
@@ -126,6 +127,13 @@ def test_a_malformed_table_is_refused(tmp_path: Path, name: str) -> None:
         (UnknownName, "did you mean 'acc'", {"label": "ac"}),
         (InvalidParameter, "missing is 'ignore'", {"missing": "ignore"}),
         (InvalidParameter, "duplicates is 'drop'", {"duplicates": "drop"}),
+        (InvalidParameter, "duplicates is None", {"duplicates": None}),
+        (InvalidParameter, r"got arch = \['arch'\]; give a name", {"arch": ["arch"]}),
+        (InvalidParameter, "got labels = 5; give", {"labels": 5}),
+        (InvalidParameter, r"got labels = \[None\]", {"labels": [None]}),
+        (InvalidParameter, "got label = 5", {"label": 5}),
+        (InvalidParameter, "got name = b'x'", {"name": b"x"}),
+        (UnknownName, r"there is no space called \['nasbench201'\]", {"space": ["nasbench201"]}),
     ],
 )
 def test_bad_options_are_refused(
@@ -140,7 +148,7 @@ def test_bad_options_are_refused(
 
 
 def test_the_inflated_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MAX_TABLE_BYTES", 100_000)
+    monkeypatch.setattr(rows, "MAX_BYTES", 100_000)
     path = tmp_path / "bomb.jsonl.gz"
     path.write_bytes(gzip.compress(b"\n" * 10_000_000))
     with pytest.raises(InvalidTable, match="larger than") as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import warnings
 
 import numpy as np
@@ -12,8 +14,9 @@ from torch import nn
 import archenc
 from archenc import Predictor
 from archenc.cli import main
-from archenc.errors import InvalidTable
+from archenc.errors import InvalidParameter, InvalidTable
 from archenc.spaces import OperationSpace, from_modules
+from tests.bad_input import assert_one_sentence
 
 pytest.importorskip("onnx")
 EXAMPLE = torch.zeros(1, 4, 8, 8)
@@ -81,3 +84,50 @@ def test_faults_name_the_line(folder, row, message):
 def test_the_command_line_says_what_is_missing(capsys):
     assert main(["data", "show", "models"]) == 2
     assert "the data set 'models' needs the parameter 'folder'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"model": 7, "accuracy": 1}, r"line 2: .*7 is no name of a file"),
+        ({"model": ["0.onnx"], "accuracy": 1}, r"line 2: .*is no name of a file"),
+        ({"model": {"x": 1}, "accuracy": 1}, r"line 2: .*is no name of a file"),
+        ({"model": "a\0.onnx", "accuracy": 1}, r"line 2: .*no ONNX file inside"),
+        ({"model": "link.onnx", "accuracy": 1}, r"line 2: .*no ONNX file inside"),
+        ({"model": "loop.onnx", "accuracy": 1}, r"line 2: .*there is no file"),
+        ({"model": "out/secret.onnx", "accuracy": 1}, r"line 2: .*no ONNX file inside"),
+        ({"model": "x" * 5_000 + ".onnx", "accuracy": 1}, r"line 2: .*there is no file"),
+        ({"model": "net.pt", "accuracy": 1}, r"line 2: .*no ONNX file inside"),
+        ({"model": "sub", "accuracy": 1}, r"line 2: .*no ONNX file inside"),
+        ({"model": "sub.onnx", "accuracy": 1}, r"line 2: .*there is no file"),
+        ({"model": "1.onnx", "accuracy": 2}, r"line 2: the architecture of line 1 again"),
+    ],
+)
+def test_names_stay_below_the_folder(folder, tmp_path, row, message):
+    place = tmp_path / "sent"
+    place.mkdir()
+    (place / "1.onnx").write_bytes((folder / "1.onnx").read_bytes())
+    (tmp_path / "secret.onnx").write_bytes((folder / "2.onnx").read_bytes())
+    (place / "link.onnx").symlink_to(tmp_path / "secret.onnx")
+    (place / "out").symlink_to(tmp_path)
+    (place / "loop.onnx").symlink_to("loop.onnx")
+    (place / "sub.onnx").mkdir()
+    (place / "net.pt").write_bytes(pickle.dumps(RunsWhenUnpickled()))
+    (place / "t.jsonl").write_text("\n".join(map(json.dumps, [{"model": "1.onnx", "accuracy": 1}, row])))
+    with pytest.raises(InvalidTable, match=message) as caught:
+        archenc.load_dataset("models", folder=place, table="t.jsonl")
+    assert_one_sentence(caught.value)
+
+
+class RunsWhenUnpickled:
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was loaded",)
+
+
+@pytest.mark.parametrize("value", [None, 5, ["a"], "a\0b", b"x"])
+@pytest.mark.parametrize(("name", "option"), [("models", "folder"), ("models", "table"), ("table", "path")])
+def test_what_is_no_path_is_refused(name, option, value, tmp_path):
+    options = {"models": {"folder": tmp_path}, "table": {"space": "nasbench201"}}[name]
+    with pytest.raises(InvalidParameter, match=f"got {option} = .*give a path") as caught:
+        archenc.load_dataset(name, **(options | {option: value}))
+    assert_one_sentence(caught.value)

@@ -191,7 +191,7 @@ def test_a_bad_archive_is_refused(tmp_path: Path) -> None:
     assert_one_sentence(caught.value)
     for damaged in (whole[: len(whole) // 2], b"", b"PK\x03\x04 no archive", whole.replace(b"5.25", b"5.26", 1)):
         path.write_bytes(damaged)
-        refused(path, "not a whole zip archive")
+        refused(path, "not a whole zip file")
     refused(archive(path, []), "no file log_stats_model")
 
 
