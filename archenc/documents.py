@@ -13,7 +13,7 @@ import re
 import reprlib
 from collections.abc import Hashable, Iterator
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, dataclass_transform, get_args, get_origin
 
 import msgspec
 import yaml
@@ -31,9 +31,14 @@ MAX_INTEGER = 2**63 - 1
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # with what turns the direction of text around
 
 Text = Annotated[str, Meta(max_length=10_000, description="a text of at most 10,000 characters")]
-Name = Annotated[str, Meta(max_length=200, pattern=rf"\A[^{_CONTROL}]+\Z", description="a name on one line")]
+Name = Annotated[str, Meta(max_length=200, pattern=rf"\A[^{_CONTROL}]+\Z", description="a name on one line, of at most 200 characters")]
 FileName = Annotated[
-    str, Meta(max_length=100, pattern=rf"\A(?!\.)[^/\\{_CONTROL}]+\Z", description="a name on one line, without '/', '\\' or a dot before it")
+    str,
+    Meta(
+        max_length=100,
+        pattern=rf"\A(?!\.)[^/\\{_CONTROL}]+\Z",
+        description="a name on one line, of at most 100 characters, with no slash and no dot before it",
+    ),
 ]
 """Of what files may be called after."""
 Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="a SHA-256 of 64 hexadecimal digits")]
@@ -43,6 +48,7 @@ Seconds = Annotated[float, Meta(ge=0, le=1e12, description="a number of seconds"
 T = TypeVar("T")
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The described shape of a file, or of a part of one: a field that it does not name is refused."""
 
@@ -143,7 +149,8 @@ def _check_events(text: str) -> None:
             raise _refused("a directive such as %YAML", event)
 
 
-def _refused(problem: str, place: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
+def _refused(problem: str, place: Any) -> yaml.MarkedYAMLError:
+    """What stops reading at the ``place``, a node or an event."""
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
 
@@ -210,7 +217,7 @@ def plain_values(content: Record) -> dict[str, Any]:
 def _complaint(value: Any, kind: Any, problem: str, remedy: str) -> str:
     place, value, kind = _culprit(value, kind)
     if not (isinstance(value, dict) and _is_record(kind)):
-        return f"{f': {_at(place)}' if place else ''} is {reprlib.repr(value)}, not {_described(kind)}; {remedy}"
+        return f"{f': {_at(place)}' if place else ''} is {reprlib.repr(value):.80}, not {_described(kind)}; {remedy}"
     where = f", {_at(place)}" if place else ""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key in value:

@@ -40,7 +40,7 @@ SPLIT_KEYS: dict[str, tuple[set[str], set[str]]] = {
 }
 """What each kind of split rule needs, and what it may have beside."""
 
-Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=1_000, description="a list of at least one name")]
+Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 names")]
 TrainSize = Annotated[int, Meta(ge=2, le=10**8, description="a whole number from 2 to 100,000,000")]
 
 
@@ -148,8 +148,8 @@ class Protocol(Setting, kw_only=True):
 
     purpose: Text
     source: Text
-    train_sizes: Annotated[tuple[TrainSize, ...], Meta(min_length=1, max_length=1_000, description="a list of at least one whole number")]
-    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1, max_length=10_000, description="a list of at least one whole number")]
+    train_sizes: Annotated[tuple[TrainSize, ...], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 whole numbers")]
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1, max_length=10_000, description="a list of 1 to 10,000 whole numbers")]
     methods: Names
 
     def subset_seed(self, seed: int) -> int:
