@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archenc.benchmarks.protocol import canonical_json, check_keys
-from archenc.documents import read_yaml
+from archenc.documents import Digest, Name, Record, Text, read_yaml, record
 from archenc.errors import InvalidParameter, UnknownName
+from archenc.rules import Number, Whole
 
 if TYPE_CHECKING:
     from archenc.predictor import Predictor
@@ -20,29 +19,39 @@ if TYPE_CHECKING:
 PACKAGED = Path(str(files("archenc.benchmarks"))) / "methods.yaml"
 
 PARTS = ("encoder", "head", "loss")
-PART_PARAMETERS = tuple(f"{part}_params" for part in PARTS)
-WEIGHTS = ("pretrained", "fine_tune")
-TRAINING = (
-    *("epochs", "batch_size", "lr", "weight_decay", "lr_schedule", "optimizer", "warmup_epochs", "gradient_clip", "ema"),
-    "label_transform",
-)
-KINDS: dict[str, tuple[type, ...]] = {  # an int will do for a float
-    **dict.fromkeys(PARTS, (str,)),
-    **dict.fromkeys(PART_PARAMETERS, (dict,)),
-    "simplify": (bool,),
-    "pretrained": (str,),
-    "fine_tune": (bool,),
-    "epochs": (int,),
-    "batch_size": (int,),
-    "lr": (int, float),
-    "weight_decay": (int, float),
-    "lr_schedule": (str,),
-    "optimizer": (str,),
-    "warmup_epochs": (int,),
-    "gradient_clip": (int, float),
-    "ema": (float,),
-    "label_transform": (str,),
-}
+Parameters = dict[Name, Any]
+
+
+class Entry(Record, kw_only=True, omit_defaults=True):
+    """One entry of a methods file: the parts, and the parameters of :class:`archenc.Predictor` that differ from its defaults."""
+
+    encoder: Name
+    head: Name
+    loss: Name
+    simplify: bool = False
+    encoder_params: Parameters | None = None
+    head_params: Parameters | None = None
+    loss_params: Parameters | None = None
+    pretrained: Text | None = None
+    fine_tune: bool | None = None
+    epochs: Whole | None = None
+    batch_size: Whole | None = None
+    lr: Number | None = None
+    weight_decay: Number | None = None
+    lr_schedule: Name | None = None
+    optimizer: Name | None = None
+    warmup_epochs: Whole | None = None
+    gradient_clip: Number | None = None
+    ema: Number | None = None
+    label_transform: Name | None = None
+
+
+class Content(Entry, kw_only=True):
+    """A method in the key of a run (:attr:`Method.content`)."""
+
+    name: Name
+    simplify: bool
+    weights_sha256: Digest | None = None
 
 
 @dataclass(frozen=True)
@@ -81,20 +90,12 @@ class Method:
 
 
 def parse_method(name: str, content: Any, where: str) -> Method:
-    """Validate one entry of a methods file; raises :class:`InvalidParameter` that says ``where``."""
-    where = f"{where}, method {name!r}"
-    if not isinstance(content, dict):
-        raise InvalidParameter(f"{where}: this is {reprlib.repr(content)}; give encoder, head and loss")
-    check_keys(content, PARTS, ["simplify", *PART_PARAMETERS, *WEIGHTS, *TRAINING], where)
-    for key, value in content.items():
-        if type(value) not in KINDS[key]:
-            raise InvalidParameter(f"{where}: {key!r} is {reprlib.repr(value)} but should be a {KINDS[key][-1].__name__}; correct it")
-    try:
-        canonical_json(content)
-    except (TypeError, ValueError):
-        raise InvalidParameter(f"{where}: a parameter is not a number, text, true, false, null or a list of those; correct it") from None
-    parameters = {key: content[key] for key in (*PART_PARAMETERS, *WEIGHTS, *TRAINING) if key in content}
-    return Method(name, content["encoder"], content["head"], content["loss"], content.get("simplify", False), parameters)
+    """The method in one entry of a methods file; raises :class:`InvalidParameter` that says ``where``."""
+    where = f"{where}, method {name!r:.80}"
+    record(name, Name, where, "give it another name", InvalidParameter)
+    entry = record(content, Entry, where, "correct it", InvalidParameter)
+    parameters = {key: value for key, value in content.items() if value is not None and key not in (*PARTS, "simplify")}
+    return Method(name, entry.encoder, entry.head, entry.loss, entry.simplify, parameters)
 
 
 def load_methods(path: Path | None = None) -> dict[str, Method]:

@@ -5,12 +5,105 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from archenc.documents import read_json
+from archenc.documents import Count, Name, Record, Seconds, read_json, record
 from archenc.encoders.embed_figures import PUBLISHED
 from archenc.pretrained import named, read_card
-from archenc.reports import markdown_table
+from archenc.reports import markdown_table, number
+from archenc.rules import Number
 
-Card = dict[str, Any]
+MAX_BYTES = 2**22
+
+
+class Part(Record, forbid_unknown_fields=False):
+    """What the tables read of a card or a report, which hold more."""
+
+
+class SpaceName(Part):
+    """The space of a card."""
+
+    name: Name
+
+
+class Settings(Part):
+    """What was pretrained."""
+
+    encoder: Name
+    space: SpaceName
+    encoder_params: dict[Name, Any]
+
+
+class Times(Part):
+    """Wall times of a pretraining."""
+
+    training: Seconds
+
+
+class Machine(Part):
+    """What computed a pretraining."""
+
+    threads: Count
+
+
+class Card(Part):
+    """A pretraining: its settings, the figures at its end, in percent for the most part, and an entry for each epoch."""
+
+    architectures: Count
+    settings: Settings
+    figures: dict[Name, Number | None]
+    history: list[dict[Name, Any]]
+    seconds: Times
+    machine: Machine
+
+
+class Moments(Part):
+    """Over draws of the labels."""
+
+    mean: Number
+    std: Number
+
+
+class Process(Part):
+    """How well a Gaussian process predicts."""
+
+    pearson: Moments
+    rmse: Moments
+
+
+class Distance(Part):
+    """Whether the L2 distance grows with every edit."""
+
+    monotone: bool
+
+
+class Plan(Part):
+    """What a report was made with."""
+
+    training_size: Count
+
+
+class BothProcesses(Part):
+    """On either kind of embeddings."""
+
+    pretrained: Process
+    supervised: Process
+
+
+class BothDistances(Part):
+    """Between either kind of embeddings."""
+
+    pretrained: Distance
+    supervised: Distance
+
+
+class Report(Part):
+    """What ``archenc embed-report`` found."""
+
+    dataset: Name
+    label: Name
+    plan: Plan
+    gaussian_process: BothProcesses
+    l2_distance: BothDistances
+
 
 QUALITY = {
     "reconstruction_accuracy": "whole cells rebuilt",
@@ -21,26 +114,34 @@ QUALITY = {
     "strict_validity": "strict validity",
 }
 REBUILT = next(iter(QUALITY))
+REPORT = ".report.json"
 
 
 def read_cards(folder: Path) -> list[Card]:
     """The cards of all named weights and every ``NAME.json`` of ``folder``, the card of another pretraining, by space and encoder."""
-    cards = [read_card(name) for name in named()]
-    cards += [read_json(path) for path in sorted(folder.glob("*.json")) if not path.name.endswith(".report.json")]
-    return sorted(cards, key=lambda card: (_space(card), _encoder(card)))
+    cards = [card_of(read_card(name), f"the card of {name!r}") for name in named()]
+    paths = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(REPORT)]
+    cards += [card_of(read_json(path, MAX_BYTES), str(path)) for path in paths]
+    return sorted(cards, key=_names)
+
+
+def card_of(content: Any, where: str) -> Card:
+    """What the tables need of a card's content; raises :class:`CorruptFile` that says ``where``."""
+    return record(content, Card, where, "restore it, or pretrain again")
 
 
 def quality_markdown(cards: list[Card]) -> str:
     """What autoencoders rebuild and what random points of their latent spaces decode to, in percent, with the published rows."""
     rows = []
     for card in cards:
-        if REBUILT not in card["figures"]:
+        if REBUILT not in card.figures:
             continue
-        count = f"{card['architectures']:,}"
-        rows.append([*_names(card), "archenc", count, *(_percent(card["figures"].get(name)) for name in QUALITY), *_cost(card)])
-        if published := PUBLISHED.get((_encoder(card), _space(card))):
+        space, encoder = _names(card)
+        count = f"{card.architectures:,}"
+        rows.append([encoder, space, "archenc", count, *(_percent(card.figures.get(name)) for name in QUALITY), *_cost(card)])
+        if published := PUBLISHED.get((encoder, space)):
             values = dict(zip((REBUILT, "validity", "uniqueness"), published, strict=True))
-            rows.append([*_names(card), "arch2vec (NeurIPS 2020)", "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
+            rows.append([encoder, space, "arch2vec (NeurIPS 2020)", "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
     return markdown_table(["encoder", "space", "from", "architectures", *QUALITY.values(), "epochs", "seconds"], rows)
 
 
@@ -48,14 +149,14 @@ def masked_markdown(cards: list[Card]) -> str:
     """How many masked operations of held-out architectures CATE predicts, in percent, by what a node sees."""
     rows = [
         [
-            _space(card),
-            card["settings"]["encoder_params"].get("mask", "indirect"),
-            f"{card['architectures']:,}",
-            *(_percent(card["figures"][name]) for name in ("masked_accuracy", "chance")),
+            card.settings.space.name,
+            str(card.settings.encoder_params.get("mask", "indirect")),
+            f"{card.architectures:,}",
+            *(_percent(card.figures.get(name)) for name in ("masked_accuracy", "chance")),
             *_cost(card),
         ]
         for card in cards
-        if "masked_accuracy" in card["figures"]
+        if "masked_accuracy" in card.figures
     ]
     return markdown_table(["space", "mask", "architectures", "predicted", "chance", "epochs", "seconds"], rows)
 
@@ -63,36 +164,28 @@ def masked_markdown(cards: list[Card]) -> str:
 def regression_markdown(folder: Path) -> str:
     """A Gaussian process on pretrained and on supervised embeddings, from every ``NAME.report.json`` of ``folder``."""
     rows = []
-    for path in sorted(folder.glob("*.report.json")):
-        report = read_json(path)
+    for path in sorted(folder.glob(f"*{REPORT}")):
+        report = record(read_json(path, MAX_BYTES), Report, str(path), "restore it, or make the report again")
         for kind in ("pretrained", "supervised"):
-            process, distance = report["gaussian_process"][kind], report["l2_distance"][kind]
+            process: Process = getattr(report.gaussian_process, kind)
+            distance: Distance = getattr(report.l2_distance, kind)
             rows.append(
                 [
-                    path.name.removesuffix(".report.json"),
+                    path.name.removesuffix(REPORT),
                     kind,
-                    f"{report['dataset']}, {report['label']}",
-                    str(report["plan"]["training_size"]),
-                    *(f"{process[name]['mean']:.3f} ± {process[name]['std']:.3f}" for name in ("pearson", "rmse")),
-                    "yes" if distance["monotone"] else "no",
+                    f"{report.dataset}, {report.label}",
+                    str(report.plan.training_size),
+                    *(f"{number(values.mean)} ± {number(values.std)}" for values in (process.pearson, process.rmse)),
+                    "yes" if distance.monotone else "no",
                 ]
             )
     header = ["weights", "embeddings", "data", "labels", "Pearson's r", "RMSE, points", "L2 distance grows with every edit"]
     return markdown_table(header, rows)
 
 
-def _encoder(card: Card) -> str:
-    name: str = card["settings"]["encoder"]
-    return name
-
-
-def _space(card: Card) -> str:
-    name: str = card["settings"]["space"]["name"]
-    return name
-
-
-def _names(card: Card) -> list[str]:
-    return [_encoder(card), _space(card)]
+def _names(card: Card) -> tuple[str, str]:
+    """Of the space and the encoder."""
+    return card.settings.space.name, card.settings.encoder
 
 
 def _percent(value: float | None) -> str:
@@ -100,8 +193,8 @@ def _percent(value: float | None) -> str:
 
 
 def _cost(card: Card) -> list[str]:
-    threads = card["machine"]["threads"]
-    return [str(len(card["history"])), f"{card['seconds']['training']:.0f} ({threads} thread{'s'[: threads > 1]})"]
+    threads = card.machine.threads
+    return [str(len(card.history)), f"{card.seconds.training:.0f} ({threads} thread{'s'[: threads > 1]})"]
 
 
 PAGE = """# Pretrained encoders

@@ -9,17 +9,18 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import reprlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 
-from archenc.documents import read_yaml
+from archenc.documents import FileName, Name, Record, Text, plain_values, read_yaml, record
 from archenc.errors import DataNotFound, InvalidParameter, InvalidTable, UnknownName
+from archenc.rules import Count, Seed, Whole
 from archenc.splits import Split, everything, halves, holdout
 
 if TYPE_CHECKING:
@@ -28,30 +29,22 @@ if TYPE_CHECKING:
 SELECTIONS = {"last_epoch": 1, "mean_last_5_epochs": 5}
 """Over how many last epochs of a gradient-trained predictor the metrics are averaged."""
 
-OPTIONAL: dict[str, type] = {"subsets": int, "test_label": str}
-"""Keys that a protocol may leave out; they are part of its setting only where given."""
-
 FOLDER = Path(str(files("archenc.benchmarks"))) / "protocols"
 
 
-SPLIT_KINDS: dict[str, dict[str, type]] = {
-    "halves": {"seed": int},
-    "published": {"name": str},
-    "holdout": {"seed": int, "test": int},
-    "all": {},
+SPLIT_KEYS: dict[str, tuple[set[str], set[str]]] = {
+    "halves": ({"seed"}, {"subset", "group_aware"}),
+    "published": ({"name"}, set()),
+    "holdout": ({"seed", "test"}, {"subset"}),
+    "all": (set(), {"subset"}),
 }
-"""The kinds of split rules, and what each needs."""
-SPLIT_OPTIONS: dict[str, dict[str, type]] = {
-    "halves": {"subset": str, "group_aware": bool},
-    "published": {},
-    "holdout": {"subset": str},
-    "all": {"subset": str},
-}
-"""What each may have beside."""
+"""What each kind of split rule needs, and what it may have beside."""
+
+Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 names")]
+TrainSize = Annotated[int, Meta(ge=2, le=10**8, description="a whole number from 2 to 100,000,000")]
 
 
-@dataclass(frozen=True)
-class SplitRule:
+class SplitRule(Record, omit_defaults=True):
     """How pool and test set are made of the labelled rows.
 
     Attributes:
@@ -64,12 +57,20 @@ class SplitRule:
         group_aware: whether the random halves keep isomorphic architectures together (:meth:`archenc.dataset.ArchDataset.twins`).
     """
 
-    kind: str
-    seed: int | None = None
-    name: str | None = None
-    test: int | None = None
-    subset: str | None = None
+    kind: Literal["halves", "published", "holdout", "all"]
+    seed: Seed | None = None
+    name: Name | None = None
+    test: Count | None = None
+    subset: Name | None = None
     group_aware: bool | None = None
+
+    def __post_init__(self) -> None:
+        required, optional = SPLIT_KEYS[self.kind]
+        given = {name for name in self.__struct_fields__ if getattr(self, name) is not None} - {"kind"}
+        for name in sorted(required - given):
+            raise InvalidParameter(f"a split of the kind {self.kind!r} needs the key {name!r}")
+        for name in sorted(given - required - optional):
+            raise InvalidParameter(f"a split of the kind {self.kind!r} has no key {name!r}")
 
     def apply(self, dataset: ArchDataset, test_label: str | None = None) -> Split:
         """The split of ``dataset``, of rows that have its label and the ``test_label``.
@@ -104,39 +105,52 @@ def _named(dataset: ArchDataset, what: str, name: str | None, known: Mapping[str
     return known[name]
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """What is measured.
+class Setting(Record, kw_only=True, omit_defaults=True):
+    """What decides a number.
 
     Attributes:
         name, version: together they name it for good.
-        purpose: one sentence: which question it answers.
-        source: the paper whose setting it follows.
         dataset, label: names known to :func:`archenc.load_dataset`.
         split: how pool and test set are made.
-        train_sizes: numbers of training architectures.
-        seeds: each draws a training set (:meth:`subset_seed`) and seeds the predictor.
         selection: ``"last_epoch"``, or ``"mean_last_5_epochs"``: metrics averaged over the last five epochs (GATES, ECCV 2020).
         metrics: names known to :func:`archenc.metrics.metric`; the first one orders the leaderboard.
-        methods: names in ``methods.yaml`` that are run by default.
         subsets: number of training sets of a size that the seeds share, or None where every seed draws its own.
         test_label: the label that is scored, where it is not the one that is trained on.
     """
 
-    name: str
-    version: int
-    purpose: str
-    source: str
-    dataset: str
-    label: str
+    name: FileName
+    version: Whole
+    dataset: FileName
+    label: Name
     split: SplitRule
-    train_sizes: tuple[int, ...]
-    seeds: tuple[int, ...]
-    selection: str
-    metrics: tuple[str, ...]
-    methods: tuple[str, ...]
-    subsets: int | None = None
-    test_label: str | None = None
+    selection: Literal["last_epoch", "mean_last_5_epochs"]
+    metrics: Names
+    subsets: Count | None = None
+    test_label: Name | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            values = getattr(self, name)
+            if isinstance(values, tuple) and len(set(values)) < len(values):
+                raise InvalidParameter(f"{name!r} should hold each value once, none twice")
+
+
+class Protocol(Setting, kw_only=True):
+    """What is measured: a :class:`Setting`, why, and what is run by default.
+
+    Attributes:
+        purpose: one sentence: which question it answers.
+        source: the paper whose setting it follows.
+        train_sizes: numbers of training architectures.
+        seeds: each draws a training set (:meth:`subset_seed`) and seeds the predictor.
+        methods: names in ``methods.yaml`` that are run by default.
+    """
+
+    purpose: Text
+    source: Text
+    train_sizes: Annotated[tuple[TrainSize, ...], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 whole numbers")]
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1, max_length=10_000, description="a list of 1 to 10,000 whole numbers")]
+    methods: Names
 
     def subset_seed(self, seed: int) -> int:
         """What draws the training set of a run: the run's seed, or its remainder by ``subsets``.
@@ -148,10 +162,7 @@ class Protocol:
     @property
     def setting(self) -> dict[str, Any]:
         """What decides a number, as JSON values: not the texts, nor the lists of sizes, seeds and methods, which only say what to run."""
-        split = {key: value for key, value in asdict(self.split).items() if value is not None}
-        setting = {name: getattr(self, name) for name in ("name", "version", "dataset", "label", "selection")}
-        given = {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
-        return {**setting, **given, "split": split, "metrics": list(self.metrics)}
+        return {name: value for name, value in plain_values(self).items() if name in Setting.__struct_fields__}
 
     @property
     def digest(self) -> str:
@@ -164,71 +175,9 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def check_keys(content: Mapping[str, Any], required: Iterable[str], optional: Iterable[str], where: str) -> None:
-    """Raise :class:`InvalidParameter` for an unknown key, with the nearest known one, or for a missing one."""
-    known = [*required, *optional]
-    for key in content:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
-            raise InvalidParameter(f"{where}: unknown key {str(key)[:60]!r}; {hint}")
-    for key in required:
-        if key not in content:
-            raise InvalidParameter(f"{where}: the key {key!r} is missing; add it")
-
-
-def _value(content: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
-    value = content[key]
-    if type(value) is not kind or value == "":
-        raise InvalidParameter(f"{where}: {key!r} is {reprlib.repr(value)} but should be a {kind.__name__}; correct it")
-    return value
-
-
-def _values(content: Mapping[str, Any], key: str, kind: type, where: str, least: int = 0) -> tuple[Any, ...]:
-    values = _value(content, key, list, where)
-    for value in values:
-        if type(value) is not kind or (isinstance(value, int) and value < least):
-            wanted = f"whole numbers from {least}" if kind is int else "names"
-            raise InvalidParameter(f"{where}: {key!r} holds {reprlib.repr(value)} but should hold {wanted}; correct it")
-    if not values or len(set(values)) < len(values):
-        raise InvalidParameter(f"{where}: {key!r} should hold at least one value and none twice; correct it")
-    return tuple(values)
-
-
-def _split_rule(content: Mapping[str, Any], where: str) -> SplitRule:
-    rule = _value(content, "split", dict, where)
-    where = f"{where}, split"
-    known = {key: kind for keys in (*SPLIT_KINDS.values(), *SPLIT_OPTIONS.values()) for key, kind in keys.items()}
-    check_keys(rule, ["kind"], known, where)
-    if rule["kind"] not in list(SPLIT_KINDS):
-        raise InvalidParameter(f"{where}: 'kind' is {reprlib.repr(rule['kind'])}; choose {' or '.join(SPLIT_KINDS)}")
-    check_keys(rule, ["kind", *SPLIT_KINDS[rule["kind"]]], SPLIT_OPTIONS[rule["kind"]], where)
-    values = {key: _value(rule, key, known[key], where) for key in rule if key != "kind"}
-    for key, least in (("seed", 0), ("test", 1)):
-        if values.get(key, least) < least:
-            raise InvalidParameter(f"{where}: {key!r} is {values[key]}; give a whole number from {least}")
-    return SplitRule(rule["kind"], **values)
-
-
 def parse_protocol(content: Mapping[str, Any], where: str) -> Protocol:
-    """Validate the content of a protocol file; raises :class:`InvalidParameter` that says ``where``."""
-    texts = ("name", "purpose", "source", "dataset", "label", "selection")
-    check_keys(content, [*texts, "version", "split", "train_sizes", "seeds", "metrics", "methods"], OPTIONAL, where)
-    protocol = Protocol(
-        **{key: _value(content, key, str, where) for key in texts},
-        version=_value(content, "version", int, where),
-        split=_split_rule(content, where),
-        train_sizes=_values(content, "train_sizes", int, where, least=2),
-        seeds=_values(content, "seeds", int, where),
-        metrics=_values(content, "metrics", str, where),
-        methods=_values(content, "methods", str, where),
-        **{key: _value(content, key, kind, where) for key, kind in OPTIONAL.items() if key in content},
-    )
-    if protocol.subsets is not None and protocol.subsets < 1:
-        raise InvalidParameter(f"{where}: 'subsets' is {protocol.subsets}; give the number of training sets of a size")
-    if protocol.selection not in SELECTIONS:
-        raise InvalidParameter(f"{where}: 'selection' is {protocol.selection!r}; choose {' or '.join(SELECTIONS)}")
-    return protocol
+    """The protocol in the content of a protocol file; raises :class:`InvalidParameter` that says ``where``."""
+    return record(content, Protocol, where, "correct it", InvalidParameter)
 
 
 def list_protocols() -> list[str]:

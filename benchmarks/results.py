@@ -16,17 +16,81 @@ from statistics import fmean, stdev
 from typing import Any
 
 import archenc
-from archenc.benchmarks.methods import Method
-from archenc.benchmarks.protocol import Protocol, canonical_json
-from archenc.documents import read_json
+from archenc.benchmarks.methods import Content, Method
+from archenc.benchmarks.protocol import Protocol, Setting, TrainSize, canonical_json
+from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, plain_values, read_json, record
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable
+from archenc.rules import Number, Seed, Whole
 
 MAX_RUN_BYTES = 2**20
 FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")
 Run = Mapping[str, Any]
+"""What a run file holds, as JSON values of the shape of :class:`RunFile`."""
 
 
 # -- run files -----------------------------------------------------------------------------------------------------
+
+
+class Key(Record):
+    """What a run depends on."""
+
+    protocol: Setting
+    method: Content
+    size: TrainSize
+    seed: Seed
+    archenc: FileName
+
+
+class DatasetFacts(Record, omit_defaults=True):
+    """The data that a run saw; ``test_digest`` is that of the data with the label that is scored, if it is another one."""
+
+    architectures: Whole
+    digest: Digest
+    duplicates: Name
+    test_digest: Digest | None = None
+
+
+class SplitFacts(Record):
+    """The split, with the numbers of architectures to draw from and to test on."""
+
+    name: Name
+    pool: Whole
+    test: Whole
+    digest: Digest
+
+
+class Times(Record):
+    """Wall times of one fit and of one prediction of the test set."""
+
+    fit: Seconds
+    predict: Seconds
+
+
+class Machine(Record):
+    """What computed a run; systems do not always know their processor or their cores."""
+
+    cpu: Text
+    cores: Whole | None
+    threads: Whole
+
+
+class RunFile(Record):
+    """A run: what it depends on, what came out (None for a metric that is not defined), and how it was made."""
+
+    run: Name
+    key: Key
+    metrics: dict[Name, Number | None]
+    epochs_averaged: Whole
+    dataset: DatasetFacts
+    split: SplitFacts
+    seconds: Times
+    versions: dict[Name, Name]
+    machine: Machine
+    command: Text
+
+    def __post_init__(self) -> None:
+        if set(self.metrics) != set(self.key.protocol.metrics):
+            raise CorruptFile("'metrics' are not those of the protocol")
 
 
 def run_key(protocol: Protocol, method: Method, size: int, seed: int) -> dict[str, Any]:
@@ -41,18 +105,12 @@ def run_id(key: Mapping[str, Any]) -> str:
 
 def read_run(path: Path) -> Run:
     """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name."""
-    run: Run = read_json(path, MAX_RUN_BYTES)
-    try:
-        whole = run_id(run["key"]) == path.stem == run["run"]
-        whole = whole and all(run["seconds"][part] >= 0 for part in ("fit", "predict"))
-        whole = whole and all(isinstance(run[part]["digest"], str) for part in ("dataset", "split"))
-        values = [run["metrics"][name] for name in run["key"]["protocol"]["metrics"]]
-        whole = whole and all(value is None or math.isfinite(value) for value in values)
-    except (KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
-        raise CorruptFile(f"the run file {path} is damaged or was edited; delete it and run the benchmark again")
-    return run
+    where, remedy = f"the run file {path} is damaged or was edited", "delete it and run the benchmark again"
+    content = read_json(path, MAX_RUN_BYTES)
+    run = record(content, RunFile, where, remedy)
+    if not run_id(content["key"]) == path.stem == run.run:
+        raise CorruptFile(f"{where}, as its name is not that of its key; {remedy}")
+    return plain_values(run)
 
 
 def read_runs(folder: Path) -> list[Run]:

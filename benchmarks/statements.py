@@ -6,17 +6,34 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated, TypeVar
+
+from msgspec import Meta
 
 from archenc.benchmarks.estimates import Estimate, Paired, estimate, paired, t_quantile
 from archenc.benchmarks.published import METRIC, PublishedResult, published_results
 from archenc.benchmarks.results import Leaderboard, Row
 from archenc.benchmarks.text import metric_name, signed
-from archenc.documents import read_yaml
+from archenc.documents import Digest, Name, Record, Text, read_yaml, record
 from archenc.reports import number
 
 FOLDER = Path(str(files("archenc.benchmarks")))
+T = TypeVar("T")
+
 TOLERANCE = 0.01
 """How far below a printed mean ours may stay and still reach it."""
+
+
+class AuditSentence(Record):
+    """What a split tests, with the split's digest."""
+
+    split: Digest
+    sentence: Annotated[Text, Meta(min_length=1)]
+
+
+def _packaged(name: str, kind: type[T]) -> T:
+    path = FOLDER / name
+    return record(read_yaml(path), kind, str(path))
 
 
 def strongest(board: Leaderboard) -> list[str]:
@@ -69,7 +86,7 @@ def comparisons(board: Leaderboard, pairs: Mapping[str, Iterable[str]] | None = 
         board: our runs.
         pairs: for each baseline the methods that are set against it; by default those of ``comparisons.yaml``.
     """
-    known: Mapping[str, Iterable[str]] = read_yaml(FOLDER / "comparisons.yaml") if pairs is None else pairs
+    known: Mapping[str, Iterable[str]] = _packaged("comparisons.yaml", dict[Name, list[Name]]) if pairs is None else pairs
     sentences = []
     for baseline, methods in known.items():
         for method in methods:
@@ -108,16 +125,15 @@ def _share(sizes: Mapping[int, bool]) -> str:
 
 def split_notes(board: Leaderboard) -> list[str]:
     """What the protocol's split tests, from its audit, if the runs saw that split."""
-    known = read_yaml(FOLDER / "audits.yaml").get(board.setting["name"])
-    if known is None or known["split"] != board.rows[0].runs[0]["split"]["digest"]:
+    known = _packaged("audits.yaml", dict[Name, AuditSentence]).get(board.setting["name"])
+    if known is None or known.split != board.rows[0].runs[0]["split"]["digest"]:
         return []
-    sentence: str = known["sentence"]
-    return [f"{sentence[0].upper()}{sentence[1:]}."]
+    return [f"{known.sentence[0].upper()}{known.sentence[1:]}."]
 
 
 def remarks(board: Leaderboard) -> list[str]:
     """What people have to say about a protocol's numbers."""
-    return [str(text) for text in read_yaml(FOLDER / "remarks.yaml").get(board.setting["name"], [])]
+    return _packaged("remarks.yaml", dict[Name, list[Text]]).get(board.setting["name"], [])
 
 
 def notes(board: Leaderboard) -> dict[str, list[str]]:

@@ -18,38 +18,44 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-import yaml
+from msgspec import Meta, field
 
+from archenc.documents import Name, Record, parse_yaml, record
 from archenc.errors import CorruptFile, UnknownName
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
 FOLDER = files("archenc.datasets").joinpath("manifests")
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same language, ten times as fast where PyYAML has it
-
 MAX_MANIFEST_BYTES = 256 * 2**10
-MAX_TEXT = 4_000
 MAX_ENTRIES = 1_000
 MAX_SOURCE_BYTES = 4 * 2**30
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_SHA1 = re.compile(r"[0-9a-f]{40}")
-_REPOSITORY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*/[A-Za-z0-9_-][A-Za-z0-9_.-]*")
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")  # of a path: no "..", nothing hidden, nothing that needs quoting
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"  # of a path: no "..", nothing hidden, nothing that needs quoting
+_FEW = Meta(max_length=MAX_ENTRIES, description=f"at most {MAX_ENTRIES:,} named values")
 
 
-@dataclass(frozen=True)
-class Source:
+def _form(pattern: str, description: str) -> Meta:
+    return Meta(max_length=300, pattern=rf"\A(?:{pattern})\Z", description=description)
+
+
+Sentence = Annotated[str, Meta(min_length=1, max_length=4_000, description="a text of up to 4,000 characters, quoted if it is a number")]
+Sha256 = Annotated[str, _form("[0-9a-f]{64}", "64 hexadecimal digits")]
+MaySha256 = Annotated[str, _form("[0-9a-f]{64}|", "64 hexadecimal digits, or nothing")]
+Sha1 = Annotated[str, _form("[0-9a-f]{40}", "40 hexadecimal digits")]
+Repository = Annotated[str, _form(f"{_PART}/{_PART}", "OWNER/REPO")]
+Url = Annotated[str, _form(f"https://[a-z0-9][a-z0-9.-]*(/{_PART})+", "a plain https address")]
+Function = Annotated[str, _form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "module:function")]
+Relative = Annotated[str, _form(f"{_PART}(/{_PART})*", "a plain relative path")]
+Size = Annotated[int, Meta(gt=0, le=MAX_SOURCE_BYTES, description=f"a number of bytes up to {MAX_SOURCE_BYTES:,}")]
+
+
+class Source(Record):
     """A public file that never changes: one file of a Git repository at a commit, or one at an https address.
 
     Attributes:
@@ -64,15 +70,22 @@ class Source:
         licence: of this file, as found at its source.
     """
 
-    name: str
-    size: int
-    sha256: str = ""
-    git_blob: str = ""
-    repository: str = ""
-    commit: str = ""
-    path: str = ""
-    url: str = ""
-    licence: str = ""
+    name: Name
+    size: Size
+    sha256: Sha256 = ""
+    git_blob: Sha1 = ""
+    repository: Repository = ""
+    commit: Sha1 = ""
+    path: Relative = ""
+    url: Url = ""
+    licence: Sentence = ""
+
+    def __post_init__(self) -> None:
+        if not (self.sha256 or self.git_blob):
+            raise CorruptFile("there is no checksum, neither 'sha256' nor 'git_blob'")
+        whole = bool(self.repository), bool(self.commit), bool(self.path), bool(self.url)
+        if whole not in ((True, True, True, False), (False, False, False, True)):
+            raise CorruptFile("either 'repository', 'commit' and 'path' are needed or 'url'")
 
     @property
     def key(self) -> str:
@@ -107,8 +120,7 @@ class Source:
         return digest.hexdigest() == (self.sha256 or self.git_blob)
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Record):
     """What a data set is, where its files come from and how they become tables.
 
     Attributes:
@@ -127,18 +139,18 @@ class Manifest:
         notes: what a user must know before quoting a number.
     """
 
-    name: str
-    citation: str
-    licence: str
-    homepage: str
-    recipe: str = ""
-    importer: str = ""
-    requirement: str = ""
-    tables: Mapping[str, str] = field(default_factory=dict)
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    name: Name
+    citation: Sentence
+    licence: Sentence
+    homepage: Sentence
+    recipe: Function = ""
+    importer: Function = field(name="import", default="")
+    requirement: Sentence = ""
+    tables: Annotated[dict[Relative, MaySha256], _FEW] = field(default_factory=dict)
+    sources: Annotated[dict[Name, Source], _FEW] = field(default_factory=dict)
     part_of_all: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    labels: Annotated[dict[Sentence, Sentence], _FEW] = field(default_factory=dict)
+    notes: Annotated[tuple[Sentence, ...], _FEW] = ()
 
     @property
     def size(self) -> int:
@@ -188,89 +200,17 @@ def parse(name: str, content: bytes) -> Manifest:
     where = f"the manifest {name}.yaml"
     if len(content) > MAX_MANIFEST_BYTES:
         raise CorruptFile(f"{where} is larger than {MAX_MANIFEST_BYTES:,} bytes; install archenc again")
-    try:
-        values = yaml.load(content.decode("utf-8"), Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CorruptFile(f"{where} is not YAML ({' '.join(str(error).split()):.120}); repair it") from None
-    known = {*Manifest.__dataclass_fields__, "import"} - {"name", "importer"}
-    values = _mapping(values, where, known)
-    sources = {
-        key: _source(key, _mapping(entry, f"{where}, source {key!r}", set(Source.__dataclass_fields__) - {"name"}), where)
-        for key, entry in _mapping(values.get("sources", {}), f"{where}, sources").items()
-    }
-    tables = _mapping(values.get("tables", {}), f"{where}, tables")
-    labels = _mapping(values.get("labels", {}), f"{where}, labels")
-    notes = values.get("notes", [])
-    if not isinstance(notes, list) or len(notes) > MAX_ENTRIES:
-        raise CorruptFile(f"{where}: 'notes' is not a list of at most {MAX_ENTRIES} texts; repair it")
-    if not isinstance(values.get("part_of_all", False), bool):
-        raise CorruptFile(f"{where}: 'part_of_all' is neither true nor false; repair it")
-    return Manifest(
-        name=name,
-        citation=_text(values, "citation", where, required=True),
-        licence=_text(values, "licence", where, required=True),
-        homepage=_text(values, "homepage", where, required=True),
-        recipe=_text(values, "recipe", where, _FUNCTION),
-        importer=_text(values, "import", where, _FUNCTION),
-        requirement=_text(values, "requirement", where),
-        tables={_relative(path, where): _text(tables, path, where, _SHA256) for path in tables},
-        sources=sources,
-        part_of_all=values.get("part_of_all", False),
-        labels={label: _text(labels, label, where) for label in labels},
-        notes=tuple(_text({"notes": note}, "notes", where) for note in notes),
-    )
+    values = _called(name, parse_yaml(content, where), where)
+    sources = values.get("sources")
+    if isinstance(sources, dict):
+        values["sources"] = {key: _called(key, source, f"{where}, source {key!r}") for key, source in sources.items()}
+    return record(values, Manifest, where, "correct it")
 
 
-def _source(name: str, values: Mapping[str, Any], where: str) -> Source:
-    where = f"{where}, source {name!r}"
-    size = values.get("size")
-    if type(size) is not int or not 0 < size <= MAX_SOURCE_BYTES:
-        raise CorruptFile(f"{where}: 'size' is not a number of bytes up to {MAX_SOURCE_BYTES:,}; state the size of the file")
-    source = Source(
-        name=name,
-        size=size,
-        sha256=_text(values, "sha256", where, _SHA256),
-        git_blob=_text(values, "git_blob", where, _SHA1),
-        repository=_text(values, "repository", where, _REPOSITORY),
-        commit=_text(values, "commit", where, _SHA1),
-        path=_text(values, "path", where),
-        url=_text(values, "url", where, re.compile(r"https://[a-z0-9.-]+/[^?#\s]+")),
-        licence=_text(values, "licence", where),
-    )
-    if not (source.sha256 or source.git_blob):
-        raise CorruptFile(f"{where} has no checksum; state its 'sha256', or its 'git_blob'")
-    whole = bool(source.repository), bool(source.commit), bool(source.path), bool(source.url)
-    if whole not in ((True, True, True, False), (False, False, False, True)):
-        raise CorruptFile(f"{where} needs either 'repository', 'commit' and 'path' or 'url'; state one of them")
-    _relative(source.key, where)
-    return source
-
-
-def _mapping(value: Any, where: str, known: set[str] | None = None) -> dict[str, Any]:
-    if (
-        not isinstance(value, dict)
-        or not all(isinstance(key, str) and 0 < len(key) <= MAX_TEXT for key in value)
-        or len(value) > MAX_ENTRIES
-    ):
-        raise CorruptFile(f"{where} does not hold at most {MAX_ENTRIES} named values; write lines such as 'name: value'")
-    for key in value:
-        if known is not None and key not in known:
-            raise CorruptFile(f"{where} has an unknown key {key!r}; it may have {', '.join(sorted(known))}")
-    return value
-
-
-def _text(values: Mapping[str, Any], key: str, where: str, form: re.Pattern[str] | None = None, *, required: bool = False) -> str:
-    value = values.get(key)
-    value = "" if value is None else value
-    if not isinstance(value, str) or len(value) > MAX_TEXT or (required and not value):
-        raise CorruptFile(f"{where}: {key!r} is not a text of up to {MAX_TEXT:,} characters; repair it (quote what looks like a number)")
-    if value and form is not None and not form.fullmatch(value):
-        raise CorruptFile(f"{where}: {key!r} is {value!r:.80}, which does not have the form that is needed; correct it")
-    return value
-
-
-def _relative(path: str, where: str) -> str:
-    """``path``, if joining it to a folder stays inside that folder on every system."""
-    if len(path) > 300 or not all(_PART.fullmatch(part) for part in path.split("/")):
-        raise CorruptFile(f"{where}: {path!r:.80} is not a plain relative path; correct it")
-    return path
+def _called(name: str, values: Any, where: str) -> Any:
+    """Named values with their own name, which a file does not repeat."""
+    if not isinstance(values, dict):
+        raise CorruptFile(f"{where} does not hold named values; write lines such as 'name: value'")
+    if "name" in values:
+        raise CorruptFile(f"{where}: unknown key 'name'; leave it out")
+    return {"name": name, **values}

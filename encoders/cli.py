@@ -33,7 +33,7 @@ Simplify = Annotated[bool, typer.Option("--simplify", help="Cut what computes no
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:
     """``["cutoff=30", "encoder.kind=onehot"]`` as a dictionary; values are read as YAML scalars or lists."""
-    import yaml
+    from archenc.documents import parse_yaml
 
     parsed: dict[str, Any] = {}
     for setting in settings or []:
@@ -43,9 +43,8 @@ def parse_settings(settings: list[str] | None) -> dict[str, Any]:
         if name in parsed:
             raise InvalidParameter(f"--set gives {name!r} twice; give it once")
         try:
-            parsed[name] = yaml.safe_load(text)
-            json.dumps(parsed[name])
-        except (yaml.YAMLError, TypeError, ValueError, RecursionError):
+            parsed[name] = parse_yaml(text, f"--set {name}")
+        except CorruptFile:
             raise InvalidParameter(f"--set {setting!r} has a value that cannot be read; write a number, true, false or a word") from None
     return parsed
 

@@ -2,7 +2,7 @@
 
 import json
 
-from archenc.benchmarks.pretraining import masked_markdown, quality_markdown, read_cards, regression_markdown
+from archenc.benchmarks.pretraining import card_of, masked_markdown, quality_markdown, read_cards, regression_markdown
 
 CARD = {
     "architectures": 100_000,
@@ -16,6 +16,7 @@ CATE = CARD | {
     "settings": {"encoder": "cate", "space": {"name": "nasbench101"}, "encoder_params": {"mask": "direct"}},
     "figures": {"masked_accuracy": 40.0, "chance": 30.0},
 }
+CARDS = [card_of(CARD, "a card"), card_of(CATE, "a card")]
 
 
 def cells(text):
@@ -23,13 +24,13 @@ def cells(text):
 
 
 def test_an_autoencoder_stands_beside_its_published_row():
-    ours, published = cells(quality_markdown([CARD, CATE]))
+    ours, published = cells(quality_markdown(CARDS))
     assert ours == ["vgae", "nasbench201", "archenc", "100,000", "12.35", "", "", "50.00", "60.00", "", "2", "8 (2 threads)"]
     assert published[4:9] == ["98.32", "", "", "79.30", "88.42"]
 
 
 def test_masked_operations_by_what_a_node_sees():
-    assert cells(masked_markdown([CARD, CATE])) == [["nasbench101", "direct", "100,000", "40.00", "30.00", "2", "8 (2 threads)"]]
+    assert cells(masked_markdown(CARDS)) == [["nasbench101", "direct", "100,000", "40.00", "30.00", "2", "8 (2 threads)"]]
 
 
 def test_cards_and_reports_of_a_folder(tmp_path):
@@ -44,7 +45,7 @@ def test_cards_and_reports_of_a_folder(tmp_path):
     }
     (tmp_path / "one.report.json").write_text(json.dumps(report))
     cards = read_cards(tmp_path)
-    assert CARD in cards
+    assert CARDS[0] in cards
     assert len(cards) > 1, "those of the weights by name are there, too"
     assert [row[1] for row in cells(regression_markdown(tmp_path))] == ["pretrained", "supervised"]
     assert cells(regression_markdown(tmp_path))[0][4:] == ["0.500 ± 0.100", "0.500 ± 0.100", "yes"]

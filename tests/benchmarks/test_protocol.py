@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from archenc.dataset import ArchDataset
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.metrics import metric
 from archenc.splits import Split
+from tests.bad_input import assert_one_sentence
 
 
 @pytest.mark.parametrize("name", list_protocols())
@@ -34,32 +36,40 @@ def test_the_expected_protocols_are_packaged() -> None:
     ("change", "part"),
     [
         ({"trian_sizes": [1]}, "unknown key 'trian_sizes'; did you mean 'train_sizes'?"),
+        ({"colour": 1}, "unknown key 'colour'; it takes"),
         ({"train_sizes": [8, 8]}, "none twice"),
-        ({"train_sizes": []}, "at least one"),
-        ({"train_sizes": [1]}, "whole numbers from 2"),
-        ({"train_sizes": "8"}, "should be a list"),
-        ({"seeds": [True]}, "whole numbers"),
-        ({"seeds": [-1]}, "whole numbers"),
-        ({"version": "1"}, "should be a int"),
-        ({"label": ""}, "'label'"),
-        ({"label": None}, "'label'"),
-        ({"selection": "best_epoch"}, "last_epoch or mean_last_5_epochs"),
-        ({"metrics": [1]}, "names"),
-        ({"split": {"kind": "thirds"}}, "halves or published"),
-        ({"split": {"kind": "halves"}}, "'seed' is missing"),
-        ({"split": {"kind": "halves", "seed": 0, "name": "x"}}, "unknown key 'name'"),
-        ({"split": {"kind": "published", "nam": "x"}}, "did you mean 'name'"),
-        ({"split": "halves"}, "should be a dict"),
-        ({"split": {"kind": ["halves"]}}, "halves or published or holdout or all"),
-        ({"split": {"kind": "halves", "seed": -1}}, "whole number from 0"),
-        ({"split": {"kind": "halves", "seed": 0, "subset": 3}}, "should be a str"),
-        ({"split": {"kind": "published", "name": "x", "subset": "y"}}, "unknown key 'subset'"),
-        ({"split": {"kind": "holdout", "seed": 0}}, "'test' is missing"),
-        ({"split": {"kind": "holdout", "seed": 0, "test": 0}}, "whole number from 1"),
-        ({"split": {"kind": "all", "seed": 0}}, "unknown key 'seed'"),
-        ({"subsets": 0}, "number of training sets"),
-        ({"subsets": True}, "should be a int"),
-        ({"test_label": ""}, "'test_label'"),
+        ({"train_sizes": []}, "a list of 1 to 1,000 whole numbers"),
+        ({"train_sizes": [1]}, "an entry of 'train_sizes' is 1, not a whole number from 2"),
+        ({"train_sizes": [8, 10**9]}, "an entry of 'train_sizes' is 1000000000, not a whole number from 2 to 100,000,000"),
+        ({"train_sizes": "8"}, "'train_sizes' is '8', not a list"),
+        ({"seeds": [True]}, "an entry of 'seeds' is True, not a whole number"),
+        ({"seeds": [0, -1]}, "an entry of 'seeds' is -1, not a whole number"),
+        ({"seeds": [2**32]}, "to 2**32 - 1"),
+        ({"seeds": [*range(10_001)]}, "a list of 1 to 10,000 whole numbers"),
+        ({"version": "1"}, "'version' is '1', not a whole number"),
+        ({"label": ""}, "'label' is ''"),
+        ({"label": None}, "'label' is None"),
+        ({"label": "a\nb"}, "a name on one line"),
+        ({"label": "x" * 300}, "of at most 200 characters"),
+        ({"selection": "best_epoch"}, "'last_epoch' or 'mean_last_5_epochs'"),
+        ({"metrics": [1]}, "an entry of 'metrics' is 1, not a name"),
+        ({"split": {"kind": "thirds"}}, "'kind' in 'split' is 'thirds', not 'halves' or 'published'"),
+        ({"split": {"kind": "halves"}}, "'halves' needs the key 'seed'"),
+        ({"split": {"kind": "halves", "seed": 0, "name": "x"}}, "'halves' has no key 'name'"),
+        ({"split": {"kind": "published", "nam": "x"}}, "unknown key 'nam'; did you mean 'name'"),
+        ({"split": "halves"}, "'split' is 'halves', not named values"),
+        ({"split": {"kind": ["halves"]}}, "not 'halves' or 'published' or 'holdout' or 'all'"),
+        ({"split": {"kind": "halves", "seed": -1}}, "'seed' in 'split' is -1, not a whole number from 0"),
+        ({"split": {"kind": "halves", "seed": 0, "subset": 3}}, "'subset' in 'split' is 3, not a name"),
+        ({"split": {"kind": "published", "name": "x", "subset": "y"}}, "'published' has no key 'subset'"),
+        ({"split": {"kind": "holdout", "seed": 0}}, "'holdout' needs the key 'test'"),
+        ({"split": {"kind": "holdout", "seed": 0, "test": 0}}, "'test' in 'split' is 0, not a whole number of at least 1"),
+        ({"split": {"kind": "all", "seed": 0}}, "'all' has no key 'seed'"),
+        ({"subsets": 0}, "'subsets' is 0, not a whole number of at least 1"),
+        ({"subsets": True}, "'subsets' is True, not a whole number"),
+        ({"test_label": ""}, "'test_label' is ''"),
+        *(({"name": name}, "'name' is") for name in ("../../x", "/x", "a/b", "..", ".x", "a\\b", "a\0b", "a\x1b[31mb", "", "x" * 101)),
+        ({"dataset": "../x"}, "'dataset' is '../x', not a name on one line"),
     ],
 )
 def test_invalid_protocols_are_refused_with_a_sentence(content: dict, change: dict, part: str) -> None:
@@ -67,11 +77,12 @@ def test_invalid_protocols_are_refused_with_a_sentence(content: dict, change: di
         parse_protocol(content | change, "p.yaml")
     assert part in str(caught.value)
     assert str(caught.value).startswith("p.yaml")
+    assert_one_sentence(caught.value)
 
 
 def test_a_missing_key_is_named(content: dict) -> None:
     del content["seeds"]
-    with pytest.raises(InvalidParameter, match="'seeds' is missing"):
+    with pytest.raises(InvalidParameter, match="the key 'seeds' is missing"):
         parse_protocol(content, "p.yaml")
 
 
@@ -85,7 +96,9 @@ def test_a_missing_key_is_named(content: dict) -> None:
         (b"\xff\xfe", "UTF-8"),
         (b"[" * 1500, "not YAML"),
         (b"a: !!python/object/apply:os.system [ls]\n", "not YAML"),
-        (b"a: 2020-13-45\n", "not YAML"),
+        (b"a: !!timestamp 2020-13-45\n", "not YAML"),
+        (b"a: 1\na: 2\n", "line 2.*'a' stands twice"),
+        (b"a: .nan\n", "line 1.*not finite"),
         (b"a: " + b"x" * 70_000, "larger than"),
     ],
 )
@@ -244,14 +257,51 @@ def test_a_methods_file_of_the_user(tmp_path: Path) -> None:
     method = find_method("mine", load_methods(path))
     predictor = method.predictor(seed=3)
     assert (predictor.encoder_params, predictor.epochs, predictor.random_state) == ({"cutoff": 30}, 5, 3)
-    for bad in (
-        {"encoder": 3},
-        {"epochs": "5"},
-        {"epochs": True},
-        {"enconder": "x"},
-        {"loss_params": {"a": {1: float("nan")}}},
-        {"lr": "x"},
-    ):
-        path.write_text(yaml.safe_dump({"mine": {"encoder": "path", "head": "gp", "loss": "mse", **bad}}))
-        with pytest.raises(InvalidParameter, match=r"mine\.yaml, method 'mine'"):
-            load_methods(path)
+
+
+def write_method(path: Path, **changes: Any) -> Path:
+    path.write_text(yaml.safe_dump({"mine": {"encoder": "path", "head": "gp", "loss": "mse", **changes}}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"encoder": 3}, "'encoder' is 3, not a name"),
+        ({"encoder": "a\nb"}, "a name on one line"),
+        ({"epochs": "5"}, "'epochs' is '5', not a whole number"),
+        ({"epochs": True}, "'epochs' is True, not a whole number"),
+        ({"epochs": 10**12}, "'epochs' is 1000000000000"),
+        ({"enconder": "x"}, "unknown key 'enconder'; did you mean 'encoder'"),
+        ({"loss_params": [1]}, "'loss_params' is [1], not named values"),
+        ({"lr": "x"}, "'lr' is 'x', not a finite number"),
+        ({"lr": 1e300}, "'lr' is 1e+300, not a finite number"),
+        ({"simplify": 1}, "'simplify' is 1, not True or False"),
+    ],
+)
+def test_invalid_methods_are_refused_with_a_sentence(tmp_path: Path, change: dict, part: str) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        load_methods(write_method(tmp_path / "mine.yaml", **change))
+    assert str(caught.value).startswith("mine.yaml, method 'mine'")
+    assert part in str(caught.value)
+    assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("value", [{1: 2}, {"b": float("nan")}, [float("inf")], 10**30])
+def test_a_methods_file_holds_no_more_than_json(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(CorruptFile, match=r"mine\.yaml, line \d+: ") as caught:
+        load_methods(write_method(tmp_path / "mine.yaml", loss_params={"a": value}))
+    assert_one_sentence(caught.value)
+
+
+def test_methods_need_names_on_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text('"mine\\e[31m": {encoder: path, head: gp, loss: mse}')
+    with pytest.raises(InvalidParameter, match="give it another name") as caught:
+        load_methods(path)
+    assert_one_sentence(caught.value)
+
+
+def test_what_a_methods_file_leaves_empty_is_left_out(tmp_path: Path) -> None:
+    method = find_method("mine", load_methods(write_method(tmp_path / "mine.yaml", epochs=None, lr=1)))
+    assert method.content == {"name": "mine", "encoder": "path", "head": "gp", "loss": "mse", "simplify": False, "lr": 1}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+import numpy as np
 import pytest
+import yaml
 
 import archenc
 from archenc.datasets import manifest
 from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST
-from archenc.errors import DataNotFound
+from archenc.errors import ArchencError, CorruptFile, DataNotFound
+from tests.bad_input import assert_one_sentence
 from tests.datasets.test_nasbench201 import FROM_PICKLES
+from tests.mutants import mutate_bytes, mutate_json
 
 
 def alternatives(pattern: str) -> set[str]:
@@ -50,3 +55,45 @@ def test_packages_are_pinned(name: str) -> None:
     assert known.sources["wheel"].url.endswith(f"/{package.replace('-', '_')}-{version}-py3-none-any.whl")
     assert known.sources["wheel"].sha256
     assert not known.recipe
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_mutants_are_refused_or_usable(count: int) -> None:
+    rng = np.random.default_rng(0)
+    good = manifest.FOLDER.joinpath("nasbench101.yaml").read_bytes()
+    value = yaml.safe_load(good)
+    accepted = 0
+    for at in range(count):
+        content = mutate_bytes(good, rng) if at % 2 else json.dumps(mutate_json(value, rng)).encode()
+        try:
+            made = manifest.parse("nasbench101", content)
+        except ArchencError as error:
+            assert_one_sentence(error)
+            continue
+        accepted += 1
+        assert made.size >= 0
+        assert made.remedy
+        for source in made.sources.values():
+            assert ".." not in source.key.split("/")
+            assert source.public_url.startswith("https://")
+            assert source.checksum
+    assert 0 < accepted < count
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("tables: {a.npz: '', a.npz: ''}", "'a.npz' stands twice"),
+        ("recipe: !!python/name:os.system", "a tag"),
+        ("labels: &x {}", "anchors and aliases"),
+        ("name: other", "unknown key 'name'"),
+        ("homepages: x", "unknown key 'homepages'; did you mean 'homepage'"),
+        ("sources: {a: {name: b, size: 1, url: 'https://x.org/a', git_blob: " + "'" + "0" * 40 + "'}}", "unknown key 'name'"),
+        ("sources: {a: {size: 1, url: 'https://../a', git_blob: " + "'" + "0" * 40 + "'}}", "'url' in 'sources.a'"),
+        ("sources: {a: {size: 1, url: 'https://x.org/../a', git_blob: " + "'" + "0" * 40 + "'}}", "'url' in 'sources.a'"),
+    ],
+)
+def test_a_manifest_is_refused_with_the_place(line: str, part: str) -> None:
+    with pytest.raises(CorruptFile, match=part) as caught:
+        manifest.parse("mine", f"citation: x\nlicence: y\nhomepage: z\n{line}\n".encode())
+    assert_one_sentence(caught.value)
