@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from archenc.errors import DataNotFound, InvalidParameter
+from archenc.files import inside, writing
 
 
 class Tracker(Protocol):
@@ -40,15 +41,16 @@ class JSONLTracker:
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        self._path = folder / "tracking.jsonl"
+        self._path = inside(folder, "tracking.jsonl")  # not where a link in somebody else's folder leads
         self._waiting: list[Mapping[str, Any]] = [{"config": dict(config)}]
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON has no NaN
         records = [*self._waiting, {"step": step, **finite}]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.writelines(json.dumps(record, sort_keys=True) + "\n" for record in records)
+        with writing(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.writelines(json.dumps(record, sort_keys=True) + "\n" for record in records)
         self._waiting = []
 
     def finish(self) -> None:

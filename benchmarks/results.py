@@ -20,6 +20,7 @@ from archenc.benchmarks.methods import Method
 from archenc.benchmarks.protocol import Protocol, canonical_json
 from archenc.documents import read_json
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable
+from archenc.files import files_below
 
 MAX_RUN_BYTES = 2**20
 FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")
@@ -61,8 +62,9 @@ def read_runs(folder: Path) -> list[Run]:
     Raises:
         DataNotFound: there is none.
         CorruptFile: one is damaged.
+        InvalidParameter: one is a symbolic link out of the folder.
     """
-    runs = [read_run(path) for path in sorted(folder.rglob("*.json")) if FILE_NAME.fullmatch(path.name)]
+    runs = [read_run(path) for path in files_below(folder, FILE_NAME)]
     if not runs:
         raise DataNotFound(f"there are no run files in {folder}; make some by: archenc bench run PROTOCOL --runs {folder}")
     return runs

@@ -13,6 +13,7 @@ from archenc.benchmarks.results import Leaderboard, Row
 from archenc.benchmarks.text import metric_name, signed
 from archenc.documents import read_yaml
 from archenc.reports import number
+from archenc.text import markdown
 
 FOLDER = Path(str(files("archenc.benchmarks")))
 TOLERANCE = 0.01
@@ -139,4 +140,5 @@ def notes(board: Leaderboard) -> dict[str, list[str]]:
 
 def notes_markdown(board: Leaderboard) -> str:
     """:func:`notes` as Markdown."""
-    return "\n\n".join("\n".join([f"{heading}:", "", *(f"- {one}" for one in sentences)]) for heading, sentences in notes(board).items())
+    parts = [[f"{markdown(heading)}:", "", *(f"- {markdown(one)}" for one in sentences)] for heading, sentences in notes(board).items()]
+    return "\n\n".join("\n".join(lines) for lines in parts)

@@ -9,6 +9,7 @@ import typer
 
 from archenc.datasets.fetch_cli import fetch, import_table, manifest_lines, verified_files, verify_all
 from archenc.errors import DataNotFound
+from archenc.text import say
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
@@ -35,12 +36,12 @@ def show(
     except DataNotFound:
         if manifest is None or label is not None:
             raise
-        typer.echo("\n".join([f"{name}: not here yet; {manifest.remedy}", *manifest_lines(manifest)]))
+        say(f"{name}: not here yet; {manifest.remedy}", *manifest_lines(manifest))
         return
     if label is not None:
-        typer.echo("\n".join(_label_lines(dataset.with_label(label), label)))
+        say(*_label_lines(dataset.with_label(label), label))
         return
-    typer.echo("\n".join(_lines(dataset) + ([] if manifest is None else manifest_lines(manifest, dataset))))
+    say(*_lines(dataset), *([] if manifest is None else manifest_lines(manifest, dataset)))
 
 
 @app.command()
@@ -53,7 +54,7 @@ def verify(
     if name == "all":
         verify_all(lambda each: _verified(each, None, None))
     else:
-        typer.echo("\n".join(_verified(name, path, space)))
+        say(*_verified(name, path, space))
 
 
 @app.command()
@@ -72,7 +73,7 @@ def audit(
 
     dataset = _load(name, path, space)
     dataset = dataset if label is None else dataset.with_label(label)
-    typer.echo(audit_split(dataset, find_split(dataset, split, subset), test_label).text())
+    say(*audit_split(dataset, find_split(dataset, split, subset), test_label).text().split("\n"))
 
 
 def _verified(name: str, path: Path | None, space: str | None) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from archenc.dataset import ArchDataset, Provenance
 from archenc.datasets import table as tables
-from archenc.errors import CorruptFile, InvalidArchitecture
-from archenc.files import sha256
+from archenc.errors import CorruptFile, InvalidArchitecture, InvalidParameter
+from archenc.files import inside, sha256
 from archenc.graphs import ArchGraphs
 from archenc.spaces.base import as_sequence
 from archenc.spaces.traced.network import Drawing
@@ -83,8 +83,11 @@ class _ModelFiles(OperationSpace):
         return (self.chosen or fitting_space(drawings)).place(drawings)
 
     def _read(self, name: str, where: str) -> Drawing:
-        path = self.folder / name
-        if path.suffix.lower() != ".onnx" or not path.resolve().is_relative_to(self.folder.resolve()):
+        try:
+            path = inside(self.folder, name)
+        except InvalidParameter:
+            path = None
+        if path is None or path.suffix.lower() != ".onnx":
             raise InvalidArchitecture(f"{where}: {name!r} is no ONNX file inside {self.folder}; export the model as ONNX into that folder")
         if not path.is_file():
             raise InvalidArchitecture(f"{where}: there is no file {path}; put it there or drop the row")
