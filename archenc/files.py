@@ -61,7 +61,7 @@ def safe_name(text: str) -> str:
     texts have different names.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-_")[:MAX_NAME]
-    return name if name == text else f"{name or 'unnamed'}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    return name if name and name == text else f"{name or 'unnamed'}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 def inside(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path:

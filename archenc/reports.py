@@ -39,16 +39,16 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
 
 # -- figures -----------------------------------------------------------------------------------------------------------
 
-MAX_LABEL = 60
+MAX_LABEL = 40
 """Characters of a name in a figure."""
 
 
 def figure_label(name: str) -> str:
-    """A name for a figure: on one line, in the middle cut to 60 characters, and shown in a legend even if it begins with ``_``."""
+    """A name for a figure: on one line, in the middle cut to 40 characters, and such that legends do not leave it out."""
     text = visible(name)
     if len(text) > MAX_LABEL:
         text = f"{text[: MAX_LABEL // 2]}…{text[1 - MAX_LABEL // 2 :]}"
-    return f" {text}" if text.startswith("_") else text
+    return text if text and not text.startswith("_") else f" {text}"
 
 
 def svg(width: float, height: float, draw: Callable[[Any], None]) -> str:

@@ -63,6 +63,7 @@ class WandbTracker:
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         if importlib.util.find_spec("wandb") is None:
             raise DataNotFound("the tracker 'wandb' needs the package wandb; install it or choose 'jsonl'")
+        inside(folder, "wandb")
         self._folder = folder
         self._config = config
         self._run: Any = None
