@@ -21,7 +21,7 @@ from torch import Tensor
 
 from archenc.documents import read_json
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, InvalidParameter
-from archenc.files import atomic_write, read_bytes, sha256, write_json
+from archenc.files import atomic_write, inside, read_bytes, sha256, write_json
 
 FORMAT = 1
 CARD, WEIGHTS, EMBEDDINGS, CHECKPOINT = "pretraining.json", "weights.safetensors", "embeddings.safetensors", "checkpoint.json"
@@ -101,8 +101,9 @@ class PretrainingFolder:
             name, epoch, history = description["tensors"], description["epoch"], description["history"]
             if re.fullmatch(r"checkpoint-\d+\.safetensors", name) is None or not len(history) == epoch:
                 raise ValueError("its parts do not belong together")
-        check_sum(self.folder / name, description)
-        return State(epoch, read_tensors(self.folder / name), history)
+        tensors = inside(self.folder, name)
+        check_sum(tensors, description)
+        return State(epoch, read_tensors(tensors), history)
 
     def write(self, state: State) -> None:
         """Replace the checkpoint by ``state``; when that fails, the one before is still there."""

@@ -6,7 +6,8 @@ import os
 import sys
 
 from archenc.dataset import ArchDataset
-from archenc.files import cache_root
+from archenc.files import cache_root, safe_name
+from archenc.text import say
 
 
 def remind(dataset: ArchDataset) -> None:
@@ -19,11 +20,11 @@ def remind(dataset: ArchDataset) -> None:
     if not citation or os.environ.get("ARCHENC_QUIET") or not sys.stderr.isatty():
         return
     try:
-        marker = cache_root() / "cited" / dataset.name
+        marker = cache_root() / "cited" / safe_name(dataset.name)
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch(exist_ok=False)
     except FileExistsError:
         return
     except OSError:
         pass  # a cache that cannot be written is no reason to fail, only to say it again next time
-    print(f"archenc: for {dataset.name}, cite {' '.join(citation.split())}", file=sys.stderr)
+    say(f"archenc: for {dataset.name}, cite {' '.join(citation.split())}", file=sys.stderr)

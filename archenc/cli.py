@@ -16,6 +16,7 @@ import typer
 
 import archenc
 from archenc.errors import ArchencError, UnknownName
+from archenc.text import say
 
 _ClickException: Any = typer.BadParameter.__mro__[2]  # click's own, or that of the copy that newer Typers bring
 
@@ -35,12 +36,12 @@ def list_names(
     """List the names that can be used, one a line."""
     if kind not in _LISTS:
         raise UnknownName(f"there is nothing called {kind!r} to list; choose one of {', '.join(_LISTS)}")
-    print("\n".join(_LISTS[kind]()))
+    say(*_LISTS[kind]())
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"archenc {archenc.__version__}")
+        say(f"archenc {archenc.__version__}")
         raise typer.Exit
 
 
@@ -78,12 +79,19 @@ def create_app() -> typer.Typer:
 
 
 def _complain(message: str) -> None:
-    print(f"archenc: error: {' '.join(message.split())}", file=sys.stderr)
+    say(f"archenc: error: {' '.join(message.split())}", file=sys.stderr)
 
 
 def _describe(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename is not None else ""
     return f"{where}{error.strerror or error}; make room or choose another path"
+
+
+def _replace_closed_streams() -> None:
+    """Let what is written to a closed standard stream vanish, so that no file that is opened later takes its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -113,9 +121,10 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code: 0 done, 1 some part failed, 2 bad input, 130 interrupted."""
+    _replace_closed_streams()
     code = _run(argv)
     if code == 130:
-        print("archenc: interrupted; what was finished is kept", file=sys.stderr)
+        say("archenc: interrupted; what was finished is kept", file=sys.stderr)
     return code
 
 

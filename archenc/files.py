@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
 import os
 import re
 import secrets
+import stat
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -59,7 +61,7 @@ def safe_name(text: str) -> str:
     texts have different names.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-_")[:MAX_NAME]
-    return name if name == text else f"{name or 'unnamed'}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    return name if name and name == text else f"{name or 'unnamed'}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 def inside(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path:
@@ -77,19 +79,40 @@ def inside(folder: str | os.PathLike[str], name: str | os.PathLike[str]) -> Path
     return path
 
 
+def files_below(folder: str | os.PathLike[str], form: re.Pattern[str]) -> list[Path]:
+    """The files in ``folder`` and its folders whose whole names have a form, sorted; links to folders are not followed.
+
+    Raises :class:`InvalidParameter` for a symbolic link to a file elsewhere.
+    """
+    found = sorted(path for path in Path(folder).rglob("*") if form.fullmatch(path.name))
+    return [inside(folder, path.relative_to(folder)) for path in found if not path.is_dir()]
+
+
 # -- reading -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for reading; raises :class:`OSError` also for what is no file, such as a device or a pipe that nobody may ever fill."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
+        yield stream
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
     """Hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
-    """The content of a file that must exist and hold at most ``max_bytes``; raises :class:`DataNotFound` or :class:`CorruptFile`."""
+def read_bytes(path: str | os.PathLike[str], max_bytes: int, *, pipe: bool = False) -> bytes:
+    """The content of a file that must exist and hold at most ``max_bytes``; raises :class:`DataNotFound` or :class:`CorruptFile`.
+
+    Only with ``pipe`` it may be a pipe or a device such as ``/dev/stdin``, for paths that the user gave for this one file.
+    """
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb") if pipe else open_file(path) as stream:
             content = stream.read(max_bytes + 1)
     except OSError as error:
         raise DataNotFound(f"the file {path} cannot be read ({error.strerror}); check its path and permissions") from None
@@ -115,7 +138,7 @@ def open_npz(path: str | os.PathLike[str], expected: Mapping[str, Field] | None,
         CorruptFile: the file is truncated, damaged or too large, or an array is missing or of the wrong shape or dtype.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return _read_archive(file, expected, max_bytes, path)
     except OSError as error:
         raise DataNotFound(f"the file {path} cannot be read ({error.strerror}); check its path and permissions") from None
@@ -226,8 +249,35 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         raise CannotWrite(f"{path} cannot be written ({reason}); make room or choose another place") from error
 
 
+def write_texts(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> list[Path]:
+    """Write texts as files below ``folder``, by their names, all of them or none; gives their paths.
+
+    Every text lies on the disk under a temporary name before the first file gets its own.
+
+    Raises:
+        InvalidParameter: a name that leads out of the folder.
+        CannotWrite: the disk is full, or a place is not writable.
+    """
+    paths = [inside(folder, name) for name in texts]
+    with contextlib.ExitStack() as renamed_at_the_end:
+        for path, text in zip(paths, texts.values(), strict=True):
+            if path.is_dir():
+                raise CannotWrite(f"{path} cannot be written, as it is a folder; remove it or choose another place")
+            temporary = renamed_at_the_end.enter_context(atomic_write(path))
+            with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+    return paths
+
+
+def json_text(value: Any) -> str:
+    """``value`` as indented JSON; NaN and infinities are refused, as they are not JSON."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write ``value`` as indented UTF-8 JSON, atomically; NaN and infinities are refused, as they are not JSON."""
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    """Write ``value`` as :func:`json_text` in UTF-8, atomically."""
+    text = json_text(value)
     with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")

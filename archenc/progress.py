@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from archenc.text import visible
+
 T = TypeVar("T")
 
 
@@ -22,7 +24,7 @@ def progress(items: Iterable[T], description: str, *, total: int | None = None, 
         return items
     from tqdm import tqdm
 
-    bar: Iterable[T] = tqdm(items, desc=description, total=total, delay=2, leave=False, dynamic_ncols=True)
+    bar: Iterable[T] = tqdm(items, desc=visible(description), total=total, delay=2, leave=False, dynamic_ncols=True)
     return bar
 
 

@@ -1,15 +1,17 @@
-"""What reports are made of: numbers and tables as text, Markdown and HTML, figures as SVG, and one page that needs nothing else."""
+"""What reports are made of: numbers and tables as text and Markdown, figures as SVG, and one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
 import base64
-import html
+import hashlib
 import io
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from string import Template
 from typing import Any
+
+from archenc.text import markdown, visible
 
 # -- text --------------------------------------------------------------------------------------------------------------
 
@@ -21,7 +23,7 @@ def number(value: float, digits: int = 3) -> str:
 
 def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Columns of equal width for a terminal."""
-    table = [header, *lines]
+    table = [[visible(cell) for cell in line] for line in (header, *lines)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table)
 
@@ -30,35 +32,44 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
     """A Markdown table."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(markdown, cells)) + " |"
 
     return "\n".join(line(cells) for cells in (header, ["---"] * len(header), *lines))
 
 
-def html_table(header: Sequence[str], lines: Sequence[Sequence[str]], kind: str) -> str:
-    """A table of the page's class ``kind``."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+# -- figures -----------------------------------------------------------------------------------------------------------
+
+MAX_LABEL = 40
+"""Characters of a name in a figure."""
 
 
-def escape(text: Any) -> str:
-    """``text`` without markup."""
-    return html.escape(str(text))
-
-
-# -- figures and page --------------------------------------------------------------------------------------------------
+def figure_label(name: str) -> str:
+    """A name for a figure: on one line, in the middle cut to 40 characters, and such that legends do not leave it out."""
+    text = visible(name)
+    if len(text) > MAX_LABEL:
+        text = f"{text[: MAX_LABEL // 2]}…{text[1 - MAX_LABEL // 2 :]}"
+    return text if text and not text.startswith("_") else f" {text}"
 
 
 def svg(width: float, height: float, draw: Callable[[Any], None]) -> str:
-    """What ``draw`` puts on a matplotlib figure of that size in inches, as SVG; the same drawing always gives the same text."""
+    """What ``draw`` puts on a matplotlib figure of that size in inches, as SVG; the same drawing always gives the same text.
+
+    Text is shown as it is, ``$`` too. Names from data go through :func:`figure_label`.
+    """
     import matplotlib as mpl
 
-    settings: dict[Any, Any] = {"svg.hashsalt": "archenc", "axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
-    with mpl.rc_context(settings):
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": "archenc",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "text.parse_math": False,
+    }
+    with mpl.rc_context(settings), warnings.catch_warnings():
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name in a script that the font lacks: boxes are drawn
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         stream = io.StringIO()
@@ -66,17 +77,47 @@ def svg(width: float, height: float, draw: Callable[[Any], None]) -> str:
     return stream.getvalue()
 
 
-def html_image(text: str, description: str) -> str:
-    """An SVG figure inside a page."""
-    return f'<img alt="{escape(description)}" src="data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}">'
+# -- page --------------------------------------------------------------------------------------------------------------
 
 
-def html_terms(terms: Sequence[tuple[str, str]]) -> str:
-    """A list of names and what they stand for."""
-    return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in terms) + "</dl>"
+def page(package: str, template: str, **values: Any) -> str:
+    """One HTML page that needs nothing else, from a template of ``package`` that extends ``page.html`` of this one.
+
+    Values are text: the template engine escapes them, control characters are shown, and one that the template needs and does not get is an
+    error. The page's policy lets a browser use its own script and style alone, and load nothing.
+
+    Args:
+        package: whose folder ``templates`` holds the template.
+        template: its file name.
+        values: what it shows; ``title`` and ``introduction`` for every page.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("archenc"), PackageLoader(package)]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["data_address"] = _data_address
+    style, script = (f"\n{(files('archenc') / 'templates' / name).read_text(encoding='utf-8')}" for name in ("page.css", "page.js"))
+    allowed = f"img-src data:; style-src {_source(style)}; script-src {_source(script)}"
+    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+    return environment.get_template(template).render(style=style, script=script, policy=policy, **values)
 
 
-def page(title: str, introduction: str, sections: Sequence[str]) -> str:
-    """One HTML page that needs nothing else; ``sections`` are HTML, the others text."""
-    template = Template((files("archenc") / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(title=escape(title), introduction=escape(introduction), sections="\n".join(sections))
+def _shown(value: Any) -> Any:
+    """Text without control characters; what a template made is left as it is."""
+    return value if hasattr(value, "__html__") else visible(str(value))
+
+
+def _source(content: str) -> str:
+    """What stands for exactly this content in a Content-Security-Policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def _data_address(image: str) -> str:
+    """An SVG image as an address that holds it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(image.encode()).decode()}"

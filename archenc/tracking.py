@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from archenc.errors import DataNotFound, InvalidParameter
-from archenc.files import writing
+from archenc.files import inside, writing
 
 
 class Tracker(Protocol):
@@ -41,7 +41,7 @@ class JSONLTracker:
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
-        self._path = folder / "tracking.jsonl"
+        self._path = inside(folder, "tracking.jsonl")  # not where a link in somebody else's folder leads
         self._waiting: list[Mapping[str, Any]] = [{"config": dict(config)}]
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -63,6 +63,7 @@ class WandbTracker:
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         if importlib.util.find_spec("wandb") is None:
             raise DataNotFound("the tracker 'wandb' needs the package wandb; install it or choose 'jsonl'")
+        inside(folder, "wandb")
         self._folder = folder
         self._config = config
         self._run: Any = None

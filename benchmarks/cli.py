@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from archenc.errors import InvalidParameter
+from archenc.files import safe_name
+from archenc.text import say
 
 app = typer.Typer(help="Compare methods on fixed protocols.", rich_markup_mode=None)
 
@@ -49,7 +51,7 @@ def run_protocol(
     chosen = [find_method(name, known) for name in names]
     chosen_sizes = parse_numbers(sizes, protocol.train_sizes, "--sizes", 2)
     chosen_seeds = parse_numbers(seeds, protocol.seeds, "--seeds", 0)
-    folder = runs or Path("runs") / protocol.name
+    folder = runs or Path("runs") / safe_name(protocol.name)
     if folder.exists() and not folder.is_dir():
         raise InvalidParameter(f"--runs {folder} is a file; give the name of a folder")
     command = ["archenc", "bench", "run", protocol_name, *(["--methods-file", str(methods_file)] if methods_file else [])]
@@ -60,14 +62,14 @@ def run_protocol(
 
     todo, warnings = runner.plan(protocol, chosen, chosen_sizes, chosen_seeds, folder, shlex.join(command), force)
     for warning in warnings:
-        print(f"archenc: warning: {warning}", file=sys.stderr)
+        say(f"archenc: warning: {warning}", file=sys.stderr)
     failures = runner.run(todo, jobs)
     wanted = [runner.Job(protocol, method, size, chosen_seeds, folder, "") for method in chosen for size in chosen_sizes]
     paths = [job.path(seed) for job in wanted for seed in job.seeds]
     for board in leaderboards(read_run(path) for path in paths if path.exists()):
-        print(leaderboard_text(board))
+        say(*leaderboard_text(board).split("\n"))
     if failures:
-        print("\n".join(f"archenc: error: run failed: {line}" for line in runner.summarise(failures)), file=sys.stderr)
+        say(*(f"archenc: error: run failed: {line}" for line in runner.summarise(failures)), file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -82,8 +84,7 @@ def report(
     from archenc.benchmarks.report import write_report
     from archenc.benchmarks.results import read_runs
 
-    for path in write_report(read_runs(runs), out):
-        print(path)
+    say(*map(str, write_report(read_runs(runs), out)))
 
 
 @app.command("compare")
@@ -100,7 +101,7 @@ def compare(
         known = ", ".join(sorted({result.protocol for result in published_results()}))
         run = ", ".join(sorted({board.setting["name"] for board in boards}))
         raise InvalidParameter(f"{runs} holds runs of {run}, for which no numbers were published; run one of {known}")
-    print("\n\n".join(texts))
+    say(*"\n\n".join(texts).split("\n"))
 
 
 @app.command("list")
@@ -109,9 +110,5 @@ def list_all() -> None:
     from archenc.benchmarks.methods import load_methods
     from archenc.benchmarks.protocol import list_protocols, load_protocol
 
-    print("protocols")
-    for name in list_protocols():
-        print(f"  {name}: {load_protocol(name).purpose}")
-    print("methods")
-    for name in load_methods():
-        print(f"  {name}")
+    say("protocols", *(f"  {name}: {load_protocol(name).purpose}" for name in list_protocols()))
+    say("methods", *(f"  {name}" for name in load_methods()))

@@ -21,6 +21,7 @@ from archenc.benchmarks.text import mean_and_std, signed
 from archenc.errors import CorruptFile
 from archenc.files import read_bytes
 from archenc.reports import markdown_table, number, text_table
+from archenc.text import markdown, visible
 
 FOLDER = Path(str(files("archenc.benchmarks"))) / "published"
 MAX_BYTES = 2**18
@@ -162,8 +163,8 @@ def comparison_text(board: Leaderboard) -> str | None:
     table = comparison(board)
     if table is None:
         return None
-    notes = [f"[{at}] {note}" for at, note in enumerate(table.footnotes, start=1)]
-    return "\n".join([table.title, "", text_table(table.header, table.lines), "", *notes])
+    notes = [f"[{at}] {visible(note)}" for at, note in enumerate(table.footnotes, start=1)]
+    return "\n".join([visible(table.title), "", text_table(table.header, table.lines), "", *notes])
 
 
 def comparison_markdown(board: Leaderboard) -> str | None:
@@ -171,6 +172,6 @@ def comparison_markdown(board: Leaderboard) -> str | None:
     table = comparison(board)
     if table is None:
         return None
-    notes = [f"{at}. {note}" for at, note in enumerate(table.footnotes, start=1)]
-    title = f"{table.title} (± standard deviation; runs in brackets):"
+    notes = [f"{at}. {markdown(note)}" for at, note in enumerate(table.footnotes, start=1)]
+    title = f"{markdown(table.title)} (± standard deviation; runs in brackets):"
     return "\n".join([title, "", markdown_table(table.header, table.lines), "", *notes])

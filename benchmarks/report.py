@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from archenc.benchmarks.protocol import canonical_json
 from archenc.benchmarks.published import comparison, comparison_markdown
 from archenc.benchmarks.results import Leaderboard, Row, Run, leaderboards
 from archenc.benchmarks.statements import notes, notes_markdown
 from archenc.benchmarks.text import duration, mean_and_std, metric_name
-from archenc.files import atomic_write
-from archenc.reports import escape, html_image, html_table, html_terms, markdown_table, page, svg, text_table
+from archenc.files import safe_name, write_texts
+from archenc.reports import figure_label, markdown_table, page, svg, text_table
+from archenc.text import csv_text, markdown, visible
 
 
 def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write ``leaderboard.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol and ``index.html``; gives their paths."""
+    """Write ``leaderboard.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol and ``index.html``; gives their paths.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written; then nothing is.
+    """
     boards = leaderboards(runs)
-    plots = {f"{slug(board)}.svg": plot(board) for board in boards}
-    texts = {
-        "leaderboard.csv": leaderboard_csv(boards),
-        "leaderboard.md": leaderboard_markdown(boards),
-        "runs.csv": runs_csv(boards),
-        **plots,
-        "index.html": html_page(boards, list(plots.values())),
-    }
-    for name, text in texts.items():
-        with atomic_write(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-    return [folder / name for name in texts]
+    plots = [plot(board) for board in boards]
+    return write_texts(
+        folder,
+        {
+            "leaderboard.csv": leaderboard_csv(boards),
+            "leaderboard.md": leaderboard_markdown(boards),
+            "runs.csv": runs_csv(boards),
+            **dict(zip(plot_names(boards), plots, strict=True)),
+            "index.html": html_page(boards, plots),
+        },
+    )
 
 
-def slug(board: Leaderboard) -> str:
-    """A file name for what belongs to one leaderboard."""
-    return f"{board.setting['name']}-v{board.setting['version']}-archenc-{board.version}"
+def plot_names(boards: Sequence[Leaderboard]) -> list[str]:
+    """A file name for the plot of each leaderboard, with a digest of the setting where several have one name and version."""
+    slugs = [safe_name(f"{board.setting['name']}-v{board.setting['version']}-archenc-{board.version}") for board in boards]
+    shared = Counter(slug.lower() for slug in slugs)
+    digests = [hashlib.sha256(canonical_json([board.setting, board.version]).encode()).hexdigest()[:8] for board in boards]
+    return [f"{slug}.svg" if shared[slug.lower()] == 1 else f"{slug}-{digest}.svg" for slug, digest in zip(slugs, digests, strict=True)]
 
 
 # -- tables --------------------------------------------------------------------------------------------------------
@@ -85,19 +93,23 @@ def leaderboard_text(board: Leaderboard) -> str:
     """The methods x sizes table for a terminal."""
     setting = board.setting
     title = f"{metric_name(board.metric)}, mean ± std (runs): {setting['dataset']}, {setting['label']}, split {_split_text(board)}"
-    return "\n".join([title, "", text_table(*matrix(board)), "", "seconds: one fit + one prediction of the test set"])
+    return "\n".join([visible(title), "", text_table(*matrix(board)), "", "seconds: one fit + one prediction of the test set"])
 
 
 def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
     """All leaderboards as Markdown."""
     parts = ["# Leaderboard", ""]
     for board in boards:
-        parts += [f"## {board.setting['name']}, version {board.setting['version']}", ""]
-        parts += [f"- {name}: {text}" for name, text in facts(board)]
-        parts += ["", f"{metric_name(board.metric)}: mean ± standard deviation over seeds (number of runs).", ""]
+        parts += [f"## {markdown(_title(board))}", ""]
+        parts += [f"- {name}: {markdown(text)}" for name, text in facts(board)]
+        parts += ["", f"{markdown(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs).", ""]
         parts += [matrix_markdown(board), "", *_beside_published(board), notes_markdown(board), ""]
-        parts += ["Every row again:", "", *(f"    {row.command}" for row in board.rows), ""]
+        parts += ["Every row again:", "", *(f"    {visible(row.command)}" for row in board.rows), ""]
     return "\n".join(parts)
+
+
+def _title(board: Leaderboard) -> str:
+    return f"{board.setting['name']}, version {board.setting['version']}"
 
 
 def _beside_published(board: Leaderboard) -> list[str]:
@@ -119,15 +131,6 @@ def overview_markdown(boards: Sequence[Leaderboard]) -> str:
         cells = (mean_and_std(board.cell(*column), board.metric) for column in columns)
         lines.append([board.setting["dataset"], board.setting["label"], f"{board.rows[0].runs[0]['split']['test']:,}", *cells])
     return markdown_table(["data set", "label", "test set", *(f"{method}, n = {size}" for method, size in columns)], lines)
-
-
-def _csv_text(records: Sequence[dict[str, Any]]) -> str:
-    stream = io.StringIO()
-    fields = list(dict.fromkeys(name for record in records for name in record))
-    writer = csv.DictWriter(stream, fields, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return stream.getvalue()
 
 
 def _decimals(value: float | None) -> str:
@@ -159,7 +162,7 @@ def leaderboard_csv(boards: Sequence[Leaderboard]) -> str:
             record |= {"runs": len(row.runs), "seeds": " ".join(map(str, row.seeds))}
             record |= {f"{part}_seconds": f"{row.seconds(part):.3f}" for part in ("fit", "predict")}
             records.append(record | {"command": row.command})
-    return _csv_text(records)
+    return csv_text(records)
 
 
 def runs_csv(boards: Sequence[Leaderboard]) -> str:
@@ -172,7 +175,7 @@ def runs_csv(boards: Sequence[Leaderboard]) -> str:
                 record |= {metric: _decimals(run["metrics"][metric]) for metric in board.setting["metrics"]}
                 record |= {f"{part}_seconds": f"{run['seconds'][part]:.3f}" for part in ("fit", "predict")}
                 records.append(record)
-    return _csv_text(records)
+    return csv_text(records)
 
 
 # -- plot and page -------------------------------------------------------------------------------------------------
@@ -190,14 +193,14 @@ def _draw(board: Leaderboard, figure: Any) -> None:
         sizes, means = [row.size for row in rows], [row.mean(board.metric) for row in rows]
         bands = [std if math.isfinite(std) else 0.0 for std in (row.std(board.metric) for row in rows)]
         style = ("-", "--", ":")[at // 10 % 3]
-        axes.plot(sizes, means, style, marker="o", markersize=3.5, color=f"C{at % 10}", label=name)
+        axes.plot(sizes, means, style, marker="o", markersize=3.5, color=f"C{at % 10}", label=figure_label(name))
         low, high = ([mean + sign * band for mean, band in zip(means, bands, strict=True)] for sign in (-1, 1))
         axes.fill_between(sizes, low, high, alpha=0.12, linewidth=0, color=f"C{at % 10}")
-    axes.set(xscale="log", xlabel="training architectures", ylabel=metric_name(board.metric))
+    axes.set(xscale="log", xlabel="training architectures", ylabel=figure_label(metric_name(board.metric)))
     axes.set_xticks(board.sizes, labels=[str(size) for size in board.sizes])
     axes.minorticks_off()
     axes.grid(alpha=0.25)
-    axes.set_title(f"{board.setting['dataset']}, {board.setting['label']}", fontsize=10)
+    axes.set_title(", ".join(figure_label(board.setting[name]) for name in ("dataset", "label")), fontsize=10)
     figure.legend(loc="outside right upper", frameon=False)
 
 
@@ -207,14 +210,29 @@ def html_page(boards: Sequence[Leaderboard], plots: Sequence[str]) -> str:
         "Every number is computed from run files: one file for each protocol, method, training size and seed. Seconds are those of one fit "
         "and of one prediction of the whole test set."
     )
-    return page("archenc benchmarks", introduction, [_section(board, text) for board, text in zip(boards, plots, strict=True)])
+    sections = [_section(board, plot) for board, plot in zip(boards, plots, strict=True)]
+    return page("archenc.benchmarks", "leaderboards.html", title="archenc benchmarks", introduction=introduction, boards=sections)
 
 
-def _section(board: Leaderboard, figure: str) -> str:
-    header, lines = matrix(board)
+def _section(board: Leaderboard, figure: str) -> dict[str, Any]:
+    """What the page's template shows of one leaderboard."""
+    return {
+        "title": _title(board),
+        "facts": facts(board),
+        "metric": metric_name(board.metric),
+        "matrix": matrix(board),
+        "plot": figure,
+        "published": comparison(board),
+        "notes": notes(board),
+        "rows": _every_row(board),
+    }
+
+
+def _every_row(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of the table of all metrics of each method and size."""
     metrics = board.setting["metrics"]
-    long_header = ["method", "n", *(f"{metric_name(metric)}" for metric in metrics), "runs", "seeds", "seconds", "command"]
-    long_lines = [
+    header = ["method", "n", *map(metric_name, metrics), "runs", "seeds", "seconds", "command"]
+    lines = [
         [
             row.method["name"],
             str(row.size),
@@ -226,33 +244,4 @@ def _section(board: Leaderboard, figure: str) -> str:
         ]
         for row in board.rows
     ]
-    return "\n".join(
-        [
-            f"<section><h2>{escape(board.setting['name'])}, version {board.setting['version']}</h2>",
-            html_terms(facts(board)),
-            f"<h3>{escape(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs)</h3>",
-            html_table(header, lines, "matrix"),
-            html_image(figure, f"{metric_name(board.metric)} against training size"),
-            _published_section(board),
-            _notes_section(board),
-            "<details><summary>All metrics, and the command of every row</summary>",
-            html_table(long_header, long_lines, "long"),
-            "</details></section>",
-        ]
-    )
-
-
-def _published_section(board: Leaderboard) -> str:
-    table = comparison(board)
-    if table is None:
-        return ""
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.footnotes)
-    return f"<h3>{escape(table.title)}</h3>\n{html_table(table.header, table.lines, 'published')}\n<ol>{notes}</ol>"
-
-
-def _notes_section(board: Leaderboard) -> str:
-    parts = []
-    for heading, sentences in notes(board).items():
-        items = "".join(f"<li>{escape(one)}</li>" for one in sentences)
-        parts.append(f"<h3>{escape(heading)}</h3>\n<ul>{items}</ul>")
-    return "\n".join(parts)
+    return header, lines

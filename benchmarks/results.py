@@ -20,6 +20,7 @@ from archenc.benchmarks.methods import Content, Method
 from archenc.benchmarks.protocol import Protocol, Setting, TrainSize, canonical_json
 from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, plain_values, read_json, record
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable
+from archenc.files import files_below
 from archenc.rules import Number, Seed, Whole
 
 MAX_RUN_BYTES = 2**20
@@ -119,8 +120,9 @@ def read_runs(folder: Path) -> list[Run]:
     Raises:
         DataNotFound: there is none.
         CorruptFile: one is damaged.
+        InvalidParameter: one is a symbolic link out of the folder.
     """
-    runs = [read_run(path) for path in sorted(folder.rglob("*.json")) if FILE_NAME.fullmatch(path.name)]
+    runs = [read_run(path) for path in files_below(folder, FILE_NAME)]
     if not runs:
         raise DataNotFound(f"there are no run files in {folder}; make some by: archenc bench run PROTOCOL --runs {folder}")
     return runs

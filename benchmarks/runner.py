@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -294,5 +295,15 @@ def _single_threaded() -> Iterator[None]:
 
 
 def _start_worker() -> None:
+    """What a worker process does first: it ends with its parent, however that ends, and computes in one thread."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the parent, then end at once: runs are written whole or not at all, so they may be stopped anywhere."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

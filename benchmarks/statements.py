@@ -16,6 +16,7 @@ from archenc.benchmarks.results import Leaderboard, Row
 from archenc.benchmarks.text import metric_name, signed
 from archenc.documents import Digest, Name, Record, Text, read_yaml, record
 from archenc.reports import number
+from archenc.text import markdown
 
 FOLDER = Path(str(files("archenc.benchmarks")))
 T = TypeVar("T")
@@ -155,4 +156,5 @@ def notes(board: Leaderboard) -> dict[str, list[str]]:
 
 def notes_markdown(board: Leaderboard) -> str:
     """:func:`notes` as Markdown."""
-    return "\n\n".join("\n".join([f"{heading}:", "", *(f"- {one}" for one in sentences)]) for heading, sentences in notes(board).items())
+    parts = [[f"{markdown(heading)}:", "", *(f"- {markdown(one)}" for one in sentences)] for heading, sentences in notes(board).items()]
+    return "\n\n".join("\n".join(lines) for lines in parts)

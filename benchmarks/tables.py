@@ -18,7 +18,7 @@ from archenc.benchmarks.published import comparison_markdown
 from archenc.benchmarks.report import leaderboard_csv, leaderboard_markdown, matrix_markdown, overview_markdown
 from archenc.benchmarks.results import Leaderboard, leaderboards, read_runs
 from archenc.errors import UnknownName
-from archenc.files import atomic_write
+from archenc.files import write_texts
 
 MARKED = re.compile(r"(<!-- (?P<kind>table|published|overview) (?P<protocol>\S+) -->\n).*?(?P<end><!-- end -->)", flags=re.DOTALL)
 
@@ -55,9 +55,7 @@ def pages(root: Path) -> dict[Path, str]:
 
 def main() -> None:
     """Write all pages."""
-    for path, text in pages(Path()).items():
-        with atomic_write(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_texts(Path(), {str(path): text for path, text in pages(Path()).items()})
 
 
 if __name__ == "__main__":

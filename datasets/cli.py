@@ -9,7 +9,7 @@ import typer
 
 from archenc.datasets.fetch_cli import fetch, import_table, manifest_lines, verified_files, verify_all
 from archenc.errors import DataNotFound
-from archenc.text import visible
+from archenc.text import say
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
@@ -36,12 +36,12 @@ def show(
     except DataNotFound:
         if manifest is None or label is not None:
             raise
-        _echo([f"{name}: not here yet; {manifest.remedy}", *manifest_lines(manifest)])
+        say(f"{name}: not here yet; {manifest.remedy}", *manifest_lines(manifest))
         return
     if label is not None:
-        _echo(_label_lines(dataset.with_label(label), label))
+        say(*_label_lines(dataset.with_label(label), label))
         return
-    _echo(_lines(dataset) + ([] if manifest is None else manifest_lines(manifest, dataset)))
+    say(*_lines(dataset), *([] if manifest is None else manifest_lines(manifest, dataset)))
 
 
 @app.command()
@@ -54,7 +54,7 @@ def verify(
     if name == "all":
         verify_all(lambda each: _verified(each, None, None))
     else:
-        _echo(_verified(name, path, space))
+        say(*_verified(name, path, space))
 
 
 @app.command()
@@ -73,12 +73,7 @@ def audit(
 
     dataset = _load(name, path, space)
     dataset = dataset if label is None else dataset.with_label(label)
-    typer.echo(audit_split(dataset, find_split(dataset, split, subset), test_label).text())
-
-
-def _echo(lines: list[str]) -> None:
-    """Print lines of names and numbers from files of others, which must not steer the terminal."""
-    typer.echo("\n".join(visible(line) for text in lines for line in text.split("\n")))
+    say(*audit_split(dataset, find_split(dataset, split, subset), test_label).text().split("\n"))
 
 
 def _verified(name: str, path: Path | None, space: str | None) -> list[str]:
@@ -143,4 +138,4 @@ def _label_lines(dataset: ArchDataset, label: str) -> list[str]:
     mark = "*" if label == dataset.label else " "
     spread = f"{known.min():.6g} to {known.max():.6g}, median {np.median(known):.6g}" if known.size else "no values"
     missing = f", {len(values) - len(known):,} missing" if len(known) < len(values) else ""
-    return [f"{mark} {visible(label)}: {spread}{missing}", f"    {dataset.descriptions.get(label, '')}".rstrip()]
+    return [f"{mark} {label}: {spread}{missing}", f"    {dataset.descriptions.get(label, '')}".rstrip()]

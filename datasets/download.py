@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 import archenc
 from archenc.datasets.manifest import Source
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound
-from archenc.files import cache_root
+from archenc.files import cache_root, inside
 
 MIRRORS = ("https://cdn.jsdelivr.net/gh/{owner}/{repository}@{commit}/{path}",)
 """Other public hosts of files in repositories, tried in order after the first one."""
@@ -75,7 +75,7 @@ class Stopped(ArchencError):
 
 def local_path(source: Source) -> Path:
     """Where the file lies in the cache once it is fetched."""
-    return cache_root() / "downloads" / source.key
+    return inside(cache_root() / "downloads", source.key)
 
 
 def addresses(source: Source) -> list[str]:

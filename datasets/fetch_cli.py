@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archenc.text import say
+
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
     from archenc.datasets.manifest import Manifest
@@ -32,7 +34,7 @@ def fetch(
 
     wanted = dict.fromkeys(each for name in names for each in (all_names() if name == "all" else [name]))
     _each(list(wanted), one)
-    typer.echo(f"the tables lie in {data_root()}")
+    say(f"the tables lie in {data_root()}")
 
 
 def import_table(
@@ -43,7 +45,7 @@ def import_table(
     from archenc.datasets.fetch import import_file
 
     for path in import_file(name, file):
-        typer.echo(f"written  {path}")
+        say(f"written  {path}")
 
 
 def verify_all(describe: Callable[[str], list[str]]) -> None:
@@ -118,11 +120,11 @@ def _each(names: list[str], action: Callable[[str], str]) -> None:
     failed = []
     for name in names:
         try:
-            typer.echo(action(name))
+            say(*action(name).split("\n"))
         except ArchencError as error:
             if len(names) == 1:
                 raise
             failed.append(name)
-            print(f"{name}: {error}", file=sys.stderr)
+            say(f"{name}: {error}", file=sys.stderr)
     if failed:
         raise ArchencError(f"{len(failed)} of {len(names)} data sets failed ({', '.join(failed)}); the lines above say what to do")

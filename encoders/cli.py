@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
 import json
 import shlex
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archenc.errors import InvalidParameter, InvalidTable
+from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
+from archenc.text import csv_text, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,7 +140,7 @@ def encode(
     }
     encodings = model.encode(graphs)
     _write_arrays(out, {"encodings": encodings, "hashes": graphs.hash()}, metadata)
-    print(f"{out}: {encodings.shape[0]:,} architectures x {encodings.shape[1]:,} numbers")
+    say(f"{out}: {encodings.shape[0]:,} architectures x {encodings.shape[1]:,} numbers")
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
@@ -208,8 +208,8 @@ def train(
     predictor.save(out)
     write_json(out / "training.json", _provenance(data, split.name, split.digest, size, seed, tau))
     setting = f"{data.name}, {data.label}, split {split.name}, size {size}, seed {seed}"
-    print(f"tau {tau:.4f} on {len(split.test):,} held-out architectures ({setting})")
-    print(f"saved in {out}; rank others by: archenc predict {shlex.quote(str(out))} --input FILE")
+    say(f"tau {tau:.4f} on {len(split.test):,} held-out architectures ({setting})")
+    say(f"saved in {out}; rank others by: archenc predict {shlex.quote(str(out))} --input FILE")
 
 
 def _predictor_parameters(settings: dict[str, Any]) -> dict[str, Any]:
@@ -254,11 +254,11 @@ def predict(
     graphs = parse_architectures(predictor.space_, input_)
     scores = predictor.predict(graphs)
     names = graphs.space.format(graphs)
-    rows = [(rank, repr(float(scores[at])), names[at]) for rank, at in enumerate(np.argsort(-scores, kind="stable"), 1)]
-    header = ("rank", "score", "architecture")
+    ranks = enumerate(np.argsort(-scores, kind="stable"), 1)
+    rows = [{"rank": rank, "score": repr(float(scores[at])), "architecture": names[at]} for rank, at in ranks]
     if out is None:
-        csv.writer(sys.stdout, delimiter="\t", lineterminator="\n").writerows([header, *rows])
+        sys.stdout.write(csv_text(rows, delimiter="\t"))
         return
-    with atomic_write(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
-    print(f"{out}: {len(rows):,} architectures ranked")
+    with atomic_write(out) as temporary:
+        temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
+    say(f"{out}: {len(rows):,} architectures ranked")

@@ -10,6 +10,7 @@ import typer
 
 from archenc.encoders.cli import MAX_SEED, Force, check_output
 from archenc.errors import InvalidParameter
+from archenc.text import say
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
@@ -52,8 +53,8 @@ def embed_report(
         "archenc": archenc.__version__,
         "command": shlex.join(["archenc", "embed-report", folder, *words]),
     }
-    print(write_report(analyse(encoder, card["settings"], data, plan, show_progress=True), card, setting, out))
-    print(f"written to {shlex.quote(str(out))}; open its index.html")
+    say(*write_report(analyse(encoder, card["settings"], data, plan, show_progress=True), card, setting, out).split("\n"))
+    say(f"written to {shlex.quote(str(out))}; open its index.html")
 
 
 def _labelled(name: str | None, label: str | None) -> ArchDataset:

@@ -10,8 +10,8 @@ import numpy as np
 
 from archenc.encoders import walks
 from archenc.encoders.embed_report import Analyses
-from archenc.files import atomic_write, write_json
-from archenc.reports import html_image, html_table, html_terms, page, svg, text_table
+from archenc.files import json_text, write_texts
+from archenc.reports import figure_label, page, svg, text_table
 
 PUBLISHED = {  # Yan et al., NeurIPS 2020, table 1: percent of NAS-Bench-101, NAS-Bench-201 and DARTS
     ("gae", "nasbench101"): (98.75, 29.88, 99.25),
@@ -42,17 +42,16 @@ def write_report(analyses: Analyses, card: dict[str, Any], setting: dict[str, An
         setting: what the numbers refer to: ``pretrained``, ``dataset``, ``label``, ``command``, ``archenc`` and so on.
         folder: made where it is missing.
     """
+    label = figure_label(setting["label"])
     figures = {
-        "regression.svg": svg(8, 4, lambda figure: _draw_regression(figure, analyses, setting["label"])),
+        "regression.svg": svg(8, 4, lambda figure: _draw_regression(figure, analyses, label)),
         "distances.svg": svg(8, 3.4, lambda figure: _draw_distances(figure, analyses)),
-        "map.svg": svg(8, 3.8, lambda figure: _draw_map(figure, analyses, setting["label"])),
+        "map.svg": svg(8, 3.8, lambda figure: _draw_map(figure, analyses, label)),
         "autocorrelation.svg": svg(8, 3.4, lambda figure: _draw_autocorrelation(figure, analyses)),
     }
     lines = summary(analyses, card)
-    write_json(folder / "report.json", {**setting, "pretraining_figures": card["figures"], **analyses.numbers()})
-    for name, text in {**figures, "index.html": _page(analyses, setting, lines, figures)}.items():
-        with atomic_write(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="\n")
+    numbers = {**setting, "pretraining_figures": card["figures"], **analyses.numbers()}
+    write_texts(folder, {"report.json": json_text(numbers), **figures, "index.html": _page(analyses, setting, lines, figures)})
     return text_table(HEADER, lines)
 
 
@@ -117,11 +116,16 @@ def _page(analyses: Analyses, setting: dict[str, Any], lines: Sequence[Sequence[
             "above zero.",
         ),
     }
-    terms = [(_words(name), str(value)) for name, value in setting.items()]
-    sections = [f"<section>{html_terms(terms)}{html_table(HEADER, lines, 'numbers')}</section>"]
-    for name, (title, text) in texts.items():
-        sections.append(f"<section><h2>{title}</h2><p>{text}</p>{html_image(figures[name], title)}</section>")
-    return page("archenc embeddings", "Pretrained embeddings beside supervised ones.", sections)
+    return page(
+        "archenc.encoders",
+        "embeddings.html",
+        title="archenc embeddings",
+        introduction="Pretrained embeddings beside supervised ones.",
+        setting=[(_words(name), value) for name, value in setting.items()],
+        header=HEADER,
+        lines=lines,
+        figures=[{"title": title, "text": text, "svg": figures[name]} for name, (title, text) in texts.items()],
+    )
 
 
 # -- figures -------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import typer
 
 from archenc.encoders.cli import MAX_SEED, Settings, Simplify, check_types, parse_settings
 from archenc.errors import InvalidParameter
+from archenc.text import say
 
 if TYPE_CHECKING:
     from archenc.graphs import ArchGraphs
@@ -61,9 +62,9 @@ def pretrain(
         **schedule,
     )
     track.finish()
-    print(_summary(card))
+    say(_summary(card))
     folder = shlex.quote(str(out))
-    print(f"saved in {folder} ({CARD} says how); use it by archenc.load_pretrained, archenc.load_embeddings or Predictor(pretrained=...)")
+    say(f"saved in {folder} ({CARD} says how); use it by archenc.load_pretrained, archenc.load_embeddings or Predictor(pretrained=...)")
 
 
 def _architectures(dataset: str | None, space: str | None, limit: int | None, seed: int) -> ArchGraphs:

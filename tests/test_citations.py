@@ -43,6 +43,16 @@ def test_once_for_each_data_set(terminal: Terminal) -> None:
     ]
 
 
+def test_names_are_neither_paths_nor_orders_to_the_terminal(terminal: Terminal, tmp_path: Path) -> None:
+    for name in ("../../escaped", f"{tmp_path}/escaped", "", "\x1b[31mred"):
+        remind(dataset(name, f"{name}: Numbers"))
+        remind(dataset(name, f"{name}: Numbers"))
+    assert len(terminal.getvalue().splitlines()) == 4
+    assert "\x1b" not in terminal.getvalue()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache"]
+    assert len(list((tmp_path / "cache" / "cited").iterdir())) == 4
+
+
 def test_silence(terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remind(dataset(citation=""))
     monkeypatch.setenv("ARCHENC_QUIET", "1")

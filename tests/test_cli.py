@@ -285,6 +285,40 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_traceback(closed: str, files: Path) -> None:
+    code = "import sys, archenc.cli; sys.exit(archenc.cli.main(['list', 'encoders']))"
+    done = subprocess.run(f'{sys.executable} -c "{code}" {closed}', shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_names_are_no_orders_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    DATASETS.register("\x1b[31mred", load_small)
+    try:
+        assert main(["list", "datasets"]) == 0
+        assert main(["list", "\x1b[31mdata\u202esets\x00"]) == 2
+    finally:
+        DATASETS.unregister("\x1b[31mred")
+    captured = capsys.readouterr()
+    assert "\\x1b[31mred\n" in captured.out
+    assert captured.err.startswith("archenc: error: there is nothing called")
+    assert not {"\x1b", "\u202e", "\x00"} & set(captured.out + captured.err)
+
+
+def test_ranked_architectures_are_no_formulas(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(files / "p") == 0
+    monkeypatch.setattr("archenc.spaces.nasbench201.NASBench201.format", lambda self, graphs: ["=cmd()\x1b[31m", "@x\ny"])
+    command = ["predict", str(files / "p"), "--input", str(files / "good.txt")]
+    assert main([*command, "--out", "ranks.csv"]) == 0
+    capsys.readouterr()
+    assert main(command) == 0
+    for text, delimiter in ((Path("ranks.csv").read_text(), ","), (capsys.readouterr().out, "\t")):
+        header, *rows = csv.reader(text.splitlines(), delimiter=delimiter)
+        assert header == ["rank", "score", "architecture"]
+        assert sorted(row[2] for row in rows) == ["'=cmd()\\x1b[31m", "'@x\\ny"]
+        assert [float(row[1]) for row in rows] == sorted((float(row[1]) for row in rows), reverse=True)
+
+
 def test_a_broken_plug_in_breaks_only_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     points = [
         EntryPoint("broken", "no_such_package.cli:app", "archenc.commands"),

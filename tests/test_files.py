@@ -3,6 +3,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import subprocess
+import sys
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import numpy as np
 import pytest
 
 from archenc import documents, files
-from archenc.errors import CorruptFile, DataNotFound
+from archenc.errors import CannotWrite, CorruptFile, DataNotFound, InvalidParameter
 from tests.bad_input import assert_one_sentence
 
 EXPECTED = {"rows": ((None, 3), "f"), "names": ((4,), "S")}
@@ -61,6 +65,70 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         files.write_json(path, {"tau": float("nan")})
     assert json.loads(path.read_text(encoding="utf-8"))["tau"] == 0.5
     assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_texts_are_written_all_or_none(tmp_path: Path) -> None:
+    paths = files.write_texts(tmp_path / "new", {"a.txt": "1\n", "sub/b.txt": "größer"})
+    assert [path.read_text(encoding="utf-8") for path in paths] == ["1\n", "größer"]
+    for texts, error in (({"a.txt": "2", "../c.txt": ""}, InvalidParameter), ({"a.txt": "2", "sub": ""}, CannotWrite)):
+        with pytest.raises(error) as caught:
+            files.write_texts(tmp_path / "new", texts)
+        assert_one_sentence(caught.value)
+        assert sorted(os.listdir(tmp_path / "new")) == ["a.txt", "sub"]
+        assert paths[0].read_text() == "1\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+def test_nothing_is_left_where_a_file_grows_too_large(tmp_path: Path) -> None:
+    script = textwrap.dedent("""
+        import resource, signal, sys
+        from archenc.errors import CannotWrite
+        from archenc.files import write_texts
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            write_texts(sys.argv[1], {"small.txt": "1", "large.txt": "2" * 100_000})
+        except CannotWrite as error:
+            print(error)
+    """)
+    said = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True).stdout
+    assert said == f"{tmp_path / 'large.txt'} cannot be written (File too large); make room or choose another place\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.json", "sub/a.json", "..a", "größer", "link inside"])
+def test_names_stay_below_their_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.json").touch()
+    (tmp_path / "link inside").symlink_to(tmp_path / "a.json")
+    assert files.inside(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/../../x", "/etc/passwd", "a\0b", "link", "link/x", "linked/passwd"])
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to("..")
+    (tmp_path / "linked").symlink_to("/etc")
+    with pytest.raises(InvalidParameter) as caught:
+        files.inside(tmp_path, name)
+    assert_one_sentence(caught.value)
+
+
+def test_safe_names_are_plain_and_differ_where_texts_do() -> None:
+    texts = ["../x", "..", "", "/", "a b", "a-b ", "a|b", "\x00", "\ud800", "x" * 5_000, "x" * 5_001, "-x", ".hidden", "名前"]
+    names = [files.safe_name(text) for text in texts]
+    assert len(set(names)) == len(texts)
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,140}", name) for name in names)
+    assert files.safe_name("nasbench201-v1.2_x") == "nasbench201-v1.2_x"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(DataNotFound) as caught:
+            files.read_bytes(path, 10)
+        assert_one_sentence(caught.value)
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            files.sha256(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b" " * 200])

@@ -5,6 +5,7 @@ import pytest
 
 from archenc.errors import InvalidParameter
 from archenc.tracking import create_tracker
+from tests.bad_input import assert_one_sentence
 
 
 def test_no_tracker_keeps_nothing(tmp_path: Path) -> None:
@@ -56,6 +57,16 @@ def test_wandb_is_offline_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (name, options), *others = calls
     assert (name, options["mode"], options["config"], options["dir"]) == ("init", "offline", {"size": 10}, str(tmp_path))
     assert others == [("log", {"tau": 0.5}, 3), ("finish",)]
+
+
+@pytest.mark.parametrize(("tracker", "name"), [("jsonl", "tracking.jsonl"), ("wandb", "wandb")])
+def test_links_in_the_folder_are_not_followed_out_of_it(tracker: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / name).symlink_to(tmp_path / "profile")
+    with pytest.raises(InvalidParameter, match="leads out of the folder") as caught:
+        create_tracker(tracker, tmp_path / "folder", {})
+    assert_one_sentence(caught.value)
+    assert not (tmp_path / "profile").exists()
 
 
 def test_unknown_trackers_are_refused(tmp_path: Path) -> None:

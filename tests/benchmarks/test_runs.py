@@ -1,6 +1,8 @@
+import contextlib
 import csv
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -249,6 +251,44 @@ def test_kill_loses_nothing_that_was_finished(bench, tmp_path: Path) -> None:
     assert {name: states(bench.runs)[name] for name in finished} == finished
 
 
+@pytest.mark.slow
+def test_workers_end_with_their_parent(bench, tmp_path: Path) -> None:
+    script = tmp_path / "orphans.py"
+    script.write_text(
+        textwrap.dedent("""
+        import importlib.util, os, sys, time
+        spec = importlib.util.spec_from_file_location("helper", sys.argv[1])
+        helper = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(helper)
+        from archenc.benchmarks import runner
+        from archenc.cli import main
+        from archenc.registry import DATASETS
+
+        def fit_and_predict(*arguments):
+            os.write(1, b"%d\\n" % os.getpid())
+            time.sleep(600)
+
+        DATASETS.register("tiny", helper.load_tiny)  # in the workers, too, which import this script
+        runner.fit_and_predict = fit_and_predict
+        if __name__ == "__main__":
+            main(sys.argv[2:])
+    """)
+    )
+    command = [sys.executable, str(script), str(Path(__file__).with_name("conftest.py")), "bench", "run", str(tmp_path / "tiny.yaml")]
+    parent = subprocess.Popen([*command, "--runs", str(bench.runs), "--jobs", "2"], stdout=subprocess.PIPE, text=True)
+    workers = []
+    try:
+        workers += [int(parent.stdout.readline()) for _ in range(2)]
+        parent.send_signal(signal.SIGKILL)
+        parent.communicate(timeout=60)  # returns when nobody is left who could write to the pipe
+    finally:
+        parent.kill()
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+    assert parent.pid not in workers
+
+
 def test_a_full_disk_is_one_sentence(bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def write_json(path, value):
         raise OSError(28, "No space left on device", str(path))
@@ -401,7 +441,7 @@ def test_the_report_agrees_with_the_runs(bench, tmp_path: Path) -> None:
     page = Cells()
     page.feed(text)
     assert all(address.startswith("data:") for address in page.addresses)
-    assert "http" not in text
+    assert "http" not in text.replace('<meta http-equiv="Content-Security-Policy"', "")
     (header, *matrix), (_, *rows) = page.tables
     for line in lines:
         expected = f"{float(line['kendall_tau_mean']):.3f} ± {float(line['kendall_tau_std']):.3f}"

@@ -15,11 +15,12 @@ from archenc.dataset import ArchDataset
 from archenc.encoders import embed_report, walks
 from archenc.encoders.embed_figures import summary, write_report
 from archenc.encoders.embed_report import Analyses, Distances, Map, Plan, Regression, analyse
-from archenc.errors import DataNotFound, InvalidParameter, InvalidTable
+from archenc.errors import CannotWrite, DataNotFound, InvalidParameter, InvalidTable
 from archenc.hashing import keys
 from archenc.registry import DATASETS
 from archenc.spaces.cell import CellSpace
 from tests.bad_input import assert_one_sentence
+from tests.hostile import MARKER, assert_harmless_files, assert_harmless_output, everywhere
 
 SPACE = CellSpace("toy", ["conv", "pool"], max_nodes=5, max_edges=6)
 CELLS = SPACE.enumerate()
@@ -313,6 +314,21 @@ def test_the_published_row_stands_only_beside_the_published_task(tmp_path):
 def test_what_is_undefined_is_null(tmp_path):
     write_report(analyses_by_hand(Plan()), CARD, {"label": "accuracy"}, tmp_path)
     assert json.loads((tmp_path / "report.json").read_text())["autocorrelation"]["edit"] == {"walks": 0, "by_steps": [None] * 20}
+
+
+def test_names_of_cards_and_tables_are_text(tmp_path):
+    card = everywhere(CARD, but=frozenset({"figures"})) | {"figures": {MARKER: 0.5}}
+    setting = dict.fromkeys(("pretrained", "encoder", "dataset", "label", "command"), MARKER)
+    assert_harmless_output(write_report(analyses_by_hand(Plan()), card, setting, tmp_path))
+    assert_harmless_files(tmp_path)
+
+
+def test_a_report_appears_whole_or_not_at_all(tmp_path):
+    (tmp_path / "map.svg").mkdir()
+    with pytest.raises(CannotWrite, match=r"map\.svg") as caught:
+        write_report(analyses_by_hand(Plan()), CARD, {"label": "accuracy"}, tmp_path)
+    assert_one_sentence(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["map.svg"]
 
 
 @pytest.mark.parametrize(
