@@ -16,6 +16,11 @@ from archenc.spaces.traced.vocabulary import ARGUMENT, CONSTANT, PASS
 FEATURES = ("log parameters", "log multiply-adds", "log output elements", "log channels", "log spatial size")
 """The features of an operation, each of them ln(1 + x); the last two: axis 1 of the output's shape, the product of those behind it."""
 
+MAX_SIZE = 2**63
+"""Sizes from here on are no sizes of a network that can run."""
+MAX_LINKS = 2**20
+"""Most edges and uses of weights, taken together."""
+
 Shape = tuple[int, ...]
 
 
@@ -29,6 +34,7 @@ class Operation(NamedTuple):
         outputs: the values it gives.
         shape: shape of its first output.
         flops: its multiply-adds.
+        fault: why it cannot be a node, "" if it can; it is refused if the network's outputs depend on it.
     """
 
     kind: str
@@ -36,6 +42,12 @@ class Operation(NamedTuple):
     outputs: tuple[str, ...]
     shape: Shape
     flops: int
+    fault: str = ""
+
+
+def unknown(name: str) -> str:
+    """The fault of an operation that has no name in the vocabulary, so that nobody knows what it costs."""
+    return f"the operation {name:.80} is not one of those that are known here; write it with others, or trace what is before and behind it"
 
 
 @dataclass
@@ -72,6 +84,7 @@ class _Node:
     parameters: frozenset[str] = frozenset()
     shape: Shape = ()
     flops: int = 0
+    fault: str = ""
 
 
 def draw(network: Network) -> Drawing:
@@ -81,12 +94,15 @@ def draw(network: Network) -> Drawing:
     operations use counts 1/k at each, so that the nodes' counts add up to the network's, whatever the order of the trace.
 
     Raises:
-        InvalidArchitecture: no output depends on an input.
+        InvalidArchitecture: no output depends on an input, or one on an operation that cannot be a node.
     """
     nodes, outputs = _nodes(network)
     live = _live(nodes, outputs)
     if not outputs:
         raise InvalidArchitecture("no output of the network depends on its input; return what is computed from it")
+    for node in sorted(live):
+        if nodes[node].fault:
+            raise InvalidArchitecture(nodes[node].fault)
     place = {node: number for number, node in enumerate(sorted(live | {0}))}
     last = len(place)
     edges = [(place[source], place[node]) for node in sorted(live) for source in nodes[node].sources]
@@ -97,7 +113,12 @@ def draw(network: Network) -> Drawing:
         shape = nodes[node].shape
         parameters = sum(network.parameters[name] / uses[name] for name in nodes[node].parameters)
         sizes = (math.prod(shape), shape[1] if len(shape) > 1 else 1, math.prod(shape[2:])) if nodes[node].name or shape else (0, 0, 0)
-        features[number] = np.log1p([parameters, nodes[node].flops, *sizes])
+        counts = [parameters, nodes[node].flops, *sizes]
+        if max(counts) >= MAX_SIZE:
+            raise InvalidArchitecture(
+                f"operation {number}, {nodes[node].name or 'the input'}, is larger than any that can run; check its sizes"
+            )
+        features[number] = np.log1p(counts)
     return Drawing([nodes[node].name for node in place if node], edges, features)
 
 
@@ -112,6 +133,8 @@ def _nodes(network: Network) -> tuple[list[_Node], frozenset[int]]:
         if not single:
             nodes.append(_Node(ARGUMENT, frozenset({0}), shape=shape))
 
+    links = 0
+
     def join(table: dict[str, frozenset], values: Sequence[str]) -> frozenset:
         return frozenset().union(*(table.get(network.aliases.get(value, value), frozenset()) for value in values))
 
@@ -119,9 +142,13 @@ def _nodes(network: Network) -> tuple[list[_Node], frozenset[int]]:
         if operation.kind == CONSTANT:
             continue
         above, parameters = join(sources, operation.inputs), join(brought, operation.inputs)
+        links += len(above) + len(parameters)
+        if links > MAX_LINKS:
+            raise InvalidArchitecture(f"its operations read more than {MAX_LINKS:,} values of one another; trace a part of the network")
         if above and operation.kind != PASS:
             by_weight = operation.kind == "matmul" and not all(join(sources, [factor]) for factor in operation.inputs[-2:])
-            nodes.append(_Node("linear" if by_weight else operation.kind, above, parameters, operation.shape, operation.flops))
+            kind = "linear" if by_weight else operation.kind
+            nodes.append(_Node(kind, above, parameters, operation.shape, operation.flops, operation.fault))
             above, parameters = frozenset({len(nodes) - 1}), frozenset()
         for value in operation.outputs:
             sources[value], brought[value] = above, parameters

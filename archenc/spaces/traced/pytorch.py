@@ -8,7 +8,7 @@ import logging
 import operator
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,16 +16,23 @@ from torch import Tensor, nn
 from torch._ops import HigherOrderOperator, OpOverload
 from torch.export import ExportedProgram
 from torch.fx import Node
+from torch.fx.node import map_arg
+from torch.utils._pytree import tree_any
 
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.spaces.traced import vocabulary
-from archenc.spaces.traced.network import Drawing, Network, Operation, Shape, draw
+from archenc.spaces.traced.counting import aten_name, count, is_known
+from archenc.spaces.traced.network import Drawing, Network, Operation, Shape, draw, unknown
 from archenc.spaces.traced.space import OperationSpace
-from archenc.spaces.traced.vocabulary import ATEN, CONSTANT, OTHER, PASS
+from archenc.spaces.traced.untouched import untouched
+from archenc.spaces.traced.vocabulary import ADDENDS, ATEN, CONSTANT, OTHER, PASS
+from archenc.text import visible
 
 Example = Tensor | tuple[Any, ...]
 _POOLING = re.compile(r"_?(?P<adaptive>adaptive_)?(?P<kind>avg_pool|max_pool)(?P<axes>[123])d")
+_COMPOSED = frozenset(("einsum", "tensordot", "inner", "linalg_multi_dot", "chain_matmul"))
+"""Products of matrices whose costs are those of the products that torch makes of them."""
 
 
 def from_module(model: nn.Module, example_input: Example, *, space: OperationSpace | None = None) -> ArchGraphs:
@@ -33,7 +40,7 @@ def from_module(model: nn.Module, example_input: Example, *, space: OperationSpa
 
     The module is traced in evaluation mode by ``torch.export``, which runs it on tensors without data: no computation, any device, and
     the module is left as it was. Sizes are those for ``example_input``; give a batch of one. Control flow that depends on shapes or
-    attributes is followed, loops are unrolled.
+    attributes is followed, loops are unrolled. Einsum, tensordot and the like cost what the products cost that torch makes of them.
 
     Args:
         model: the module.
@@ -51,7 +58,7 @@ def from_module(model: nn.Module, example_input: Example, *, space: OperationSpa
     return space.place([_drawing(model, example_input)])
 
 
-def from_modules(models: Sequence[nn.Module], example_input: Example, *, space: OperationSpace | None = None) -> ArchGraphs:
+def from_modules(models: Iterable[nn.Module], example_input: Example, *, space: OperationSpace | None = None) -> ArchGraphs:
     """Several modules as one batch; see :func:`from_module`.
 
     Args:
@@ -63,6 +70,8 @@ def from_modules(models: Sequence[nn.Module], example_input: Example, *, space: 
         InvalidParameter: no module, or an input that does not suit it.
         InvalidArchitecture: what cannot be traced, and which module it is.
     """
+    if not isinstance(models, Iterable) or (isinstance(models, nn.Module) and not isinstance(models, nn.ModuleList)):
+        raise InvalidParameter(f"{_article(models)} is no list of modules; give a list, or one module to from_module")
     drawings = []
     for number, model in enumerate(models):
         try:
@@ -79,10 +88,19 @@ def fitting_space(drawings: Sequence[Drawing]) -> OperationSpace:
     return OperationSpace(max_nodes=max(len(drawing.features) for drawing in drawings))
 
 
+def _article(value: object) -> str:
+    """What something is, for a sentence."""
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
+
+
 def _drawing(model: nn.Module, example_input: Example) -> Drawing:
     if not isinstance(model, nn.Module):
-        raise InvalidParameter(f"a {type(model).__name__} is no torch.nn.Module; give a module")
+        raise InvalidParameter(f"{_article(model)} is no torch.nn.Module; give a module")
     given = example_input if isinstance(example_input, tuple) else (example_input,)
+    if not tree_any(lambda value: isinstance(value, Tensor), given):
+        raise InvalidParameter(
+            f"the example input, {_article(example_input)}, holds no tensor; give a tensor, or a tuple of the module's inputs"
+        )
     arguments = tuple(value.clone() if isinstance(value, Tensor) else value for value in given)  # one tensor given twice is two inputs
     return draw(read_program(_export(model, arguments)))
 
@@ -90,38 +108,35 @@ def _drawing(model: nn.Module, example_input: Example) -> Drawing:
 @contextlib.contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients, without the fused kernels that hide what attention is made of, and without what torch prints."""
-    modes = [(module, module.training) for module in model.modules()]
     fused, silenced = torch.backends.mha.get_fastpath_enabled(), logging.root.manager.disable
-    model.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     logging.disable(logging.ERROR)  # what torch says about a module that it cannot trace is in the error that is raised
     try:
-        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        with untouched(model), torch.no_grad(), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about itself
+            model.eval()
             yield
     finally:
         logging.disable(silenced)
         torch.backends.mha.set_fastpath_enabled(fused)
-        for module, training in modes:
-            module.training = training
 
 
 def _export(model: nn.Module, arguments: tuple[Any, ...]) -> ExportedProgram:
-    with _evaluating(model):
-        try:
+    what = f"the module {type(model).__name__}"
+    try:
+        with _evaluating(model):
             program = torch.export.export(model, arguments, strict=False)
             return program.run_decompositions({}) if any(map(_writes_into_view, program.graph.nodes)) else program
-        except Exception as error:  # whatever the module's own code and torch raise
-            what = f"the module {type(model).__name__}"
-            if "datadependent" in type(error).__name__.lower() or "data-dependent" in str(error).lower():
-                remedy = "use torch.where, or trace its branches one by one"
-                raise InvalidArchitecture(
-                    f"{what} has control flow that depends on its data, so that it is no single graph; {remedy}"
-                ) from None
-            reason = (str(error).strip().splitlines() or [""])[0]
+    except Exception as error:  # whatever the module's own code and torch raise
+        if "datadependent" in type(error).__name__.lower() or "data-dependent" in str(error).lower():
+            remedy = "use torch.where, or trace its branches one by one"
             raise InvalidArchitecture(
-                f"{what} cannot be traced by torch.export ({type(error).__name__}: {reason:.200}); check that it runs on the example input"
+                f"{what} has control flow that depends on its data, so that it is no single graph; {remedy}"
             ) from None
+        reason = visible((str(error).strip().splitlines() or [""])[0])
+        raise InvalidArchitecture(
+            f"{what} cannot be traced by torch.export ({type(error).__name__}: {reason:.200}); check that it runs on the example input"
+        ) from None
 
 
 def _writes_into_view(node: Node) -> bool:
@@ -169,15 +184,32 @@ def _operation(node: Node) -> Operation:
     inputs = tuple(value.name for value in node.all_input_nodes)
     if not isinstance(node.target, OpOverload):
         return Operation(PASS if node.target is operator.getitem else CONSTANT, inputs, (node.name,), (), 0)
-    name = node.target._schema.name.rpartition("::")[2].removesuffix("_")
+    name = aten_name(node.target)
     arguments = _arguments(node)
     if name == "copy":  # what was there before is overwritten
         inputs = (arguments["src"].name,)
-    not_multiplied = {"addmm": "self", "baddbmm": "self"}.get(name, "hx")
-    shapes = [_shape(value) for value in _tensors({key: value for key, value in arguments.items() if key != not_multiplied})]
-    kind = _kind(name, arguments, _shape(node)) if node.target.namespace == "aten" else OTHER
-    flops = vocabulary.multiply_adds(kind, shapes, _shape(node))
-    return Operation(kind, inputs, (node.name,), _shape(node), flops)
+    read = _tensors({key: value for key, value in arguments.items() if key != ("self" if name in ADDENDS else "hx")})
+    plain = Operation(OTHER, inputs, (node.name,), (), 0)
+    if not all(_has_fixed_size(value) for value in (node, *read)):
+        remedy = "use operations whose results have a fixed size, such as torch.where"
+        return plain._replace(fault=f"the size of what the operation {name} gives depends on data; {remedy}")
+    plain = plain._replace(shape=_shape(node))
+    kind = _kind(name, arguments, _shape(node)) if node.target.namespace == "aten" else None
+    if name in _COMPOSED or (kind is None and not is_known(node.target)):
+        flops, strange = _count(node)
+        return plain._replace(kind=kind or OTHER, flops=flops, fault=unknown(strange[0]) if strange else "")
+    if kind is None:
+        return plain
+    return plain._replace(kind=kind, flops=vocabulary.multiply_adds(kind, [_shape(value) for value in read], _shape(node)))
+
+
+def _count(node: Node) -> tuple[int, list[str]]:
+    """What an operation costs that has no formula of its own, and the operations in it of which nobody knows."""
+    values = [map_arg(given, lambda value: value.meta["val"]) for given in (node.args, node.kwargs)]
+    try:
+        return count(node.target, *values[0], **values[1])  # type: ignore[arg-type]
+    except Exception:  # what runs in the trace and not on its own
+        return 0, [str(node.target)]
 
 
 def _arguments(node: Node) -> dict[str, Any]:
@@ -200,7 +232,13 @@ def _shape(node: Node) -> Shape:
     return tuple(int(size) for size in value.shape) if isinstance(value, Tensor) else ()
 
 
-def _kind(name: str, arguments: dict[str, Any], output: Shape) -> str:
+def _has_fixed_size(node: Node) -> bool:
+    value = node.meta.get("val")
+    tensors = [item for item in (value if isinstance(value, list | tuple) else [value]) if isinstance(item, Tensor)]
+    return all(isinstance(size, int) for tensor in tensors for size in tensor.shape)
+
+
+def _kind(name: str, arguments: dict[str, Any], output: Shape) -> str | None:
     if name.startswith("conv_transpose") or (name == "convolution" and arguments["transposed"]):
         return "conv_transpose"
     if name in ("conv1d", "conv2d", "conv3d", "convolution"):
@@ -212,7 +250,7 @@ def _kind(name: str, arguments: dict[str, Any], output: Shape) -> str:
         if kernel and len(kernel) < axes:
             kernel *= axes
         return vocabulary.pool(pooling["kind"], _shape(arguments["self"])[-axes:], kernel, output[-axes:])
-    kind = ATEN.get(name, OTHER)
+    kind = ATEN.get(name)
     if kind in ("mean", "max") and isinstance(arguments.get("dim"), list | tuple):
         return vocabulary.reduction(kind, rank, arguments["dim"])
     if kind == "clamp":

@@ -15,6 +15,7 @@ CONSTANT = "<constant>"
 """What knows only the shape of its input, such as ``zeros_like``."""
 ARGUMENT = "argument"
 OTHER = "other"
+"""What has no name of its own but is known to multiply no matrices; what is not known at all is refused."""
 
 _KERNELS = ("1x1", "3x3", "5x5", "7x7", "1xn", "nxn")
 _CONVOLUTIONS = tuple(
@@ -29,8 +30,11 @@ _CONVOLUTIONS = tuple(
 _NAMES: dict[str, tuple[str, str]] = {
     "linear": ("linear", "Gemm"),
     "bilinear": ("bilinear", ""),
-    "matmul": ("matmul mm bmm addmm baddbmm mv dot einsum", "MatMul Einsum"),
-    "attention": ("scaled_dot_product_attention", "Attention MultiHeadAttention"),
+    "matmul": (
+        "matmul mm bmm addmm baddbmm mv addmv dot vdot einsum tensordot inner linalg_multi_dot chain_matmul",
+        "MatMul Einsum",
+    ),
+    "attention": ("scaled_dot_product_attention", "Attention"),
     "embedding": ("embedding embedding_bag", ""),
     "lstm": ("lstm lstm_cell", "LSTM"),
     "gru": ("gru gru_cell", "GRU"),
@@ -54,7 +58,7 @@ _NAMES: dict[str, tuple[str, str]] = {
     "elu": ("elu", "Elu"),
     "celu": ("celu", "Celu"),
     "selu": ("selu", "Selu"),
-    "gelu": ("gelu", "Gelu FastGelu"),
+    "gelu": ("gelu", "Gelu"),
     "silu": ("silu", "Swish"),
     "mish": ("mish", "Mish"),
     "hardswish": ("hardswish", "HardSwish"),
@@ -116,16 +120,35 @@ _NAMES: dict[str, tuple[str, str]] = {
         "zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty sym_size",
         "Shape Size",
     ),
+    # What has no kind of its own and multiplies no matrices. In ATen these are only those that do not compute element by element.
+    OTHER: (
+        "all any argsort as_strided_scatter bernoulli bincount broadcast_tensors bucketize cummax cummin cumprod diag "
+        "diag_embed diagonal_scatter exponential fill geometric histc item kthvalue linalg_cross logcumsumexp logsumexp "
+        "masked_scatter masked_select max_unpool2d max_unpool3d median mode multinomial nanmedian nansum native_channel_shuffle "
+        "native_dropout nonzero norm_except_dim normal one_hot poisson put random reflection_pad3d renorm replication_pad1d "
+        "replication_pad3d rot90 searchsorted scatter_reduce trace trapezoid tril triu unique_consecutive unique_dim uniform "
+        "zero _fft_c2c _fft_c2r _fft_r2c _local_scalar_dense _pack_padded_sequence _pad_packed_sequence _unique2 "
+        "_weight_norm_interface",
+        "Acos Acosh Asin Asinh Atanh Bernoulli BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Ceil "
+        "CenterCropPad Compress Constant ConstantOfShape Cosh CumProd DFT DequantizeLinear DynamicQuantizeLinear EyeLike Floor "
+        "HammingWindow HannWindow Hardmax IsInf MaxRoiPool MaxUnpool Mean MeanVarianceNormalization Mod Multinomial "
+        "NegativeLogLikelihoodLoss NonMaxSuppression NonZero OneHot QuantizeLinear RandomNormal RandomNormalLike RandomUniform "
+        "RandomUniformLike Range ReduceLogSum ReduceLogSumExp ReduceSumSquare ReverseSequence RoiAlign Round Shrink Sinh "
+        "Softsign ThresholdedRelu Trilu Unique Xor",
+    ),
 }
 
 OPERATIONS: tuple[str, ...] = (
     *_CONVOLUTIONS,
     "conv_transpose",
-    *(kind for kind in _NAMES if kind not in (PASS, CONSTANT)),
+    *(kind for kind in _NAMES if kind not in (PASS, CONSTANT, OTHER)),
     ARGUMENT,
     OTHER,
 )
-"""All operations. ``"argument"`` marks the inputs of a network of several; ``"other"`` is everything that has no name here."""
+"""All operations. ``"argument"`` marks the inputs of a network of several; ``"other"`` is what is known and has no name here."""
+
+ADDENDS = frozenset(("addmm", "addmv", "baddbmm"))
+"""Those whose first argument is added to a product."""
 
 ATEN: dict[str, str] = {name: kind for kind, (names, _) in _NAMES.items() for name in names.split()}
 ONNX: dict[str, str] = {name: kind for kind, (_, names) in _NAMES.items() for name in names.split()}
