@@ -318,7 +318,7 @@ def test_what_is_undefined_is_null(tmp_path):
 
 def test_names_of_cards_and_tables_are_text(tmp_path):
     card = everywhere(CARD, but=frozenset({"figures"})) | {"figures": {MARKER: 0.5}}
-    setting = {name: MARKER for name in ("pretrained", "encoder", "dataset", "label", "command")}
+    setting = dict.fromkeys(("pretrained", "encoder", "dataset", "label", "command"), MARKER)
     assert_harmless_output(write_report(analyses_by_hand(Plan()), card, setting, tmp_path))
     assert_harmless_files(tmp_path)
 
