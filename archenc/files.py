@@ -13,6 +13,7 @@ import secrets
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -92,7 +93,7 @@ def files_below(folder: str | os.PathLike[str], form: re.Pattern[str]) -> list[P
 
 
 @contextlib.contextmanager
-def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def open_file(path: str | os.PathLike[str]) -> Iterator[BufferedReader]:
     """Open a file for reading; raises :class:`OSError` also for what is no file, such as a device or a pipe that nobody may ever fill."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
         if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):

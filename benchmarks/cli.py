@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from archenc.errors import InvalidParameter
-from archenc.files import safe_name
 from archenc.text import say
 
 app = typer.Typer(help="Compare methods on fixed protocols.", rich_markup_mode=None)
@@ -44,6 +43,7 @@ def run_protocol(
     """Compute what is missing of a protocol, then print its leaderboard; an interrupted command goes on where it was."""
     from archenc.benchmarks.methods import find_method, load_methods
     from archenc.benchmarks.protocol import load_protocol
+    from archenc.files import safe_name
 
     protocol = load_protocol(protocol_name)
     known = load_methods(methods_file)
