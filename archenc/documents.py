@@ -25,6 +25,8 @@ from archenc.rules import describe
 
 MAX_JSON_BYTES = 64 * 2**20
 MAX_YAML_BYTES = 2**16
+MAX_VALUES = 2**20
+"""Of one JSON text, as each takes far more memory than its characters do."""
 MAX_DEPTH = 32
 MAX_INTEGER = 2**63 - 1
 
@@ -64,13 +66,21 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> 
 def parse_json(
     content: bytes | str, where: str, remedy: str = "write it again or restore it", error: type[ArchencError] = CorruptFile
 ) -> Any:
-    """The value of a JSON text; raises an ``error`` for what is none, is too deep, or holds a number beyond 64 bits."""
+    """The value of a JSON text; raises an ``error`` for what is none, is too deep or too much, or holds a number beyond 64 bits."""
     try:
+        if _count(content) > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES:,} values")
         value = msgspec.json.decode(content)
         check_bounds(value)
     except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
         raise error(f"{where} is not valid JSON ({_reason(problem)}); {remedy}") from None
     return value
+
+
+def _count(content: bytes | str) -> int:
+    """Values in a JSON text, or a few more, as text may hold commas and brackets too."""
+    content = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    return sum(content.count(mark) for mark in (b",", b"[", b"{"))
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pytest
 from msgspec import Meta, field
 
+from archenc import documents
 from archenc.documents import MAX_DEPTH, Digest, FileName, Name, Record, parse_json, parse_yaml, plain_values, read_json, read_yaml, record
 from archenc.encoders.cli import parse_settings
 from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
@@ -119,6 +120,15 @@ def test_json_out_of_bounds_is_refused(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(CorruptFile, match=r"v\.json is not valid JSON") as caught:
         read_json(path)
+    assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("part", [b"[]", b"{}", b"1", b'{"":0}'])
+def test_json_of_very_many_values_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch, part: bytes) -> None:
+    monkeypatch.setattr(documents, "MAX_VALUES", 1_000)
+    monkeypatch.setattr(documents.msgspec.json, "decode", pytest.fail)
+    with pytest.raises(CorruptFile, match="more than 1,000 values") as caught:
+        parse_json(b"[" + b",".join([part] * 1_001) + b"]", "v.json")
     assert_one_sentence(caught.value)
 
 
