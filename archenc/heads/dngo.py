@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
-from archenc.errors import InvalidParameter
+from archenc.errors import CorruptFile, InvalidParameter
+from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
+from archenc.sealed import saved_arrays, saved_numbers
 
 LOG_BOUNDS = (-10.0, 10.0)
 """Of the logarithms of alpha and beta."""
@@ -147,10 +150,28 @@ class DNGOHead(EstimatorHead):
         return arrays, {}
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> DNGOHead:
+        saved_numbers(values)
+        basis = self.hidden[-1] + 1
+        fields: dict[str, Field] = {
+            "encodings_scale": ((2, None), "f"),
+            "targets_scale": ((2,), "f"),
+            "precisions": ((2,), "f"),
+            "mean": ((basis,), "f"),
+            "root": ((basis, basis), "f"),
+        }
+        sizes = [arrays["encodings_scale"].shape[-1] if "encodings_scale" in arrays else None, *self.hidden]
+        for number, (inputs, outputs) in enumerate(pairwise(sizes)):
+            fields |= {f"weights.{number}": ((inputs, outputs), "f"), f"biases.{number}": ((outputs,), "f")}
+        found = dict(zip(fields, saved_arrays(arrays, fields), strict=True))
+        if min(found["encodings_scale"][1].min(initial=1), found["targets_scale"][1], *found["precisions"]) <= 0:
+            raise CorruptFile("a scale or a precision of the head is not positive; train and save again")
         for name in ARRAYS:
-            setattr(self, f"{name}_", arrays[name])
-        self.layers_ = [(arrays[f"weights.{number}"], arrays[f"biases.{number}"]) for number in range(len(self.hidden))]
+            setattr(self, f"{name}_", found[name])
+        self.layers_ = [(found[f"weights.{number}"], found[f"biases.{number}"]) for number in range(len(self.hidden))]
         return self
+
+    def takes(self, dim: int) -> bool:
+        return self.encodings_scale_.shape[1] == dim
 
 
 def _scale(values: np.ndarray) -> np.ndarray:
