@@ -15,7 +15,8 @@ import torch
 
 import archenc
 from archenc import labels
-from archenc.documents import Digest, Name, Record, Text, read_json, record
+from archenc.checkpoints import SpaceConfig
+from archenc.documents import Digest, Record, Text, read_json, record
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter
 from archenc.files import atomic_write, write_json, writing
 from archenc.heads.base import NeuralHead
@@ -31,13 +32,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 DESCRIPTION, WEIGHTS = "predictor.json", "weights.safetensors"
 REMEDY = "train and save the predictor again"
-
-
-class SpaceConfig(Record):
-    """What :func:`archenc.spaces.from_config` takes."""
-
-    name: Name
-    parameters: dict[str, Any]
 
 
 class Description(Record):
