@@ -12,10 +12,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
-from archenc.graphs import ArchGraphs, Index
+from archenc.graphs import ArchGraphs, Index, as_graphs, positions
 from archenc.hashing import classes
 from archenc.spaces.base import Space
 from archenc.splits import Split, halves, without_twins
+from archenc.values import as_numbers, as_positions
 
 Duplicates = Literal["unknown", "none", "kept", "first", "averaged"]
 Dedup = Literal["keep", "first", "mean"]
@@ -75,16 +76,28 @@ class ArchDataset:
     part: str = ""
 
     def __post_init__(self) -> None:
-        for name, values in self.labels.items():
-            if values.shape != (len(self.graphs),):
-                raise InvalidTable(
-                    f"{self.name}: label {name!r} has shape {values.shape} for {len(self.graphs)} architectures; give one number each"
-                )
+        n = len(as_graphs(self.graphs))
+        if not isinstance(self.labels, Mapping):
+            raise InvalidTable(f"{self.name}: the labels have no names; give a dict of one array for each name")
+        labels = {name: as_numbers(values, f"{self.name}: the label {name!r}") for name, values in self.labels.items()}
+        for name, values in labels.items():
+            if values.shape != (n,):
+                raise InvalidTable(f"{self.name}: label {name!r} has shape {values.shape} for {n} architectures; give one number each")
+        groups = None if self.groups is None else np.asarray(self.groups)
+        if groups is not None and (groups.shape != (n,) or groups.dtype.kind not in "iu"):
+            raise InvalidTable(f"{self.name}: the groups have shape {groups.shape} for {n} architectures; give one whole number each")
+        subsets = {name: as_positions(rows, f"{self.name}: the subset {name!r}") for name, rows in self.subsets.items()}
+        parts = {**subsets, **{name: np.concatenate([split.pool, split.test]) for name, split in self.splits.items()}}
+        for name, rows in parts.items():
+            if rows.max(initial=-1) >= n:
+                raise InvalidTable(f"{self.name}: {name!r} has the position {rows.max()} of {n} architectures; give smaller ones")
+        for field_name, value in (("labels", labels), ("groups", groups), ("subsets", subsets)):
+            object.__setattr__(self, field_name, value)
         if self.label:
             self._check_label(self.label)
 
     def _check_label(self, label: str) -> None:
-        if label not in self.labels:
+        if not isinstance(label, str) or label not in self.labels:
             raise UnknownName(f"the data set {self.name!r} has no label {label!r}; {_hint(label, self.labels)}")
 
     @property
@@ -105,7 +118,7 @@ class ArchDataset:
 
     def __getitem__(self, index: Index) -> ArchDataset:
         """The architectures at ``index`` with all their labels, without splits and subsets, whose positions no longer hold."""
-        at = np.atleast_1d(np.arange(len(self))[index])
+        at = positions(index, len(self))
         return replace(
             self,
             graphs=self.graphs[at],
@@ -220,7 +233,7 @@ def group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
 
 def _hint(name: str, known: Mapping[str, object]) -> str:
     """The remedy for an unknown name: the nearest one, all of a few, or where they are listed."""
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
     return f"choose one of {', '.join(known)}" if 0 < len(known) <= 8 else "'archenc data show' lists all"

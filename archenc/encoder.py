@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from archenc.errors import InvalidParameter
-from archenc.graphs import ArchGraphs, OpOn
+from archenc.graphs import ArchGraphs, OpOn, as_graphs
+from archenc.parameters import Checked
 from archenc.spaces.base import Space
 
 
-class Encoder(nn.Module, ABC):
+class Encoder(Checked, nn.Module, ABC):
     """Maps each architecture of a space to a vector.
 
     A subclass sets the class attributes, calls ``super().__init__(space, simplify=simplify)`` first, sets ``self.cell_dim``, and
-    implements :meth:`encode_cells`. Every other keyword of its ``__init__`` is a hyper-parameter with a default.
+    implements :meth:`encode_cells`. Every other keyword of its ``__init__`` is a hyper-parameter with a default,
+    whose annotation is checked (:mod:`archenc.rules`).
 
     Attributes:
         form: the form of graphs it works on: ``"node"``, ``"edge"``, or None for the form in which the space gives them. An encoder that
@@ -65,7 +67,9 @@ class Encoder(nn.Module, ABC):
 
         Raises:
             InvalidParameter: graphs of another space, or in op-on-node form for an encoder that works on edges.
+            InvalidArchitecture: something else than graphs.
         """
+        graphs = as_graphs(graphs, self.space)
         if graphs.space is not self.space and graphs.space != self.space:
             raise InvalidParameter(
                 f"{type(self).__name__} was built for {self.space.name!r} and got graphs of {graphs.space.name!r}; build another"
@@ -106,7 +110,7 @@ class Encoder(nn.Module, ABC):
     @torch.no_grad()
     def encode(self, graphs: ArchGraphs, batch_size: int = 8192) -> np.ndarray:
         """Encode a whole store without gradients, (N, dim) float32; leaves the train/eval mode as it was."""
-        training = self.training
+        training, graphs = self.training, as_graphs(graphs, self.space)
         encodings = np.empty((len(graphs), self.dim), dtype=np.float32)
         self.eval()
         try:

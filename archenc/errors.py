@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archenc.unfitted import NotFitted as NotFitted
+
 
 class ArchencError(Exception):
     """Base of every error that a user's input can cause; the command line turns it into exit code 2."""
@@ -42,5 +47,13 @@ class UnsafePickle(CorruptFile):
     """A pickle that asks for something outside its allow-list."""
 
 
-class NotFitted(ArchencError, ValueError):
-    """A predictor that is used before it was fitted."""
+class NoSuchPosition(InvalidParameter, IndexError):
+    """A position, or something else in square brackets, that a batch or data set does not have."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "NotFitted":  # also scikit-learn's NotFittedError, which is imported only when it is asked for
+        from archenc.unfitted import NotFitted
+
+        return NotFitted
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

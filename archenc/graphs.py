@@ -25,7 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archenc.errors import InvalidParameter
+from archenc.errors import InvalidArchitecture, InvalidParameter, NoSuchPosition
+from archenc.rules import shown
+from archenc.values import as_numbers
 
 if TYPE_CHECKING:
     import networkx
@@ -104,31 +106,20 @@ class ArchGraphs:
         return f"ArchGraphs({self.space.name}: {len(self)} architectures{cells}, {self.num_nodes} nodes, ops on {self.op_on}s)"
 
     def __getitem__(self, index: Index | tuple[Index, EllipsisType]) -> ArchGraphs:
-        """The architectures at ``index`` (an int, a slice, positions or a boolean mask), always as a batch."""
-        if isinstance(index, tuple) and len(index) == 2 and index[1] is ...:
-            index = index[0]  # graphs[index, ...] is how scikit-learn indexes arrays
+        """The architectures at ``index`` (an int, a slice, positions or a boolean mask), always as a batch; see :func:`positions`."""
         rows = self._rows(index)
-        return self.map_arrays(lambda array: array[rows])
+        try:
+            return self.map_arrays(lambda array: array[rows])
+        except IndexError:
+            raise NoSuchPosition(f"a position lies outside of these {len(self)} architectures; give smaller numbers") from None
 
-    def _rows(self, index: Index) -> Tensor | slice:
-        if isinstance(index, slice) and self.space.cells == 1 and (index.step is None or index.step > 0):
-            return index
-        if isinstance(index, slice):
-            picked = torch.from_numpy(np.arange(len(self))[index].copy())  # torch knows no negative steps
-        elif isinstance(index, int | np.integer):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"architecture {index} of {len(self)}")
-            picked = torch.tensor([int(index) % len(self)])
-        else:
-            picked = torch.as_tensor(index if isinstance(index, Tensor) else np.ascontiguousarray(index))
-            if picked.numel() == 0:
-                picked = picked.long()
-            if picked.dtype == torch.bool:
-                if len(picked) != len(self):
-                    raise IndexError(f"a mask of {len(picked)} for {len(self)} architectures")
-                picked = picked.nonzero().squeeze(1)
-        picked = picked.to(self.device)
+    def _rows(self, index: Index | tuple[Index, EllipsisType]) -> Tensor | slice:
         cells = self.space.cells
+        if isinstance(index, slice) and cells == 1 and (index.step is None or index.step > 0):
+            return index  # a view
+        if not (isinstance(index, Tensor) and index.dtype == torch.int64 and index.dim() == 1):  # the batch of a training loop
+            index = torch.from_numpy(positions(index, len(self)))
+        picked = index.to(self.device)
         return picked if cells == 1 else (picked[:, None] * cells + torch.arange(cells, device=self.device)).flatten()
 
     def to(self, device: torch.device | str) -> ArchGraphs:
@@ -153,7 +144,7 @@ class ArchGraphs:
         """
         if features is None:
             return replace(self, features=None)
-        values = torch.as_tensor(features, dtype=torch.float32, device=self.device)
+        values = torch.as_tensor(as_numbers(features, "the array of features", InvalidParameter), dtype=torch.float32, device=self.device)
         if values.shape[-1:] == (0,):
             raise InvalidParameter("the features have length 0; give at least one number for each operation, or None")
         checked = replace(self, features=values)
@@ -195,12 +186,58 @@ class ArchGraphs:
         return to_data_list(self)
 
 
+def positions(index: Any, n: int) -> np.ndarray:
+    """int64 (k,): what ``index`` picks out of n rows, by the rules of numpy for an array of one axis.
+
+    Args:
+        index: a whole number, a slice, whole numbers (k,) or a mask (n,) of True and False, as a list, an array or a tensor; with ``...``
+            behind it, too, which is how scikit-learn indexes arrays.
+        n: number of rows.
+
+    Raises:
+        NoSuchPosition: something else, or a number outside -n .. n - 1.
+    """
+    given = index
+    if isinstance(index, tuple) and len(index) == 2 and index[1] is ...:
+        index = index[0]
+    try:
+        if isinstance(index, slice):
+            return np.arange(n)[index]
+        array = np.asarray(index.detach().cpu() if isinstance(index, Tensor) else index)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        array = np.array(None)
+    array = array.astype(np.int64) if array.shape == (0,) else array  # numpy takes an empty list for one of floats
+    fits = array.ndim == 1 and (array.dtype.kind in "iu" or (array.dtype == bool and len(array) == n))
+    if isinstance(index, tuple) or not (fits or (array.ndim == 0 and array.dtype.kind in "iu")):
+        raise NoSuchPosition(f"{shown(given)} picks nothing out of {n} architectures; give a number, a slice, a list of numbers or a mask")
+    outside = array[(array < -n) | (array >= n)] if array.dtype != bool else array[:0]
+    if outside.size:
+        raise NoSuchPosition(f"there is no architecture {outside.flat[0]} of {n}; give numbers from {-n} to {n - 1}")
+    return np.atleast_1d(np.arange(n)[array])
+
+
+def as_graphs(architectures: Any, space: Space | None = None) -> ArchGraphs:
+    """What somebody gave as architectures, for whoever takes some.
+
+    Args:
+        architectures: graphs.
+        space: the space they are expected to be of, where that is known.
+
+    Raises:
+        InvalidArchitecture: something else.
+    """
+    if isinstance(architectures, ArchGraphs):
+        return architectures
+    name = "space" if space is None else f"archenc.create_space({space.name!r})"
+    raise InvalidArchitecture(f"{shown(architectures)} is no batch of architectures; give ArchGraphs, such as {name}.parse(texts)")
+
+
 def concatenate(batches: Sequence[ArchGraphs]) -> ArchGraphs:
     """Join batches of the same space and form, in order."""
     if not batches:
         raise InvalidParameter("there is nothing to concatenate; give at least one batch of graphs")
-    first = batches[0]
-    if any(b.space != first.space or b.ops.shape[1:] != first.ops.shape[1:] for b in batches):
+    first = as_graphs(batches[0])
+    if any(as_graphs(b).space != first.space or b.ops.shape[1:] != first.ops.shape[1:] for b in batches):
         raise InvalidParameter("only graphs of one space and one form can be concatenated; convert them first")
     if any(b.num_features != first.num_features for b in batches):
         raise InvalidParameter("only graphs with equally many features can be concatenated; attach or drop them by with_features first")

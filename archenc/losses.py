@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from archenc.errors import InvalidParameter
+from archenc.parameters import Checked
+from archenc.rules import NotNegative, Positive
 
 Kind = Literal["pointwise", "pairwise", "listwise", "comparator"]
 
@@ -24,7 +26,7 @@ MAX_BOOSTING_PAIRS = 250_000
 """Pairs that the derivatives of a pairwise loss look at: all of them for up to 707 architectures."""
 
 
-class Loss(ABC):
+class Loss(Checked, ABC):
     """A differentiable measure of how badly scores agree with targets; lower is better.
 
     Attributes:
@@ -137,9 +139,6 @@ class MSERankLoss(PointwiseLoss):
         weight: w; 0.1 in NAR-Former, 0.2 in NN-Former, both with accuracies from 0 to 1 as targets, whose differences count for more beside
             their squares than those of standardised targets. The same balance would be w / (deviation of the accuracies), so some 1.6 for
             0.2 on NAS-Bench-201.
-
-    Raises:
-        InvalidParameter: a negative weight.
     """
 
     name = "mse-rank"
@@ -148,9 +147,7 @@ class MSERankLoss(PointwiseLoss):
         "Xu et al., NN-Former: Rethinking Graph Structure in Neural Architecture Representation, CVPR 2025"
     )
 
-    def __init__(self, *, weight: float = 0.2) -> None:
-        if not weight >= 0:
-            raise InvalidParameter(f"the loss 'mse-rank' got weight = {weight}; give a number from 0 up")
+    def __init__(self, *, weight: NotNegative = 0.2) -> None:
         self.weight = weight
 
     def point_loss(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -188,9 +185,7 @@ class PairwiseLoss(Loss):
 
     kind: ClassVar[Kind] = "pairwise"
 
-    def __init__(self, *, pair_ratio: float | None = 4.0) -> None:
-        if pair_ratio is not None and not pair_ratio > 0:
-            raise InvalidParameter(f"the loss {self.name!r} got pair_ratio = {pair_ratio}; give a positive number, or None for all pairs")
+    def __init__(self, *, pair_ratio: Positive | None = 4.0) -> None:
         self.pair_ratio = pair_ratio
 
     @abstractmethod
@@ -272,17 +267,15 @@ class HingeLoss(PairwiseLoss):
     It has no curvature: :meth:`derivatives` gives a Hessian of zeros.
 
     Args:
-        margin: m, in units of the scores.
+        margin: m, in units of the scores; without it equal scores would cost nothing.
         pair_ratio: see :class:`PairwiseLoss`.
     """
 
     name = "hinge"
     paper = "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 3.3"
 
-    def __init__(self, *, margin: float = 0.1, pair_ratio: float | None = 4.0) -> None:
+    def __init__(self, *, margin: Positive = 0.1, pair_ratio: Positive | None = 4.0) -> None:
         super().__init__(pair_ratio=pair_ratio)
-        if not margin > 0:
-            raise InvalidParameter(f"the loss 'hinge' got margin = {margin}; give a positive number, as equal scores would cost nothing")
         self.margin = margin
 
     def pair_loss(self, margins: Tensor) -> Tensor:

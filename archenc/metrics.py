@@ -22,12 +22,13 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
+from archenc.values import as_numbers
 
 Metric = Callable[[ArrayLike, ArrayLike], float]
 
 
 def _checked(y_true: ArrayLike, y_score: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    true, score = np.asarray(y_true, dtype=np.float64), np.asarray(y_score, dtype=np.float64)
+    true, score = as_numbers(y_true, "the array of labels"), as_numbers(y_score, "the array of predictions")
     if true.ndim != 1 or true.shape != score.shape or not true.size:
         raise InvalidTable(f"labels have shape {true.shape} and predictions {score.shape}; give one of each for at least one architecture")
     for name, values in (("labels", true), ("predictions", score)):
@@ -149,13 +150,13 @@ def metric(name: str) -> Metric:
     Raises:
         UnknownName: no such metric.
     """
-    base, at, k = name.partition("@")
+    base, at, k = str(name).partition("@")
     if not at and base in _PLAIN:
         return _PLAIN[base]
     if base in _AT_K and k.removesuffix("%").isdecimal():
         return partial(_AT_K[base], k=int(k[:-1]) / 100 if k.endswith("%") else int(k))
     known = [*_PLAIN, *(f"{base}@10" for base in _AT_K)]
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
     raise UnknownName(f"there is no metric called {name!r}; {hint}")
 

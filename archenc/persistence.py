@@ -22,7 +22,6 @@ from archenc.files import atomic_write, write_json, writing
 from archenc.heads.base import NeuralHead
 from archenc.labels import ColumnTransforms
 from archenc.pretrained import FrozenEncoder
-from archenc.rules import plain
 from archenc.sealed import as_large_as, load_state, pack, read_arrays, rebuilding, state_arrays, under
 from archenc.spaces import from_config
 
@@ -41,6 +40,7 @@ class Description(Record):
     archenc: Text
     parameters: dict[str, Any]
     space: SpaceConfig
+    simplified: bool = False
     head: dict[str, Any]
     weights_sha256: Digest
 
@@ -94,16 +94,12 @@ def _learnt(predictor: Predictor) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
 
 def _description(predictor: Predictor, values: dict[str, Any], digest: str) -> dict[str, Any]:
-    parameters = dict(getattr(predictor, "fitted_params_", None) or predictor.get_params())
-    if parameters["pretrained"] is not None:  # the place of the pretrained weights need not be there when this is loaded
-        parameters |= {"pretrained": str(parameters["pretrained"]), "encoder_params": predictor.encoder_params_}
-    if not isinstance(parameters["random_state"], int | np.integer | None):
-        parameters["random_state"] = None  # a generator has no JSON form, and what it drew is in the weights
     return {
         "format": FORMAT,
         "archenc": archenc.__version__,
-        "parameters": plain(parameters),
+        "parameters": predictor.fitted_params_,
         "space": predictor.space_.config(),
+        "simplified": predictor.simplified_,
         "head": values,
         "weights_sha256": digest,
     }
@@ -145,7 +141,7 @@ def _rebuild(description: Description, arrays: dict[str, np.ndarray], device: st
         else:
             load_state(predictor.encoder_, under("encoder", arrays))
             predictor.head_ = predictor._build_head(random_state=0).restore(under("head", arrays), description.head)
-    predictor.encoder_.to(predictor.device)
+    predictor.encoder_.to(predictor.fitted_params_["device"])
     _check_sizes(predictor)
     return predictor
 
@@ -159,11 +155,10 @@ def _blank(description: Description, device: str | None) -> Predictor:
     if unknown:
         raise CorruptFile(f"'parameters': unknown key {unknown[0][:60]!r}; {REMEDY}")
     predictor = Predictor(**parameters)
-    predictor._check_parameters()
-    predictor.fitted_params_ = predictor.get_params()
+    predictor.fitted_params_ = predictor._checked_parameters()
     predictor.space_ = from_config({"name": description.space.name, "parameters": description.space.parameters})
+    predictor.simplified_ = description.simplified
     predictor.loss_ = predictor._build_loss()
-    predictor.encoder_params_ = predictor.encoder_params or {}
     return predictor
 
 
@@ -176,7 +171,7 @@ def _restore_network(predictor: Predictor, arrays: dict[str, np.ndarray]) -> Non
     first = Standardise(torch.zeros(1, predictor.encoder_.dim)) if predictor.encoder_.fixed else predictor.encoder_
     predictor.network_ = Network(first, predictor.head_)
     load_state(predictor.network_, under("network", arrays))
-    predictor.network_.to(predictor.device).eval()
+    predictor.network_.to(predictor.fitted_params_["device"]).eval()
 
 
 def _check_sizes(predictor: Predictor) -> None:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 
-from archenc import create_encoder, labels
+from archenc import labels
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable, NotFitted
-from archenc.graphs import ArchGraphs
+from archenc.graphs import ArchGraphs, as_graphs
 from archenc.heads.base import NeuralHead
 from archenc.losses import Loss, MSELoss, PointwiseLoss
 from archenc.metrics import kendall_tau
-from archenc.parameters import build
+from archenc.parameters import build, checked_by
 from archenc.pretrained import FrozenEncoder, load_pretrained, read_card
-from archenc.registry import HEADS, LOSSES, normalise
+from archenc.pretraining import check_device
+from archenc.registry import ENCODERS, HEADS, LOSSES, normalise
+from archenc.rules import Count, Name, NotNegative, Positive, RandomState, Share, Whole
 from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
+from archenc.values import as_numbers
 
 EpochCallback = Callable[[int, "Predictor"], None]
+LARGEST = 1e100
+"""Size of a label from which on squares of labels leave the range of a float."""
+Transform = Literal["normal-scores", "standardize", "fraction", "none"]
 
 
-class Predictor(BaseEstimator):  # type: ignore[misc]
+class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Ranks architectures of the space it was fitted on.
 
     A learned encoder and a neural head are trained together by Adam. A fixed encoding is computed once and its columns are standardised for
@@ -47,23 +54,25 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         label_transform: what the loss sees (:meth:`archenc.labels.LabelTransform.fit`). It matters to pointwise losses only, and their
             predictions come back in the labels' units. The default, the normal quantiles of the labels' ranks, ranks best in our
             measurements: accuracies have a long lower tail, which otherwise dominates a squared error.
-        random_state: seed of initial weights, minibatches, pairs and trees; None draws one.
+        random_state: seed of initial weights, minibatches, pairs and trees, or a generator to draw one from; None draws one.
         device: where the gradient training runs.
         progress: a progress bar, if the standard error is a terminal.
 
     Attributes:
+        fitted_params_: the parameters of :meth:`fit` as plain values. What is predicted and saved depends on these, whatever
+            :meth:`set_params` changes later.
         space_: the search space of the training graphs.
+        simplified_: whether these were simplified.
         encoder_: the encoder, trained.
-        encoder_params_: its keyword parameters.
         network_: encoder and neural head, if there was gradient training.
         head_: the head, trained.
     """
 
     def __init__(
         self,
-        encoder: str = "gates",
-        head: str = "mlp",
-        loss: str = "hinge",
+        encoder: Name = "gates",
+        head: Name = "mlp",
+        loss: Name = "hinge",
         *,
         simplify: bool = False,
         pretrained: str | Path | None = None,
@@ -71,18 +80,18 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         encoder_params: dict[str, Any] | None = None,
         head_params: dict[str, Any] | None = None,
         loss_params: dict[str, Any] | None = None,
-        epochs: int = 200,
-        batch_size: int = 512,
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
+        epochs: Count = 200,
+        batch_size: Count = 512,
+        lr: Positive = 1e-3,
+        weight_decay: NotNegative = 0.0,
         lr_schedule: LRSchedule = "constant",
         optimizer: Optimizer = "adam",
-        warmup_epochs: int = 0,
-        gradient_clip: float | None = None,
-        ema: float | None = None,
-        label_transform: str = "normal-scores",
-        random_state: int | np.random.RandomState | None = None,
-        device: str = "cpu",
+        warmup_epochs: Whole = 0,
+        gradient_clip: Positive | None = None,
+        ema: Share | None = None,
+        label_transform: Transform = "normal-scores",
+        random_state: RandomState = None,
+        device: Name = "cpu",
         progress: bool = False,
     ) -> None:
         self.encoder = encoder
@@ -120,24 +129,43 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             on_epoch_end: called as ``on_epoch_end(epoch, self)`` after each epoch of a predictor with a neural head.
 
         Raises:
-            InvalidTable: labels that are missing, not finite, or not as many for each architecture as the head has outputs.
+            InvalidTable: labels that are missing, not finite, all equal where they are to be ranked, or not as many for each
+                architecture as the head has outputs.
+            InvalidArchitecture: something else than graphs.
             UnknownName, InvalidParameter: an encoder, head, loss or parameter that does not exist or does not go together.
         """
+        graphs = as_graphs(graphs)
         y = _checked_labels(graphs, y)
-        self._check_parameters()
-        seed = self._seed()
-        self.space_ = graphs.space
-        self.loss_ = self._build_loss()
-        self.labels_ = labels.fit(self.label_transform, y)
-        targets = self.labels_.forward(y)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.encoder_ = self._initial_encoder().to(self.device)
-            if self._head_is_neural():
-                self._fit_neural(graphs, targets, seed, on_epoch_end)
-            else:
-                self._fit_estimator(graphs, targets, seed)
+        parameters = self._checked_parameters()
+        seed = _seed(self.random_state)
+        with self._all_or_nothing():
+            self.fitted_params_ = parameters
+            self.space_, self.simplified_ = graphs.space, graphs.simplified
+            self.loss_ = self._build_loss()
+            self._check_order(y)
+            self.labels_ = labels.fit(parameters["label_transform"], y)
+            targets = self.labels_.forward(y)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                self.encoder_ = self._initial_encoder().to(parameters["device"])
+                if self._head_is_neural():
+                    self._fit_neural(graphs, targets, seed, on_epoch_end)
+                else:
+                    self._fit_estimator(graphs, targets, seed)
+            self.predict(graphs[:2])  # raises where the training has gone astray
         return self
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Fitted attributes are made afresh inside; if that fails, those of before are back."""
+        before = {name: vars(self).pop(name) for name in list(vars(self)) if name.endswith("_")}
+        try:
+            yield
+        except BaseException:
+            for name in [name for name in vars(self) if name.endswith("_")]:
+                delattr(self, name)
+            vars(self).update(before)
+            raise
 
     def _fit_neural(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
         self.head_ = self._build_head(dim=self.encoder_.dim)
@@ -145,34 +173,39 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         self._train(graphs, targets, seed, on_epoch_end)
 
     def _fit_estimator(self, graphs: ArchGraphs, targets: np.ndarray, seed: int) -> None:
-        self.head_ = self._build_head(random_state=seed)
+        final = self._build_head(random_state=seed)
+        self.head_ = final
         self._check_outputs(targets)
         if not self.encoder_.fixed:  # the encoder learns with an MLP head first
-            final = self.head_
             self.head_ = build("head", "mlp", HEADS.get("mlp"), self.encoder_.dim)
             self._train(graphs, targets, seed, None)
             self.head_ = final
-        self.head_.fit(self.encoder_.encode(graphs.to(self.device)), targets, self.loss_)
+        final.fit(self.encoder_.encode(graphs.to(self.fitted_params_["device"])), targets, self.loss_)
 
     def _train(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
+        parameters = self.fitted_params_
+        if parameters["batch_size"] < 2 and self.loss_.kind != "pointwise":
+            raise InvalidParameter(
+                f"in batches of one the loss {parameters['loss']!r} has nothing to compare; give a batch_size from 2 up, or the loss 'mse'"
+            )
         inputs = self._network_inputs(graphs)
         first = Standardise(inputs) if isinstance(inputs, torch.Tensor) else self.encoder_
-        self.network_ = Network(first, self.head_).to(self.device)
+        self.network_ = Network(first, self.head_).to(parameters["device"])
         fit_network(
             self.network_,
             inputs,
-            torch.as_tensor(targets, dtype=torch.float32, device=self.device),
+            torch.as_tensor(targets, dtype=torch.float32, device=parameters["device"]),
             self.loss_,
-            Schedule(**{field.name: getattr(self, field.name) for field in fields(Schedule)}),
+            Schedule(**{field.name: parameters[field.name] for field in fields(Schedule)}),
             torch.Generator().manual_seed(seed),
             None if on_epoch_end is None else lambda epoch: on_epoch_end(epoch, self),
-            self.progress,
+            parameters["progress"],
         )
 
     def _network_inputs(self, graphs: ArchGraphs) -> ArchGraphs | torch.Tensor:
-        graphs = graphs.to(self.device)
+        graphs = graphs.to(self.fitted_params_["device"])
         if self.encoder_.fixed:
-            return torch.as_tensor(self.encoder_.encode(graphs), device=self.device)
+            return torch.as_tensor(self.encoder_.encode(graphs), device=graphs.device)
         return self.encoder_.prepare(graphs)
 
     # -- using -----------------------------------------------------------------------------------------------------
@@ -186,23 +219,29 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
             NotFitted: before :meth:`fit`.
             InvalidTable: architectures of another space.
         """
-        self._check_usable(graphs)
+        graphs = self._usable(graphs)
         if len(graphs) == 0:
             return np.zeros(self._shape(0))
         if isinstance(self.head_, NeuralHead):
             scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
         else:
-            scores = self.head_.predict(self.encoder_.encode(graphs.to(self.device)))
-        return self.labels_.inverse(self.loss_.predicted_targets(scores)) if isinstance(self.loss_, PointwiseLoss) else scores
+            scores = self.head_.predict(self.encoder_.encode(graphs.to(self.fitted_params_["device"])))
+        if isinstance(self.loss_, PointwiseLoss):
+            scores = self.labels_.inverse(self.loss_.predicted_targets(scores))
+        if not np.isfinite(scores).all():
+            raise InvalidParameter(
+                "the predictor gives scores that are not finite; fit it with labels of an ordinary size, a lower lr, or gradient_clip"
+            )
+        return scores
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder."""
-        self._check_usable(graphs)
-        return self.encoder_.encode(graphs.to(self.device))
+        graphs = self._usable(graphs)
+        return self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
 
     def score(self, graphs: ArchGraphs, y: np.ndarray) -> float:
         """Kendall's tau-b between predictions and labels; of the last column where there are several."""
-        return float(kendall_tau(_final(np.asarray(y)), _final(self.predict(graphs))))
+        return float(kendall_tau(_final(as_numbers(y, "y")), _final(self.predict(graphs))))
 
     def save(self, folder: str | Path) -> Path:
         """Write ``predictor.json`` and ``weights.safetensors`` into ``folder``, which is made if absent; nothing is pickled.
@@ -234,100 +273,108 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    def _check_parameters(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if not isinstance(getattr(self, name), int | np.integer) or getattr(self, name) < 1:
-                raise InvalidParameter(f"the predictor got {name} = {getattr(self, name)!r}; give a whole number of at least 1")
-        if not self.lr > 0 or not self.weight_decay >= 0:
-            raise InvalidParameter(
-                f"the predictor got lr = {self.lr!r} and weight_decay = {self.weight_decay!r}; give a positive rate and a decay from 0 up"
-            )
-        if self.fine_tune and self.pretrained is None:
+    def _checked_parameters(self) -> dict[str, Any]:
+        """All parameters as plain values, which JSON can hold; raises :class:`InvalidParameter` for what is none or makes no sense."""
+        parameters = checked_by(type(self), self.get_params(deep=False), "the predictor")
+        if not isinstance(parameters["random_state"], int):
+            parameters["random_state"] = None  # what a generator draws is in the weights
+        if parameters["pretrained"] is not None:
+            parameters["pretrained"] = str(parameters["pretrained"])
+        elif parameters["fine_tune"]:
             raise InvalidParameter("fine_tune is for pretrained weights; give pretrained=..., or leave fine_tune out")
-        for name, kinds in (("lr_schedule", LRSchedule), ("optimizer", Optimizer)):
-            if getattr(self, name) not in get_args(kinds):
-                raise InvalidParameter(f"there is no {name} {getattr(self, name)!r}; choose one of {', '.join(get_args(kinds))}")
-        if not isinstance(self.warmup_epochs, int | np.integer) or not 0 <= self.warmup_epochs < self.epochs:
-            raise InvalidParameter(
-                f"the predictor got warmup_epochs = {self.warmup_epochs!r}; give a whole number below its {self.epochs} epochs"
-            )
-        if self.gradient_clip is not None and not self.gradient_clip > 0:
-            raise InvalidParameter(f"the predictor got gradient_clip = {self.gradient_clip!r}; give a positive length, or None not to clip")
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise InvalidParameter(f"the predictor got ema = {self.ema!r}; give a decay between 0 and 1, or None not to average weights")
-        try:
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise InvalidParameter(
-                f"the device {self.device!r} cannot be used here; choose 'cpu', or 'cuda' on a machine with a GPU"
-            ) from error
-
-    def _seed(self) -> int:
-        if isinstance(self.random_state, int | np.integer):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        if "simplify" in (parameters["encoder_params"] or {}):
+            raise InvalidParameter("encoder_params holds 'simplify', which is a parameter of the predictor; give it as simplify=...")
+        Schedule(**{field.name: parameters[field.name] for field in fields(Schedule)})
+        check_device(parameters["device"])
+        return parameters
 
     def _build_encoder(self) -> Encoder:
-        encoder = create_encoder(self.encoder, self.space_, simplify=self.simplify, **(self.encoder_params or {}))
-        return encoder if self.pretrained is None or self.fine_tune else FrozenEncoder(encoder)
+        used = self.fitted_params_
+        factory, parameters = ENCODERS.get(used["encoder"]), used["encoder_params"] or {}
+        encoder: Encoder = build("encoder", used["encoder"], factory, self.space_, simplify=used["simplify"], **parameters)
+        return encoder if used["pretrained"] is None or used["fine_tune"] else FrozenEncoder(encoder)
 
     def _initial_encoder(self) -> Encoder:
-        """A new encoder, or the pretrained one."""
-        self.encoder_params_ = self.encoder_params or {}
-        if self.pretrained is None:
+        """A new encoder, or the pretrained one, whose parameters are then the used ones."""
+        used = self.fitted_params_
+        if used["pretrained"] is None:
             return self._build_encoder()
-        settings = read_card(self.pretrained)["settings"]
-        wanted = {"encoder": normalise(self.encoder), "simplify": self.simplify, "space": self.space_.config()}
-        wanted["encoder_params"] = self.encoder_params_ = self.encoder_params or settings["encoder_params"]
+        settings = read_card(used["pretrained"])["settings"]
+        used["encoder_params"] = used["encoder_params"] or settings["encoder_params"]
+        wanted = {"encoder": normalise(used["encoder"]), "space": self.space_.config()}
+        wanted |= {name: used[name] for name in ("simplify", "encoder_params")}
         for name, value in wanted.items():
             if value != (normalise(settings[name]) if name == "encoder" else settings[name]):
                 raise InvalidParameter(
-                    f"the weights {str(self.pretrained)!r} were pretrained with {name} = {settings[name]!r:.120} and the predictor has "
+                    f"the weights {used['pretrained']!r} were pretrained with {name} = {settings[name]!r:.120} and the predictor has "
                     f"{value!r:.120}; give it the same, or other weights"
                 )
-        encoder = load_pretrained(self.pretrained)
-        return encoder if self.fine_tune else FrozenEncoder(encoder)
+        encoder = load_pretrained(used["pretrained"])
+        return encoder if used["fine_tune"] else FrozenEncoder(encoder)
 
     def _build_loss(self) -> Loss:
-        loss: Loss = build("loss", self.loss, LOSSES.get(self.loss), **(self.loss_params or {}))
-        if isinstance(loss, MSELoss) and loss.sigmoid and self.label_transform != "fraction":
+        used = self.fitted_params_
+        loss: Loss = build("loss", used["loss"], LOSSES.get(used["loss"]), **(used["loss_params"] or {}))
+        if isinstance(loss, MSELoss) and loss.sigmoid and used["label_transform"] != "fraction":
             raise InvalidParameter("the loss 'mse' with sigmoid needs accuracies from 0 to 1; give label_transform='fraction'")
         return loss
 
     def _head_is_neural(self) -> bool:
-        return issubclass(HEADS.get(self.head), NeuralHead)
+        return issubclass(HEADS.get(self.fitted_params_["head"]), NeuralHead)
 
     def _build_head(self, dim: int | None = None, **fixed: Any) -> Any:
-        factory = HEADS.get(self.head)
+        name, parameters = self.fitted_params_["head"], self.fitted_params_["head_params"] or {}
+        factory = HEADS.get(name)
         reason = factory.rejects(self.loss_)
         if reason is not None:
-            raise InvalidParameter(f"the head {self.head!r} cannot be trained with the loss {self.loss!r}: {reason}")
-        return build("head", self.head, factory, *([] if dim is None else [dim]), **fixed, **(self.head_params or {}))
+            raise InvalidParameter(f"the head {name!r} cannot be trained with the loss {self.fitted_params_['loss']!r}: {reason}")
+        return build("head", name, factory, *([] if dim is None else [dim]), **{**fixed, **parameters})
 
     def _shape(self, n: int) -> tuple[int, ...]:
         """Of the labels or predictions of n architectures."""
         return (n,) if self.head_.outputs == 1 else (n, self.head_.outputs)
 
     def _check_outputs(self, targets: np.ndarray) -> None:
-        outputs, parts = self.head_.outputs, self.encoder_.parts
+        used, outputs, parts = self.fitted_params_, self.head_.outputs, self.encoder_.parts
         if outputs not in (1, parts):
             raise InvalidParameter(
-                f"the head {self.head!r} needs an encoding of {outputs} parts and that of the encoder {self.encoder!r} has {parts}; "
+                f"the head {used['head']!r} needs an encoding of {outputs} parts and that of the encoder {used['encoder']!r} has {parts}; "
                 f"choose the encoder 'ta-gates' with {{'anytime': True, 'steps': {outputs}}}, or the head 'mlp'"
             )
         if targets.shape != self._shape(len(targets)):
             remedy = "one label for each architecture" if outputs == 1 else f"{outputs} columns, the final accuracy last"
-            raise InvalidTable(f"y has shape {targets.shape} and the head {self.head!r} learns {outputs} labels; give {remedy}")
+            raise InvalidTable(f"y has shape {targets.shape} and the head {used['head']!r} learns {outputs} labels; give {remedy}")
 
-    def _check_usable(self, graphs: ArchGraphs) -> None:
+    def _check_order(self, y: np.ndarray) -> None:
+        if self.loss_.kind != "pointwise" and not np.ptp(y, axis=0).all():
+            raise InvalidTable(
+                f"all {len(y)} labels are equal and the loss {self.loss_.name!r} has nothing to rank; give others, or the loss 'mse'"
+            )
+
+    def _usable(self, graphs: Any) -> ArchGraphs:
+        """Architectures as those of the training; raises :class:`NotFitted`, or :class:`InvalidTable` for others."""
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
+        graphs = as_graphs(graphs, self.space_)
         if graphs.space != self.space_:
             raise InvalidTable(f"this predictor was fitted on {self.space_.name!r} and cannot rank {graphs.space.name!r}; fit another one")
+        if graphs.simplified != self.simplified_ and not self.encoder_.simplify:
+            was, given = ("simplified", "plain") if self.simplified_ else ("plain", "simplified")
+            raise InvalidTable(f"this predictor was fitted on {was} graphs and would score {given} ones otherwise; give it {was} ones")
+        return graphs
 
 
-def _checked_labels(graphs: ArchGraphs, y: np.ndarray) -> np.ndarray:
-    y = np.asarray(y, dtype=np.float64)
+def _seed(random_state: Any) -> int:
+    """A seed: the given one, or one drawn from the given generator, or from numpy's global one."""
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31 - 1))
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _checked_labels(graphs: ArchGraphs, y: Any) -> np.ndarray:
+    y = as_numbers(y, "y")
     if y.ndim not in (1, 2) or len(y) != len(graphs):
         raise InvalidTable(f"y has shape {y.shape} for {len(graphs)} architectures; give one label each")
     if len(y) < 2:
@@ -336,9 +383,11 @@ def _checked_labels(graphs: ArchGraphs, y: np.ndarray) -> np.ndarray:
     if len(bad):
         first, place = y[tuple(bad[0])], ", ".join(map(str, bad[0]))
         raise InvalidTable(f"y[{place}] is {first} ({len(bad)} such labels in all); drop those architectures or give finite labels")
+    if np.abs(y).max() > LARGEST or (np.diff(np.unique(y)) < 1 / LARGEST).any():
+        raise InvalidTable(f"labels beyond {LARGEST:g}, or closer to each other than {1 / LARGEST:g}, lose their digits; scale them")
     return y
 
 
 def _final(values: np.ndarray) -> np.ndarray:
-    """(n,): the values at the end of the training."""
-    return values if values.ndim == 1 else values[:, -1]
+    """(n,): the values at the end of the training, where there are several."""
+    return values[:, -1] if values.ndim == 2 else values

@@ -20,7 +20,9 @@ from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.files import content_digest
 from archenc.graphs import ArchGraphs
+from archenc.parameters import check_fields
 from archenc.progress import annotate, progress
+from archenc.rules import Count, NotNegative, Positive, Share, Whole
 from archenc.splits import holdout
 from archenc.tracking import NullTracker, Tracker
 from archenc.training import Optimizer
@@ -40,31 +42,18 @@ class PretrainingSchedule:
         held_out: share of the architectures that is not trained on and on which the metrics are measured.
     """
 
-    epochs: int = 10
-    batch_size: int = 32
-    lr: float = 1e-3
+    epochs: Count = 10
+    batch_size: Count = 32
+    lr: Positive = 1e-3
     optimizer: Optimizer = "adam"
-    weight_decay: float = 0.0
-    warmup_steps: int = 0
+    weight_decay: NotNegative = 0.0
+    warmup_steps: Whole = 0
     lr_schedule: Literal["constant", "linear"] = "constant"
-    gradient_clip: float | None = None
-    held_out: float = 0.1
+    gradient_clip: Positive | None = None
+    held_out: Share = 0.1
 
     def __post_init__(self) -> None:
-        rules = {
-            "epochs": (self.epochs >= 1, "at least 1"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
-            "lr": (self.lr > 0, "a positive number"),
-            "optimizer": (self.optimizer in ("adam", "adamw"), "'adam' or 'adamw'"),
-            "weight_decay": (self.weight_decay >= 0, "a number from 0 up"),
-            "warmup_steps": (self.warmup_steps >= 0, "a number from 0 up"),
-            "lr_schedule": (self.lr_schedule in ("constant", "linear"), "'constant' or 'linear'"),
-            "gradient_clip": (self.gradient_clip is None or self.gradient_clip > 0, "a positive length, or None"),
-            "held_out": (0 < self.held_out < 1, "a share between 0 and 1"),
-        }
-        for name, (fine, wanted) in rules.items():
-            if not fine:
-                raise InvalidParameter(f"the pretraining got {name} = {getattr(self, name)!r}; give {wanted}")
+        check_fields(self, "the pretraining")
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of step number ``step``, from 0, of all ``steps``."""
@@ -205,8 +194,8 @@ def pretrain(
 def check_device(device: str) -> None:
     """Raise :class:`InvalidParameter` if torch cannot use the device here."""
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise InvalidParameter(f"the device {device!r} cannot be used here; choose 'cpu', or 'cuda' on a machine with a GPU") from error
 
 

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from archenc.errors import InvalidParameter, UnknownName
+from archenc.text import visible
 
 
 def normalise(name: str) -> str:
@@ -52,7 +53,7 @@ class Registry:
 
     def get(self, name: str) -> Any:
         """The object called ``name``; raises :class:`UnknownName` with the nearest names."""
-        key = normalise(name)
+        key = normalise(str(name))
         if key in self._registered:
             return self._registered[key]
         points = self._entry_points()
@@ -61,7 +62,7 @@ class Registry:
         names = self.names()
         near = difflib.get_close_matches(key, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
-        raise UnknownName(f"there is no {self.kind} called {name!r}; {hint}")
+        raise UnknownName(f"there is no {self.kind} called {visible(f'{name!r:.80}')}; {hint}")
 
 
 ENCODERS = Registry("encoder", "archenc.encoders")

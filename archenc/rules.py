@@ -1,11 +1,13 @@
 """What a parameter may be: its annotation is its rule, checked in one place for every part.
 
 A part writes ``alpha: NotNegative = 1.0`` in its signature, and :func:`checked` turns whatever came into a plain Python value of that
-kind, or refuses it in one sentence. Third parties use the names below, or any other type that msgspec understands.
+kind, or refuses it in one sentence. Third parties use the names below, or any other type that msgspec understands; in a union, classes that
+it does not know (``Seed | np.random.RandomState``) are told by ``isinstance``, and what has such a kind alone is taken as it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -14,12 +16,15 @@ import numpy as np
 from msgspec import Meta
 
 from archenc.errors import InvalidParameter
+from archenc.text import visible
 
 Count = Annotated[int, Meta(ge=1, le=10**9, description="a whole number of at least 1")]
 Whole = Annotated[int, Meta(ge=0, le=10**9, description="a whole number from 0 up")]
 Size = Annotated[int, Meta(ge=1, le=2**14, description="a size from 1 to 16,384")]
 """Of a layer: what a network is built from, so that nothing immense is."""
-Depth = Annotated[int, Meta(ge=1, le=1_000, description="a whole number from 1 to 1,000")]
+Few = Annotated[int, Meta(ge=0, le=1_000, description="a whole number from 0 to 1,000")]
+Depth = Annotated[int, Meta(ge=1, le=1_000, description="a whole number of at least 1, at most 1,000")]
+TreeDepth = Annotated[int, Meta(ge=1, le=16, description="a depth from 1 to 16")]
 Seed = Annotated[int, Meta(ge=0, lt=2**32, description="a whole number from 0 to 2**32 - 1")]
 Positive = Annotated[float, Meta(gt=0, le=1e30, description="a positive number")]
 NotNegative = Annotated[float, Meta(ge=0, le=1e30, description="a number from 0 up")]
@@ -27,7 +32,12 @@ Number = Annotated[float, Meta(ge=-1e30, le=1e30, description="a finite number")
 Share = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
 Fraction = Annotated[float, Meta(gt=0, le=1, description="a number above 0, at most 1")]
 Probability = Annotated[float, Meta(ge=0, lt=1, description="a probability below 1")]
-Sizes = Annotated[tuple[Size, ...], Meta(max_length=32, description="at most 32 sizes from 1 to 16,384")]
+Sizes = Annotated[Sequence[Size], Meta(max_length=32, description="a list of at most 32 sizes from 1 to 16,384")]
+Layers = Annotated[
+    Sequence[Size], Meta(min_length=1, max_length=32, description="at least one layer: a list of 1 to 32 sizes up to 16,384")
+]
+RandomState = Seed | np.random.RandomState | np.random.Generator | None
+"""What chance depends on: a seed, a generator to draw one from, or None for another one each time."""
 Name = Annotated[str, Meta(min_length=1, max_length=200, description="a name")]
 
 
@@ -54,13 +64,34 @@ def checked(owner: str, name: str, value: Any, kind: Any) -> Any:
     Raises:
         InvalidParameter: it is of another kind.
     """
+    members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    foreign = tuple(get_origin(member) or member for member in members if not is_understood(member))
+    if foreign and (len(foreign) == len(members) or isinstance(value, foreign)):
+        return value
     try:
         value = plain(value)
         if isinstance(value, float) and value != value:  # NaN passes every comparison of a rule
             raise msgspec.ValidationError
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, Union[tuple(member for member in members if is_understood(member))])  # noqa: UP007
     except (msgspec.ValidationError, RecursionError, OverflowError):
-        raise InvalidParameter(f"{owner} got {name} = {value!r:.80}; give {describe(kind)}") from None
+        verb = "choose" if Literal in map(get_origin, members) else "give"
+        raise InvalidParameter(f"{owner} got {name} = {shown(value)}; {verb} {describe(kind)}") from None
+
+
+def is_understood(kind: Any) -> bool:
+    """Whether values can be checked against ``kind``: a type that msgspec knows."""
+    try:
+        return not isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.CustomType)
+    except TypeError:
+        return False
+
+
+def shown(value: Any) -> str:
+    """``value`` in a message: on one line, cut after 80 characters."""
+    try:
+        return visible(f"{value!r:.80}")
+    except Exception:  # an integer of more than 4300 digits, or a class of somebody's own
+        return f"something of the type {type(value).__name__}"
 
 
 def describe(kind: Any) -> str:
@@ -82,5 +113,6 @@ def describe(kind: Any) -> str:
         dict: "a dict",
         list: "a list",
         tuple: "a list",
+        Sequence: "a list",
     }
     return words.get(origin or kind, getattr(kind, "__name__", str(kind)))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from archenc.errors import InvalidParameter
+from archenc.rules import Seed, Whole, checked
+from archenc.values import as_positions
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Split:
 
     def __post_init__(self) -> None:
         for half in ("pool", "test"):
-            positions = np.asarray(getattr(self, half), dtype=np.int64)
+            positions = as_positions(getattr(self, half), f"the {half} of the split {self.name!r}")
             if len(np.unique(positions)) < len(positions):
                 raise InvalidParameter(f"the {half} of the split {self.name!r} has a position twice; give each position once")
             object.__setattr__(self, half, positions)
@@ -49,6 +51,7 @@ class Split:
 
         Smaller training sets of one seed are therefore parts of larger ones.
         """
+        size, seed = checked("the training set", "size", size, int), checked("the training set", "seed", seed, Seed)
         if not 1 <= size <= len(self.pool):
             raise InvalidParameter(
                 f"a training set of {size} cannot be drawn from a pool of {len(self.pool)}; choose 1 to {len(self.pool)}"
@@ -73,7 +76,7 @@ def halves(rows: np.ndarray | int, seed: int = 0, *, groups: np.ndarray | None =
     Raises:
         InvalidParameter: a position without a group, or groups all of which are larger than half.
     """
-    order = np.random.RandomState(seed).permutation(rows).astype(np.int64)
+    order = _permuted(rows, seed)
     cut = (len(order) + 1) // 2
     if groups is None:
         return Split(f"halves-{seed}", order[:cut], order[cut:])
@@ -83,6 +86,15 @@ def halves(rows: np.ndarray | int, seed: int = 0, *, groups: np.ndarray | None =
     if len(order) and not pool.any():
         raise InvalidParameter(f"every group has more than half of the {len(order)} architectures; split them without groups")
     return Split(f"halves-{seed}-grouped", order[pool], order[~pool])
+
+
+def _rows(rows: np.ndarray | int) -> np.ndarray:
+    """int64 (n,): the given positions, or 0 to N - 1."""
+    return np.arange(checked("the split", "rows", rows, Whole)) if np.ndim(rows) == 0 else as_positions(rows, "the rows of the split")
+
+
+def _permuted(rows: np.ndarray | int, seed: int) -> np.ndarray:
+    return np.random.RandomState(checked("the split", "seed", seed, Seed)).permutation(_rows(rows))
 
 
 def _whole_groups(groups: np.ndarray, room: int) -> np.ndarray:
@@ -117,7 +129,8 @@ def holdout(rows: np.ndarray | int, test_size: int, seed: int = 0) -> Split:
     Raises:
         InvalidParameter: nothing would be left on one side.
     """
-    order = np.random.RandomState(seed).permutation(rows).astype(np.int64)
+    order = _permuted(rows, seed)
+    test_size = checked("the split", "test_size", test_size, int)
     if not 1 <= test_size < len(order):
         raise InvalidParameter(f"a test set of {test_size} cannot be cut from {len(order)} architectures; choose 1 to {len(order) - 1}")
     return Split(f"holdout-{test_size}-{seed}", order[:-test_size], order[-test_size:])
@@ -125,5 +138,5 @@ def holdout(rows: np.ndarray | int, test_size: int, seed: int = 0) -> Split:
 
 def everything(rows: np.ndarray | int) -> Split:
     """All ``rows`` (positions, or N for 0 to N - 1) as pool and as test set, the training architectures included (TNASP, NeurIPS 2021)."""
-    positions = np.arange(rows) if isinstance(rows, int) else np.asarray(rows)
+    positions = _rows(rows)
     return Split("all", positions, positions, overlapping=True)

@@ -12,10 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
+from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.heads.neural import ComparatorHead
 from archenc.losses import ComparatorLoss, Loss
+from archenc.parameters import check_fields
 from archenc.progress import progress
+from archenc.rules import Count, NotNegative, Positive, Share, Whole
 
 LRSchedule = Literal["constant", "cosine"]
 Optimizer = Literal["adam", "adamw"]
@@ -30,17 +33,25 @@ class Schedule:
     lets it fall to zero, step by step (Loshchilov, Hutter, ICLR 2017, without restarts). A gradient, of all parameters together, that is
     longer than ``gradient_clip`` is shortened to it (Pascanu, Mikolov, Bengio, ICML 2013). With ``ema`` the network has averaged weights
     wherever it is used, after an epoch and in the end: :class:`AveragedWeights` of that decay.
+
+    Raises:
+        InvalidParameter: a value of another kind, or a training that is over before the rate has risen.
     """
 
-    epochs: int = 200
-    batch_size: int = 512
-    lr: float = 1e-3
-    weight_decay: float = 0.0
+    epochs: Count = 200
+    batch_size: Count = 512
+    lr: Positive = 1e-3
+    weight_decay: NotNegative = 0.0
     lr_schedule: LRSchedule = "constant"
     optimizer: Optimizer = "adam"
-    warmup_epochs: int = 0
-    gradient_clip: float | None = None
-    ema: float | None = None
+    warmup_epochs: Whole = 0
+    gradient_clip: Positive | None = None
+    ema: Share | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, "the training")
+        if self.warmup_epochs >= self.epochs:
+            raise InvalidParameter(f"the training got warmup_epochs = {self.warmup_epochs}; give fewer than its {self.epochs} epochs")
 
     def rate(self, epoch: float) -> float:
         """The factor on ``lr`` when ``epoch`` epochs (a fraction within one) are done."""

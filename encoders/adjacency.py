@@ -9,19 +9,11 @@ from torch import Tensor
 
 from archenc.encoder import Encoder
 from archenc.encoders.features import edge_bits, edge_pairs, has_absent, num_positions, one_hot, operation_numbers, present_indices
-from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.spaces.base import Space
 from archenc.transforms import live_edges
 
 Kind = Literal["onehot", "categorical", "continuous"]
-KINDS = ("onehot", "categorical", "continuous")
-
-
-def check_kind(kind: str) -> None:
-    """Raises :class:`InvalidParameter` for anything but one of the three kinds of White et al."""
-    if kind not in KINDS:
-        raise InvalidParameter(f"the encoding has no kind {kind!r}; choose one of {', '.join(KINDS)}")
 
 
 class AdjacencyEncoder(Encoder):
@@ -50,9 +42,6 @@ class AdjacencyEncoder(Encoder):
         space: the search space.
         kind: see the table.
         simplify: whether what computes nothing is cut first.
-
-    Raises:
-        InvalidParameter: for an unknown ``kind``.
     """
 
     fixed = True
@@ -60,7 +49,6 @@ class AdjacencyEncoder(Encoder):
 
     def __init__(self, space: Space, *, kind: Kind = "onehot", simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
-        check_kind(kind)
         self.kind = kind
         self.pairs = edge_pairs(space, simplify=simplify)
         self.absent = has_absent(space, simplify=simplify)

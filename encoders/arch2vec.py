@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from archenc.encoders.vgae import GraphAutoencoder, undirected
 from archenc.graphs import ArchGraphs
+from archenc.rules import Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space
 
 
@@ -61,11 +62,11 @@ class Arch2vecEncoder(GraphAutoencoder):
         self,
         space: Space,
         *,
-        hidden_dim: int = 128,
-        layers: int = 4,
-        latent_dim: int = 16,
-        dropout: float = 0.0,
-        beta: float = 0.001,
+        hidden_dim: Size = 128,
+        layers: Depth = 4,
+        latent_dim: Size = 16,
+        dropout: Probability = 0.0,
+        beta: NotNegative = 0.001,
         threshold: bool = True,
         simplify: bool = False,
     ) -> None:

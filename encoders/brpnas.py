@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -12,8 +11,8 @@ from torch.nn.functional import pad
 from archenc.encoder import Encoder
 from archenc.encoders.layers import receiving
 from archenc.encoders.neural_predictor import num_node_kinds, onehot_nodes
-from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
+from archenc.rules import Layers, Probability
 from archenc.spaces.base import Space
 
 
@@ -51,19 +50,14 @@ class BRPNASEncoder(Encoder):
         hidden: widths of the layers; the last is the length of the encoding of a cell.
         dropout: probability of dropping an entry of a layer's output.
         simplify: whether what computes nothing is cut first.
-
-    Raises:
-        InvalidParameter: when ``hidden`` is empty.
     """
 
     form = "node"
     invariant = True
     paper = "Dudziak et al., BRP-NAS: Prediction-based NAS using GCNs, NeurIPS 2020, section 3"
 
-    def __init__(self, space: Space, *, hidden: Sequence[int] = (600, 600, 600, 600), dropout: float = 0.2, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, hidden: Layers = (600, 600, 600, 600), dropout: Probability = 0.2, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
-        if len(hidden) == 0:
-            raise InvalidParameter("BRP-NAS needs at least one layer; give hidden=(600, 600, 600, 600), for example")
         self.layers = nn.ModuleList(Convolution(i, o, dropout) for i, o in pairwise([num_node_kinds(space) + 1, *hidden]))
         self.cell_dim = hidden[-1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from archenc.encoders.vgae import NodeFeatures
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, concatenate
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
+from archenc.rules import Count, Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space
 
 Mask = Literal["indirect", "direct"]
@@ -58,8 +59,7 @@ class CATEEncoder(PretrainableEncoder):
         simplify: simplify the graphs first.
 
     Raises:
-        InvalidParameter: a ``dim`` that the heads cannot share, no layer or partner, a negative ``delta``, another ``mask`` or
-            ``attribute``. Pretraining raises it in a space without costs.
+        InvalidParameter: a ``dim`` that the heads cannot share. Pretraining raises it in a space without costs.
 
     Shapes:
         R rows of V nodes; returns (R, dim).
@@ -81,24 +81,22 @@ class CATEEncoder(PretrainableEncoder):
         self,
         space: Space,
         *,
-        dim: int = 64,
-        layers: int = 4,
-        heads: int = 8,
-        hidden_dim: int = 128,
-        cross_layers: int = 4,
-        cross_hidden_dim: int = 256,
-        dropout: float = 0.1,
+        dim: Size = 64,
+        layers: Depth = 4,
+        heads: Size = 8,
+        hidden_dim: Size = 128,
+        cross_layers: Depth = 4,
+        cross_hidden_dim: Size = 256,
+        dropout: Probability = 0.1,
         mask: Mask = "indirect",
         attribute: Attribute = "parameters",
-        delta: float | None = None,
-        k: int = 2,
+        delta: NotNegative | None = None,
+        k: Count = 2,
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        _check(dim, heads, {"layers": layers, "cross_layers": cross_layers, "k": k}, delta)
-        for name, value, choices in (("mask", mask, Mask), ("attribute", attribute, Attribute)):
-            if value not in get_args(choices):
-                raise InvalidParameter(f"CATE got {name} = {value!r}; choose {' or '.join(get_args(choices))}")
+        if dim % heads:
+            raise InvalidParameter(f"CATE got dim = {dim} and heads = {heads}; give a dim divisible by the heads")
         self.mask, self.attribute, self.delta, self.k = mask, attribute, delta, k
         self.cell_dim = dim
         self.nodes = NodeFeatures(space)
@@ -214,13 +212,3 @@ class PairDecoder(nn.Module):
         pairs = self.cross_encoder(pairs, there[:, None], there)
         logits: Tensor = self.head(torch.cat(pairs.chunk(2, dim=1))[chosen])
         return logits
-
-
-def _check(dim: int, heads: int, counts: dict[str, int], delta: float | None) -> None:
-    if heads < 1 or dim < heads or dim % heads:
-        raise InvalidParameter(f"CATE got dim = {dim} and heads = {heads}; give a dim divisible by the heads")
-    for name, count in counts.items():
-        if count < 1:
-            raise InvalidParameter(f"CATE got {name} = {count}; give at least 1")
-    if delta is not None and not delta >= 0:
-        raise InvalidParameter(f"CATE got delta = {delta}; give a width from 0 up, or None")

@@ -13,9 +13,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from archenc.encoders import latent
 from archenc.encoders.vgae import NodeFeatures
-from archenc.errors import InvalidParameter
 from archenc.graphs import OUTPUT, PAD, ArchGraphs
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
+from archenc.rules import NotNegative, Size
 from archenc.spaces.base import Space
 from archenc.transforms import permute_nodes
 
@@ -54,9 +54,6 @@ class DVAEEncoder(PretrainableEncoder):
     Shapes:
         R rows of V nodes; returns (R, latent_dim).
 
-    Raises:
-        InvalidParameter: a negative beta or noise_scale.
-
     Deviations: in the paper x is the operation alone. In the cells of the authors each node follows the one before it; elsewhere
     two equal nodes with the same sources would have one state, and the decoder could not tell what to write behind the first and what
     behind the second. The authors' code unites both states by one more linear map, lets the decoder use the gates of the encoder, and
@@ -74,15 +71,13 @@ class DVAEEncoder(PretrainableEncoder):
         self,
         space: Space,
         *,
-        hidden_dim: int = 64,
-        latent_dim: int = 32,
-        beta: float = 0.005,
-        noise_scale: float = 0.01,
+        hidden_dim: Size = 64,
+        latent_dim: Size = 32,
+        beta: NotNegative = 0.005,
+        noise_scale: NotNegative = 0.01,
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if not (beta >= 0 and noise_scale >= 0):
-            raise InvalidParameter(f"D-VAE got beta = {beta} and noise_scale = {noise_scale}; give neither below 0")
         self.beta = beta
         self.noise_scale = noise_scale
         self.cell_dim = latent_dim

@@ -12,6 +12,7 @@ from archenc.encoder import Encoder
 from archenc.encoders.layers import OperationFeatures
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
+from archenc.rules import Depth, Probability, Size
 from archenc.spaces.base import Space
 from archenc.transforms import reachability
 
@@ -48,7 +49,7 @@ class FlowerFormerEncoder(Encoder):
         simplify: whether what computes nothing is cut first.
 
     Raises:
-        InvalidParameter: a ``dim`` that the heads cannot share, or no layer.
+        InvalidParameter: a ``dim`` that the heads cannot share.
 
     Shapes:
         R rows of V nodes; returns (R, dim).
@@ -75,18 +76,15 @@ class FlowerFormerEncoder(Encoder):
         self,
         space: Space,
         *,
-        dim: int = 64,
-        layers: int = 9,
-        heads: int = 8,
-        attention_dropout: float = 0.5,
+        dim: Size = 64,
+        layers: Depth = 9,
+        heads: Size = 8,
+        attention_dropout: Probability = 0.5,
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if layers < 1 or heads < 1 or dim < heads or dim % heads:
-            raise InvalidParameter(
-                f"FlowerFormer got dim = {dim}, layers = {layers}, heads = {heads}; "
-                "give at least one layer and a dim divisible by the heads"
-            )
+        if dim % heads:
+            raise InvalidParameter(f"FlowerFormer got dim = {dim} and heads = {heads}; give a dim divisible by the heads")
         self.cell_dim = dim
         self.features = OperationFeatures(space, dim, dim)
         self.layers = nn.ModuleList(Layer(dim, heads, attention_dropout) for _ in range(layers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -11,8 +10,8 @@ from torch.nn.functional import pad, relu
 
 from archenc.encoder import Encoder
 from archenc.encoders.layers import OperationFeatures, mean_over_nodes, receiving
-from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
+from archenc.rules import Layers, Size
 from archenc.spaces.base import Space
 
 _PAPER = (
@@ -29,11 +28,9 @@ class _ConvolutionalEncoder(Encoder):
     paper = _PAPER
 
     def __init__(
-        self, space: Space, *, op_dim: int, feature_dim: int, hidden: Sequence[int], self_loops: bool, normalise: bool, simplify: bool
+        self, space: Space, *, op_dim: int, feature_dim: int, hidden: Layers, self_loops: bool, normalise: bool, simplify: bool
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if len(hidden) == 0:
-            raise InvalidParameter("a graph convolutional network needs at least one layer; give hidden=(128, 128), for example")
         self.self_loops, self.normalise = self_loops, normalise
         self.features = OperationFeatures(space, op_dim, feature_dim)
         widths = [feature_dim, *hidden]
@@ -69,9 +66,6 @@ class GCNEncoder(_ConvolutionalEncoder):
         self_loops: A + I. Deviation: on by default, as without it two layers never see an operation that feeds nothing but the output.
         normalise: symmetric degree normalisation of A.
         simplify: whether what computes nothing is cut first.
-
-    Raises:
-        InvalidParameter: when ``hidden`` is empty.
     """
 
     def __init__(
@@ -79,8 +73,8 @@ class GCNEncoder(_ConvolutionalEncoder):
         space: Space,
         *,
         global_node: bool = False,
-        op_dim: int = 48,
-        hidden: Sequence[int] = (128, 128),
+        op_dim: Size = 48,
+        hidden: Layers = (128, 128),
         self_loops: bool = True,
         normalise: bool = False,
         simplify: bool = False,
@@ -122,16 +116,16 @@ class LineGraphGCNEncoder(_ConvolutionalEncoder):
         simplify: whether what computes nothing is cut first; skip connections are then bypassed.
 
     Raises:
-        InvalidParameter: when ``hidden`` is empty, or the space has its operations on nodes.
+        InvalidParameter: the space has its operations on nodes.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        op_dim: int = 48,
-        feature_dim: int = 96,
-        hidden: Sequence[int] = (128, 128),
+        op_dim: Size = 48,
+        feature_dim: Size = 96,
+        hidden: Layers = (128, 128),
         self_loops: bool = True,
         normalise: bool = False,
         simplify: bool = False,

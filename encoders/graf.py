@@ -11,8 +11,8 @@ from torch import Tensor
 
 from archenc.encoder import Encoder
 from archenc.encoders.features import one_hot, operation_numbers
-from archenc.errors import InvalidParameter
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs, OpOn
+from archenc.rules import Count
 from archenc.spaces.base import Space
 
 MOST_SUBSETS = 128
@@ -44,19 +44,14 @@ class GRAFEncoder(Encoder):
         max_subset: most operations of a subset, the set of all operations aside; None takes the largest number for which there are at most
             128 subsets: all of them up to 7 operations, three operations of 8, two of 9.
         simplify: whether what computes nothing is cut first.
-
-    Raises:
-        InvalidParameter: ``max_subset`` below 1.
     """
 
     fixed = True
     invariant = True
     paper = "Kadlecova et al.: Surprisingly Strong Performance Prediction with Neural Graph Features, ICML 2024, section 3"
 
-    def __init__(self, space: Space, *, max_subset: int | None = None, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, max_subset: Count | None = None, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
-        if max_subset is not None and max_subset < 1:
-            raise InvalidParameter(f"GRAF's max_subset is {max_subset}; give at least 1, or None")
         self.max_subset = max_subset
         self.operations = occurring_operations(space, simplify=simplify, form=space.op_on)
         self.subsets = operation_subsets(self.operations, max_subset)

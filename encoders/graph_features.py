@@ -15,8 +15,8 @@ from archenc.encoders.graf import (
     operation_subsets,
     path_lengths,
 )
-from archenc.errors import InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs
+from archenc.rules import Count
 from archenc.spaces.base import Space
 
 
@@ -42,9 +42,6 @@ class GRAFPlusEncoder(Encoder):
         space: the search space.
         max_subset: most operations of a subset, as in :class:`archenc.encoders.graf.GRAFEncoder`.
         simplify: whether what computes nothing is cut first; skip connections are then bypassed.
-
-    Raises:
-        InvalidParameter: ``max_subset`` below 1.
     """
 
     form = "node"
@@ -52,10 +49,8 @@ class GRAFPlusEncoder(Encoder):
     invariant = True
     paper = "no paper: this package's own, after GRAF (Kadlecova et al., ICML 2024)"
 
-    def __init__(self, space: Space, *, max_subset: int | None = None, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, max_subset: Count | None = None, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
-        if max_subset is not None and max_subset < 1:
-            raise InvalidParameter(f"GRAF-plus' max_subset is {max_subset}; give at least 1, or None")
         self.max_subset = max_subset
         self.operations = occurring_operations(space, simplify=simplify, form="node")
         self.subsets = operation_subsets(self.operations, max_subset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -10,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from archenc.encoder import Encoder
-from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
+from archenc.rules import Layers, Probability, Size
 from archenc.spaces.base import Space
 
 
@@ -65,9 +64,6 @@ class NeuralPredictorEncoder(Encoder):
         out_dim: length of the encoding of a cell.
         dropout: probability of dropping an entry of a layer's output, and of the encoding.
         simplify: whether what computes nothing is cut first.
-
-    Raises:
-        InvalidParameter: when ``hidden`` is empty.
     """
 
     form = "node"
@@ -78,14 +74,12 @@ class NeuralPredictorEncoder(Encoder):
         self,
         space: Space,
         *,
-        hidden: Sequence[int] = (144, 144, 144),
-        out_dim: int = 128,
-        dropout: float = 0.1,
+        hidden: Layers = (144, 144, 144),
+        out_dim: Size = 128,
+        dropout: Probability = 0.1,
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if len(hidden) == 0:
-            raise InvalidParameter("Neural Predictor needs at least one layer; give hidden=(144, 144, 144), for example")
         self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise([num_node_kinds(space), *hidden]))
         self.linear = nn.Linear(hidden[-1], out_dim)
         self.dropout = nn.Dropout(dropout)

@@ -12,6 +12,7 @@ from archenc.encoder import Encoder
 from archenc.encoders.layers import OperationFeatures
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
+from archenc.rules import Depth, Probability, Size
 from archenc.spaces.base import Space
 
 HEADS = 4
@@ -46,7 +47,7 @@ class NNFormerEncoder(Encoder):
         simplify: whether what computes nothing is cut first.
 
     Raises:
-        InvalidParameter: a ``dim`` that four heads cannot share, an odd ``hidden_dim``, or no layer.
+        InvalidParameter: a ``dim`` that four heads cannot share, or an odd ``hidden_dim``.
 
     Shapes:
         R rows of V nodes; returns (R, dim).
@@ -71,17 +72,16 @@ class NNFormerEncoder(Encoder):
         self,
         space: Space,
         *,
-        dim: int = 160,
-        layers: int = 12,
-        hidden_dim: int = 640,
-        dropout: float = 0.1,
+        dim: Size = 160,
+        layers: Depth = 12,
+        hidden_dim: Size = 640,
+        dropout: Probability = 0.1,
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if layers < 1 or dim < HEADS or dim % HEADS or hidden_dim % 2:
+        if dim % HEADS or hidden_dim % 2:
             raise InvalidParameter(
-                f"NN-Former got dim = {dim}, layers = {layers}, hidden_dim = {hidden_dim}; "
-                f"give a dim divisible by {HEADS}, at least one layer and an even hidden_dim"
+                f"NN-Former got dim = {dim} and hidden_dim = {hidden_dim}; give a dim divisible by {HEADS} and an even hidden_dim"
             )
         self.cell_dim = dim
         self.features = OperationFeatures(space, dim, dim)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from archenc.encoder import Encoder
-from archenc.encoders.adjacency import Kind, check_kind
+from archenc.encoders.adjacency import Kind
 from archenc.encoders.features import present_indices
 from archenc.errors import InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs
+from archenc.rules import Count
 from archenc.spaces.base import Space
 
 MAX_FEATURES = 100_000
@@ -47,7 +48,7 @@ class PathEncoder(Encoder):
         simplify: whether what computes nothing is cut first; skip connections are then bypassed.
 
     Raises:
-        InvalidParameter: for an unknown ``kind``, a cutoff below 1, or more than 100,000 features.
+        InvalidParameter: more than 100,000 features.
     """
 
     form = "node"
@@ -55,11 +56,8 @@ class PathEncoder(Encoder):
     invariant = True
     paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 3; White et al., NeurIPS 2020, section 3"
 
-    def __init__(self, space: Space, *, kind: Kind = "onehot", cutoff: int | None = None, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, kind: Kind = "onehot", cutoff: Count | None = None, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
-        check_kind(kind)
-        if cutoff is not None and cutoff < 1:
-            raise InvalidParameter(f"the path encoding's cutoff is {cutoff}; give at least 1, or None for all paths")
         self.kind, self.cutoff = kind, cutoff
         self.num_ops = len(space.operations) - (space.join_op is not None)
         bypasses = simplify and space.skip_op is not None

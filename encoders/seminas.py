@@ -9,8 +9,8 @@ from torch.nn.functional import cross_entropy, normalize
 from archenc.encoder import Encoder
 from archenc.encoders.features import edge_bits, edge_pairs, node_by_node, operation_numbers
 from archenc.encoders.sequence import lstm
-from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
+from archenc.rules import NotNegative, Probability, Size, Whole
 from archenc.spaces.base import Space
 
 
@@ -37,9 +37,6 @@ class SemiNASEncoder(Encoder):
             batch is joined by as many drawn from them, and w weighs the mean of both reconstructions. 0 is NAO's way: labelled ones alone.
         dropout: probability of dropping an entry of the reader's and the writer's outputs.
         simplify: whether what computes nothing is cut first.
-
-    Raises:
-        InvalidParameter: a negative weight or number.
     """
 
     paper = (
@@ -51,17 +48,13 @@ class SemiNASEncoder(Encoder):
         self,
         space: Space,
         *,
-        hidden: int = 64,
-        reconstruction_weight: float = 0.25,
-        unlabelled: int = 0,
-        dropout: float = 0.1,
+        hidden: Size = 64,
+        reconstruction_weight: NotNegative = 0.25,
+        unlabelled: Whole = 0,
+        dropout: Probability = 0.1,
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        if not reconstruction_weight >= 0 or unlabelled < 0:
-            raise InvalidParameter(
-                f"SemiNAS got reconstruction_weight = {reconstruction_weight} and unlabelled = {unlabelled}; give neither below 0"
-            )
         self.reconstruction_weight = reconstruction_weight
         self.pairs = edge_pairs(space, simplify=simplify)
         self.order = node_by_node(space, self.pairs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -10,8 +9,8 @@ from torch import Tensor, nn
 
 from archenc.encoder import Encoder
 from archenc.encoders.features import edge_bits, edge_pairs, has_absent, node_by_node, num_positions, one_hot, operation_numbers
-from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
+from archenc.rules import Layers, Size
 from archenc.spaces.base import Space
 
 _PAPER = "baseline of Ning et al.: A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 4"
@@ -30,17 +29,12 @@ class MLPEncoder(Encoder):
         onehot: feed one-hot operations instead of their numbers. This is not the published baseline but a stronger one of this library:
             plain numbers put the operations in an order that means nothing.
         simplify: whether what computes nothing is cut first.
-
-    Raises:
-        InvalidParameter: when ``hidden`` is empty.
     """
 
     paper = _PAPER
 
-    def __init__(self, space: Space, *, hidden: Sequence[int] = (200, 200, 200), onehot: bool = False, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, hidden: Layers = (200, 200, 200), onehot: bool = False, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
-        if len(hidden) == 0:
-            raise InvalidParameter("the MLP encoder needs at least one layer; give hidden=(200, 200), for example")
         self.onehot = onehot
         self.pairs = edge_pairs(space, simplify=simplify)
         self.absent = has_absent(space, simplify=simplify)
@@ -78,7 +72,9 @@ class LSTMEncoder(Encoder):
 
     paper = _PAPER
 
-    def __init__(self, space: Space, *, embedding_dim: int = 100, hidden: int = 100, by_node: bool = False, simplify: bool = False) -> None:
+    def __init__(
+        self, space: Space, *, embedding_dim: Size = 100, hidden: Size = 100, by_node: bool = False, simplify: bool = False
+    ) -> None:
         super().__init__(space, simplify=simplify)
         self.pairs = edge_pairs(space, simplify=simplify)
         self.order = node_by_node(space, self.pairs) if by_node else None

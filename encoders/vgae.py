@@ -15,6 +15,7 @@ from archenc.encoders import latent
 from archenc.encoders.layers import receiving
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
+from archenc.rules import Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space
 
 
@@ -195,11 +196,11 @@ class VGAEEncoder(GraphAutoencoder):
         self,
         space: Space,
         *,
-        hidden_dim: int = 128,
-        layers: int = 4,
-        latent_dim: int = 16,
-        dropout: float = 0.0,
-        beta: float = 0.001,
+        hidden_dim: Size = 128,
+        layers: Depth = 4,
+        latent_dim: Size = 16,
+        dropout: Probability = 0.0,
+        beta: NotNegative = 0.001,
         threshold: bool = True,
         simplify: bool = False,
     ) -> None:
@@ -239,10 +240,10 @@ class GAEEncoder(VGAEEncoder):
         self,
         space: Space,
         *,
-        hidden_dim: int = 128,
-        layers: int = 4,
-        latent_dim: int = 16,
-        dropout: float = 0.0,
+        hidden_dim: Size = 128,
+        layers: Depth = 4,
+        latent_dim: Size = 16,
+        dropout: Probability = 0.0,
         threshold: bool = True,
         simplify: bool = False,
     ) -> None:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from archenc.encoder import Encoder
-from archenc.errors import InvalidParameter
 from archenc.graphs import INPUT, ArchGraphs
 from archenc.hashing import mix
+from archenc.rules import Few, Size
 from archenc.spaces.base import Space
 
 
@@ -35,9 +35,6 @@ class WLEncoder(Encoder):
         iterations: h, rounds of refinement.
         buckets: columns for the labels of rounds 1 to h.
         simplify: whether what computes nothing is cut first.
-
-    Raises:
-        InvalidParameter: ``iterations`` below 0 or ``buckets`` below 1.
     """
 
     form = "node"
@@ -45,10 +42,8 @@ class WLEncoder(Encoder):
     invariant = True
     paper = "Ru et al.: Interpretable NAS via Bayesian Optimisation with Weisfeiler-Lehman Kernels, ICLR 2021, section 3.1"
 
-    def __init__(self, space: Space, *, iterations: int = 2, buckets: int = 2048, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, iterations: Few = 2, buckets: Size = 2048, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
-        if iterations < 0 or buckets < 1:
-            raise InvalidParameter(f"the WL encoding got iterations = {iterations} and buckets = {buckets}; give at least 0 and 1")
         self.iterations, self.buckets = iterations, buckets
         self.num_labels = len(space.node_vocabulary) - INPUT  # all but padding
         self.cell_dim = self.num_labels + (buckets if iterations else 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from archenc.dataset import ArchDataset
-from archenc.errors import InvalidParameter, InvalidTable, UnknownName
+from archenc.errors import ArchencError, InvalidParameter, InvalidTable, UnknownName
 from archenc.spaces.nasbench201 import NASBench201
 from archenc.splits import Split
 from tests.bad_input import assert_one_sentence
@@ -172,3 +172,35 @@ def test_repr_names_label_and_duplicates(dataset: ArchDataset) -> None:
     assert repr(dataset) == (
         "ArchDataset(small: 20 architectures of nasbench201, y = 'cifar10/accuracy@200/mean', 2 labels, isomorphic duplicates: kept)"
     )
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"labels": None},
+        {"labels": [1.0]},
+        {"labels": {"y": "text"}},
+        {"labels": {"y": [1.0, 2.0]}},
+        {"labels": {"y": [[1.0], [2.0], [3.0]]}},
+        {"labels": {"y": np.ones(3) * 1j}},
+        {"label": []},
+        {"label": 5},
+        {"groups": np.arange(2)},
+        {"groups": ["a", "b", "c"]},
+        {"subsets": {"few": [0, 3]}},
+        {"subsets": {"few": [0.5]}},
+        {"splits": {"own": Split("own", np.array([0]), np.array([7]))}},
+    ],
+    ids=repr,
+)
+def test_parts_that_do_not_fit_are_refused_in_a_sentence(parts):
+    graphs = NASBench201().sample(3, 0)
+    with pytest.raises(ArchencError) as caught:
+        ArchDataset(**{"name": "own", "graphs": graphs, "labels": {"y": np.arange(3.0)}, "label": "y", **parts})
+    assert_one_sentence(caught.value)
+
+
+def test_labels_become_arrays_of_numbers():
+    data = ArchDataset("own", NASBench201().sample(3, 0), {"y": [1, 2, 3]}, "y")
+    assert data.y.dtype == np.float64
+    assert data[[2, 0]].y.tolist() == [3.0, 1.0]

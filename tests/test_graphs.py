@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from archenc.assertions import equal
+from archenc.dataset import ArchDataset
 from archenc.errors import InvalidParameter
 from archenc.graphs import concatenate
 from tests.bad_input import assert_one_sentence
@@ -190,3 +191,96 @@ def test_networkx_carries_features_beside_the_operations():
     edges = described("nasbench201").to_networkx(1)
     assert next(edge["features"] for _, _, edge in edges.edges(data=True)) == [34.0, 35.0], "0 -> 1"
     assert "features" not in SPACES["nasbench101"].sample(1).to_networkx().nodes[0]
+
+
+# -- indices by numpy's rules, or none ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "two inputs"])
+@pytest.mark.parametrize(
+    ("index", "rows"),
+    [
+        (np.array([2, 0, 1], dtype=np.uint8), [2, 0, 1]),
+        (torch.tensor([2, 0, 1], dtype=torch.uint8), [2, 0, 1]),
+        (np.array([2, -1], dtype=np.int16), [2, 2]),
+        (torch.tensor(2), [2]),
+        (np.array(1), [1]),
+        (np.uint64(2), [2]),
+        (torch.tensor([-1, 0]), [2, 0]),
+        ([True, False, True], [0, 2]),
+        (torch.tensor([False, True, False]), [1]),
+        (np.array([], dtype=float), []),
+        (range(2), [0, 1]),
+        ((np.array([1], dtype=np.uint8), ...), [1]),
+        (slice(None, None, -1), [2, 1, 0]),
+    ],
+)
+def test_indices_mean_what_they_mean_to_numpy(name, index, rows):
+    space = SPACES[name]
+    graphs, y = space.sample(3, 0), np.arange(3.0)
+    texts = space.format(graphs)
+    assert space.format(graphs[index]) == [texts[row] for row in rows]
+    part = ArchDataset("own", graphs, {"y": y}, "y")[index]
+    assert part.y.tolist() == rows
+    assert space.format(part.graphs) == [texts[row] for row in rows]
+
+
+NO_INDICES = [
+    *(
+        None,
+        ...,
+        1.0,
+        "1",
+        b"1",
+        True,
+        np.True_,
+        [1.0],
+        ["a"],
+        [None],
+        [[0, 1]],
+        [True, False],
+        [0, [1]],
+        (0, 1),
+        (),
+        {0: 1},
+        {1},
+        object(),
+    ),
+    *(
+        np.array([[0], [1]]),
+        np.array([0.0, 1.0]),
+        torch.tensor([[0, 1]]),
+        torch.tensor([0.5]),
+        torch.tensor([True, False]),
+        np.zeros((0, 2)),
+    ),
+    *(3, -4, [0, 3], [-4], np.array([3], dtype=np.uint8), torch.tensor([3]), torch.tensor([0, -4]), 10**400, [10**400], slice("a", None)),
+]
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "two inputs"])
+@pytest.mark.parametrize("index", NO_INDICES, ids=lambda index: f"{index!r:.40}")
+def test_what_is_no_index_is_refused_in_a_sentence(name, index):
+    graphs = SPACES[name].sample(3, 0)
+    for batch in (graphs, ArchDataset("own", graphs, {"y": np.arange(3.0)}, "y")):
+        with pytest.raises(IndexError) as caught:
+            batch[index]
+        assert_one_sentence(caught.value)
+
+
+def test_iterating_ends():
+    assert [len(one) for one in SPACES["two inputs"].sample(3, 0)] == [1, 1, 1]
+
+
+def test_a_batch_of_the_training_loop_is_taken_without_detours(monkeypatch):
+    graphs = SPACES["two inputs"].sample(6, 0)
+    monkeypatch.setattr("archenc.graphs.positions", lambda *_: pytest.fail("an int64 tensor needs no reading"))
+    assert len(graphs[torch.tensor([5, 0, 3])]) == 3
+
+
+@pytest.mark.parametrize("features", ["x", np.array(["x"]), [[1.0], [1.0, 2.0]], np.ma.masked_array([1.0], mask=[True]), {}, object()])
+def test_features_of_anything_else(features):
+    graphs = SPACES["nodes"].sample(2, 0)
+    with pytest.raises(InvalidParameter) as caught:
+        graphs.with_features(features)
+    assert_one_sentence(caught.value)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from archenc.dataset import ArchDataset
@@ -164,3 +164,71 @@ def test_batches_that_are_no_architectures():
 
 def test_graphs_method():
     assert len(SPACES["nasbench201"].sample(4).to_pyg()) == 4
+
+
+def edges(*pairs):
+    return torch.tensor(pairs).T.reshape(2, -1)
+
+
+BROKEN = {
+    "self loop": {"edge_index": edges((0, 1), (1, 1), (1, 2))},
+    "cycle": {"edge_index": edges((0, 1), (1, 2), (2, 1))},
+    "undirected": {"edge_index": edges((0, 1), (1, 0), (1, 2), (2, 1))},
+    "no edges": {"edge_index": torch.zeros(2, 0, dtype=torch.int64)},
+    "no output": {"x": torch.tensor([[1], [3], [3]])},
+    "output first": {"x": torch.tensor([[2], [3], [1]])},
+    "two inputs": {"x": torch.tensor([[1], [1], [2]])},
+    "an edge number out of range": {"edge_index": edges((0, 1), (1, 99))},
+    "a negative edge number": {"edge_index": edges((0, 1), (1, -1))},
+    "edges of numbers with a point": {"edge_index": edges((0.0, 1.0), (1.0, 2.0))},
+    "edges transposed": {"edge_index": torch.tensor([[0, 1], [1, 2], [0, 2]])},
+    "ids with a point": {"x": torch.tensor([[1.0], [3.0], [2.0]])},
+    "one-hot ids": {"x": torch.eye(3, dtype=torch.int64)},
+    "no ids": {"x": None},
+    "no edge_index": {"edge_index": None},
+    "features of other nodes": {"op_features": torch.ones(2, 3)},
+    "features without an axis": {"op_features": torch.ones(3)},
+    "a node of padding": {"x": torch.tensor([[1], [0], [2]])},
+    "an id too large": {"x": torch.tensor([[1], [99], [2]])},
+}
+
+
+@pytest.mark.parametrize("parts", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("name", ["nasbench101", "nodes"])
+def test_graphs_that_are_no_architectures_are_refused(name, parts):
+    good = {"x": torch.tensor([[1], [4], [2]]), "edge_index": edges((0, 1), (1, 2)), "num_nodes": 3}
+    assert len(from_batch(SPACES[name], Batch.from_data_list([Data(**good)] * 2))) == 2
+    with pytest.raises(InvalidArchitecture, match="PyG batch") as caught:
+        from_batch(SPACES[name], Batch.from_data_list([Data(**{**good, **parts})] * 2))
+    assert_one_sentence(caught.value)
+
+
+@each_space
+@pytest.mark.parametrize("form", ["own", "node"])
+def test_edges_that_are_mixed_up_are_refused(name, form):
+    space = SPACES[name]
+    graphs = space.sample(6, 0) if form == "own" else space.node_form(space.sample(6, 0))
+    for change in (
+        lambda batch: batch.edge_index.flip(0),
+        lambda batch: torch.cat([batch.edge_index[:, :1].repeat(2, 1)[:2] * 0, batch.edge_index[:, 1:]], dim=1),
+        lambda batch: batch.edge_index + 1,
+        lambda batch: batch.edge_index.double(),
+    ):
+        batch = to_batch(graphs)
+        batch.edge_index = change(batch)
+        with pytest.raises(InvalidArchitecture, match="PyG batch") as caught:
+            from_batch(space, batch)
+        assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("other", [None, 5, Data(x=torch.ones(3, 1)), to_data_list(SPACES["nodes"].sample(1))[0], [], {}])
+def test_what_is_no_batch(other):
+    with pytest.raises(InvalidArchitecture, match="Batch") as caught:
+        from_batch(SPACES["nodes"], other)
+    assert_one_sentence(caught.value)
+
+
+def test_simplified_graphs_do_not_come_in_as_plain_ones():
+    space = SPACES["nasbench201"]
+    with pytest.raises(InvalidArchitecture):
+        from_batch(space, to_batch(space.simplify(space.sample(20, 0))))

@@ -123,3 +123,24 @@ def test_everything_is_in_both_halves() -> None:
     assert everything(np.array([4, 2])).test.tolist() == [4, 2]
     with pytest.raises(InvalidParameter, match="twice"):
         everything(np.array([4, 4]))
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**32, 10.0, "x", None, True, [1]])
+def test_sizes_and_seeds_that_are_none(wrong: object) -> None:
+    split = halves(10)
+    calls = [lambda: split.training_subset(3, wrong), lambda: halves(10, wrong), lambda: holdout(10, 2, wrong)]  # type: ignore[arg-type]
+    if wrong != 2**32:
+        calls += [lambda: split.training_subset(wrong, 0), lambda: holdout(10, wrong)]  # type: ignore[arg-type]
+    if not isinstance(wrong, list) and wrong not in (10.0, 2**32):
+        calls += [lambda: halves(wrong), lambda: everything(wrong)]  # type: ignore[arg-type]
+    for call in calls:
+        with pytest.raises(InvalidParameter) as caught:
+            call()
+        assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("positions", [[0.5], [-1], ["a"], [[0, 1]], None, [float("nan")], np.array([True]) + 1j, 5])
+def test_positions_that_are_none(positions: object) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        Split("own", positions, np.array([7]))  # type: ignore[arg-type]
+    assert_one_sentence(caught.value)

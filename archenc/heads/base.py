@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from archenc.errors import NotFitted
 from archenc.losses import Loss, MSELoss
+from archenc.parameters import Checked
 
 
-class Head(ABC):
-    """What both kinds share.
+class Head(Checked, ABC):
+    """What both kinds share; the annotations of a constructor's keywords are checked (:mod:`archenc.rules`).
 
     Attributes:
         paper: authors, venue, year and section of the source, where there is one.

@@ -14,6 +14,7 @@ from archenc.heads.base import EstimatorHead
 from archenc.heads.saved_boosters import SavedBooster, read_lightgbm, read_xgboost
 from archenc.heads.trees import in_a_row
 from archenc.losses import Loss
+from archenc.rules import Count, Fraction, NotNegative, Positive, Seed, TreeDepth
 from archenc.sealed import saved_arrays, saved_numbers
 
 Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -41,8 +42,8 @@ class BoostingHead(EstimatorHead):
     Args:
         n_estimators: number of trees.
         learning_rate: factor on each tree.
-        max_depth: greatest depth of a tree.
-        subsample: share of the architectures that each tree sees.
+        max_depth: greatest depth of a tree, at most 16, which makes 65,536 leaves.
+        subsample: share of the architectures that each tree sees, at least one.
         colsample: share of the encoding's columns that each tree sees.
         reg_lambda: L2 penalty on the leaves' values.
         random_state: seed of the samples of architectures and columns.
@@ -55,13 +56,13 @@ class BoostingHead(EstimatorHead):
     def __init__(
         self,
         *,
-        n_estimators: int = 600,
-        learning_rate: float = 0.04,
-        max_depth: int = 4,
-        subsample: float = 0.7,
-        colsample: float = 0.4,
-        reg_lambda: float = 1.0,
-        random_state: int | None = None,
+        n_estimators: Count = 600,
+        learning_rate: Positive = 0.04,
+        max_depth: TreeDepth = 4,
+        subsample: Fraction = 0.7,
+        colsample: Fraction = 0.4,
+        reg_lambda: NotNegative = 1.0,
+        random_state: Seed | None = None,
     ) -> None:
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
@@ -143,7 +144,7 @@ class LightGBMHead(BoostingHead):
             "learning_rate": self.learning_rate,
             "max_depth": self.max_depth,
             "num_leaves": 2**self.max_depth,
-            "bagging_fraction": self.subsample,
+            "bagging_fraction": self.subsample if self.subsample * len(encodings) >= 1 else 1.5 / len(encodings),  # at least one
             "bagging_freq": 1,
             "feature_fraction": self.colsample,
             "lambda_l2": self.reg_lambda,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,10 +12,11 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
-from archenc.errors import CorruptFile, InvalidParameter
+from archenc.errors import CorruptFile
 from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
+from archenc.rules import Count, Layers, NotNegative, Positive, Seed
 from archenc.sealed import saved_arrays, saved_numbers
 
 LOG_BOUNDS = (-10.0, 10.0)
@@ -49,9 +49,6 @@ class DNGOHead(EstimatorHead):
         lr: Adam's rate.
         weight_decay: lambda in the loss (|errors|² + lambda |weights|²) / (2 n) of a minibatch of n, without the biases.
         random_state: seed of initial weights and minibatches.
-
-    Raises:
-        InvalidParameter: no hidden layer, less than one unit, epoch or architecture in a minibatch, or a rate or decay out of range.
     """
 
     paper = "Snoek et al.: Scalable Bayesian Optimization Using Deep Neural Networks, ICML 2015, section 3"
@@ -66,18 +63,13 @@ class DNGOHead(EstimatorHead):
     def __init__(
         self,
         *,
-        hidden: Sequence[int] = (128,),
-        epochs: int = 100,
-        batch_size: int = 10,
-        lr: float = 0.01,
-        weight_decay: float = 0.3,
-        random_state: int | None = None,
+        hidden: Layers = (128,),
+        epochs: Count = 100,
+        batch_size: Count = 10,
+        lr: Positive = 0.01,
+        weight_decay: NotNegative = 0.3,
+        random_state: Seed | None = None,
     ) -> None:
-        if min([len(hidden), *hidden, epochs, batch_size]) < 1 or not lr > 0 or not weight_decay >= 0:
-            raise InvalidParameter(
-                f"the head 'dngo' got hidden = {list(hidden)}, epochs = {epochs}, batch_size = {batch_size}, lr = {lr} and weight_decay = "
-                f"{weight_decay}; give whole numbers of at least 1, a positive rate and a decay from 0 up"
-            )
         self.hidden = hidden
         self.epochs = epochs
         self.batch_size = batch_size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archenc.errors import InvalidParameter
 from archenc.files import Field
 from archenc.heads.base import EstimatorHead
 from archenc.losses import Loss, MSERankLoss
+from archenc.rules import Count, Depth, Positive, Probability, Seed, Sizes
 from archenc.sealed import saved_arrays, saved_numbers
 
 ROWS_PER_BLOCK = 8192
@@ -41,9 +40,6 @@ class MLPEnsembleHead(EstimatorHead):
         lr: Adam's rate.
         betas: Adam's decay rates of the moments.
         random_state: seed of initial weights and minibatches.
-
-    Raises:
-        InvalidParameter: less than one member, epoch or architecture in a minibatch.
     """
 
     paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 4"
@@ -53,18 +49,14 @@ class MLPEnsembleHead(EstimatorHead):
     def __init__(
         self,
         *,
-        members: int = 5,
-        hidden: Sequence[int] = (20,) * 10,
-        epochs: int = 200,
-        batch_size: int = 32,
-        lr: float = 0.01,
-        betas: tuple[float, float] = (0.9, 0.99),
-        random_state: int | None = None,
+        members: Depth = 5,
+        hidden: Sizes = (20,) * 10,
+        epochs: Count = 200,
+        batch_size: Count = 32,
+        lr: Positive = 0.01,
+        betas: tuple[Probability, Probability] = (0.9, 0.99),
+        random_state: Seed | None = None,
     ) -> None:
-        if min(members, epochs, batch_size) < 1:
-            raise InvalidParameter(
-                f"the head 'mlp-ensemble' got members = {members}, epochs = {epochs} and batch_size = {batch_size}; give at least 1 each"
-            )
         self.members = members
         self.hidden = hidden
         self.epochs = epochs

@@ -12,6 +12,7 @@ from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.heads.trees import Trees
 from archenc.losses import Loss
+from archenc.rules import Count, Fraction, Seed
 from archenc.sealed import saved_arrays, saved_numbers
 
 ROWS_PER_BLOCK = 1024
@@ -36,10 +37,10 @@ class RandomForestHead(EstimatorHead):
     def __init__(
         self,
         *,
-        n_estimators: int = 300,
-        max_features: float = 0.5,
-        min_samples_leaf: int = 1,
-        random_state: int | None = None,
+        n_estimators: Count = 300,
+        max_features: Fraction = 0.5,
+        min_samples_leaf: Count = 1,
+        random_state: Seed | None = None,
     ) -> None:
         self.n_estimators = n_estimators
         self.max_features = max_features

@@ -11,10 +11,11 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Kernel, WhiteKernel
 from sklearn.preprocessing import Normalizer, StandardScaler
 
-from archenc.errors import CorruptFile, InvalidParameter
+from archenc.errors import CorruptFile
 from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
+from archenc.rules import Count, Seed, Whole
 from archenc.sealed import saved_arrays, saved_numbers
 
 KERNEL_VALUES_PER_BLOCK = 4_000_000
@@ -37,9 +38,6 @@ class GaussianProcessHead(EstimatorHead):
         search_size: with more training architectures than this, hyper-parameters are sought on that many of them, drawn at random; the
             process itself is always conditioned on all.
         random_state: seed of that draw and of the restarts.
-
-    Raises:
-        InvalidParameter: an unknown kernel.
     """
 
     paper = "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 2.2 and 5.4"
@@ -51,12 +49,10 @@ class GaussianProcessHead(EstimatorHead):
         self,
         *,
         kernel: Literal["rbf", "rbf+linear", "linear"] = "rbf",
-        restarts: int = 1,
-        search_size: int = 500,
-        random_state: int | None = None,
+        restarts: Whole = 1,
+        search_size: Count = 500,
+        random_state: Seed | None = None,
     ) -> None:
-        if kernel not in ("rbf", "rbf+linear", "linear"):
-            raise InvalidParameter(f"the head 'gp' has no kernel {kernel!r}; choose 'rbf', 'rbf+linear' or 'linear'")
         self.kernel = kernel
         self.restarts = restarts
         self.search_size = search_size

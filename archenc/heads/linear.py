@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
+from archenc.rules import NotNegative, Seed
 from archenc.sealed import saved_arrays, saved_numbers
 
 
@@ -26,7 +27,7 @@ class RidgeHead(EstimatorHead):
     coefficients_: np.ndarray
     intercept_: float
 
-    def __init__(self, *, alpha: float = 1.0, random_state: int | None = None) -> None:
+    def __init__(self, *, alpha: NotNegative = 1.0, random_state: Seed | None = None) -> None:
         self.alpha = alpha
         self.random_state = random_state
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 from archenc.errors import InvalidParameter, NotFitted
 from archenc.heads.base import NeuralHead
 from archenc.losses import Loss
+from archenc.rules import Few, Probability, Sizes
 
 PAIRS_PER_BLOCK = 16_384
 """Pairs that :meth:`ComparatorHead.forward` compares at once: some 13 MB an activation for 200 hidden units."""
@@ -37,7 +38,7 @@ class MLPHead(NeuralHead):
 
     paper = "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 3.3"
 
-    def __init__(self, dim: int, *, hidden: Sequence[int] = (200,), dropout: float = 0.1) -> None:
+    def __init__(self, dim: int, *, hidden: Sizes = (200,), dropout: Probability = 0.1) -> None:
         super().__init__()
         self.first = nn.Linear(dim, hidden[0] if hidden else 1)
         self.rest = _after_first(hidden, dropout)
@@ -70,7 +71,7 @@ class AnytimeHead(NeuralHead):
 
     paper = "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022"
 
-    def __init__(self, dim: int, *, outputs: int = 2, hidden: Sequence[int] = (200,), dropout: float = 0.1) -> None:
+    def __init__(self, dim: int, *, outputs: Few = 2, hidden: Sizes = (200,), dropout: Probability = 0.1) -> None:
         super().__init__()
         if outputs < 2 or dim % outputs:
             raise InvalidParameter(
@@ -114,13 +115,11 @@ class ComparatorHead(NeuralHead):
         self,
         dim: int,
         *,
-        hidden: Sequence[int] = (200,),
-        dropout: float = 0.1,
+        hidden: Sizes = (200,),
+        dropout: Probability = 0.1,
         pairing: Literal["concat", "difference"] = "concat",
     ) -> None:
         super().__init__()
-        if pairing not in ("concat", "difference"):
-            raise InvalidParameter(f"the head 'comparator' has no pairing {pairing!r}; choose 'concat' or 'difference'")
         self.dim = dim
         self.pairing = pairing
         self.first = nn.Linear(2 * dim if pairing == "concat" else dim, hidden[0] if hidden else 1)

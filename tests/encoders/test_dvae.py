@@ -284,5 +284,5 @@ def test_pretraining_ends_with_weights_that_are_loaded(tmp_path, spaces):
 
 def test_negative_settings_are_refused(spaces):
     for parameters in ({"beta": -0.1}, {"noise_scale": -1.0}):
-        with pytest.raises(InvalidParameter, match="below 0"):
+        with pytest.raises(InvalidParameter, match="from 0 up"):
             build(spaces["nasbench201"], **parameters)

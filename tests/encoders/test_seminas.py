@@ -110,7 +110,7 @@ def test_the_supervised_loss_gets_the_reconstruction_added(benchmark):
 
 def test_negative_settings_are_refused(benchmark):
     for parameters in ({"reconstruction_weight": -0.1}, {"unlabelled": -1}):
-        with pytest.raises(InvalidParameter, match="below 0"):
+        with pytest.raises(InvalidParameter, match="from 0"):
             SemiNASEncoder(benchmark, **parameters)
 
 

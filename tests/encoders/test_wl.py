@@ -65,7 +65,7 @@ def test_edges_have_a_direction():
 
 @pytest.mark.parametrize("parameters", [{"iterations": -1}, {"buckets": 0}])
 def test_wrong_parameters(spaces, parameters):
-    with pytest.raises(InvalidParameter, match="WL encoding"):
+    with pytest.raises(InvalidParameter, match="WLEncoder got"):
         WLEncoder(spaces["nasbench201"], **parameters)
 
 

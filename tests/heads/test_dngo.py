@@ -96,5 +96,5 @@ def test_blocks_do_not_matter(monkeypatch):
 
 @pytest.mark.parametrize("parameters", [{"hidden": ()}, {"hidden": (4, 0)}, {"epochs": 0}, {"lr": 0.0}, {"weight_decay": -1.0}])
 def test_refusals(parameters):
-    with pytest.raises(InvalidParameter, match=r"'dngo' got .*; give"):
+    with pytest.raises(InvalidParameter, match=r"DNGOHead got .*; give"):
         DNGOHead(**parameters)
