@@ -12,20 +12,21 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as dump_tensors
+import numpy as np
+import torch
+from msgspec import Meta
 from torch import Tensor
 
-from archenc.documents import read_json
-from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, InvalidParameter
-from archenc.files import atomic_write, inside, read_bytes, sha256, write_json
+from archenc.documents import Count, Digest, Name, Record, Seconds, Text, read_json, record
+from archenc.errors import ArchencError, CannotWrite, CorruptFile, InvalidParameter
+from archenc.files import inside, write_json
+from archenc.sealed import read_arrays, rebuilding, under, write_arrays
 
 FORMAT = 1
 CARD, WEIGHTS, EMBEDDINGS, CHECKPOINT = "pretraining.json", "weights.safetensors", "embeddings.safetensors", "checkpoint.json"
-MAX_TENSOR_BYTES = 2**34
+REMEDY = "restore it, or pretrain again in another folder"
 _LEFT_OVER = re.compile(r"\.(checkpoint(-\d+)?|weights|embeddings|pretraining)\.[0-9a-f]{8}\.(safetensors|json)")
 _TRACKS = {"tracking.jsonl", "wandb"}
 
@@ -40,7 +41,7 @@ class State:
 
     def under(self, prefix: str) -> dict[str, Tensor]:
         """The tensors called ``prefix.name``, by ``name``."""
-        return {name.removeprefix(f"{prefix}."): tensor for name, tensor in self.tensors.items() if name.startswith(f"{prefix}.")}
+        return under(prefix, self.tensors)
 
 
 class PretrainingFolder:
@@ -84,7 +85,7 @@ class PretrainingFolder:
             return None
         card = read_description(self.folder / CARD)
         for name in (WEIGHTS, EMBEDDINGS):
-            check_sum(self.folder / name, card)
+            read_described(self.folder / name, card)
         with self._writing():
             self._remove_checkpoints()
         return card
@@ -97,13 +98,11 @@ class PretrainingFolder:
         if not path.is_file():
             return None
         description = read_description(path)
-        with self.rebuilding():
-            name, epoch, history = description["tensors"], description["epoch"], description["history"]
-            if re.fullmatch(r"checkpoint-\d+\.safetensors", name) is None or not len(history) == epoch:
-                raise ValueError("its parts do not belong together")
-        tensors = inside(self.folder, name)
-        check_sum(tensors, description)
-        return State(epoch, read_tensors(tensors), history)
+        name, epoch, history = description["tensors"], description["epoch"], description["history"]
+        if len(history) != epoch:
+            raise CorruptFile(f"{path}: 'history' has {len(history)} epochs and 'epoch' is {epoch}; {REMEDY}")
+        arrays = read_described(inside(self.folder, name), description)
+        return State(epoch, {tensor: torch.from_numpy(array) for tensor, array in arrays.items()}, history)
 
     def write(self, state: State) -> None:
         """Replace the checkpoint by ``state``; when that fails, the one before is still there."""
@@ -157,18 +156,13 @@ class PretrainingFolder:
                 "and give the same command again: it goes on after the last whole epoch"
             ) from error
 
-    @contextlib.contextmanager
-    def rebuilding(self) -> Iterator[None]:
+    def rebuilding(self) -> contextlib.AbstractContextManager[None]:
         """What goes wrong inside means that the checkpoint is not what it should be."""
-        try:
-            yield
-        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError, IndexError) as error:
-            if isinstance(error, ArchencError):
-                raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise CorruptFile(
-                f"the checkpoint in {self.folder} cannot be used ({reason:.120}); restore it, or delete the folder to start again"
-            ) from error
+        return rebuilding(self.folder / CHECKPOINT, "restore it, or delete the folder to start again")
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    return write_arrays(path, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
 
 
 def _is_ours(path: Path) -> bool:
@@ -184,39 +178,64 @@ def _differences(held: Any, wanted: Any, name: str = "") -> Iterator[tuple[str, 
         yield name, f"{held!r:.60}", f"{wanted!r:.60}"
 
 
-# -- files ---------------------------------------------------------------------------------------------------------------
+# -- descriptions --------------------------------------------------------------------------------------------------------
+
+
+class SpaceConfig(Record):
+    """What :func:`archenc.spaces.from_config` takes."""
+
+    name: Name
+    parameters: dict[str, Any]
+
+
+class Settings(Record):
+    """What a pretraining depends on; the parameters of encoder and space are checked by their own rules."""
+
+    encoder: Name
+    encoder_params: dict[str, Any]
+    simplify: bool
+    space: SpaceConfig
+    data_sha256: Digest
+    schedule: dict[str, Any]
+    seed: int
+    device: Text
+    archenc: Text
+
+
+class Card(Record):
+    """``pretraining.json``."""
+
+    format: Literal[1]
+    settings: Settings
+    sha256: dict[str, Digest]
+    form: Literal["node", "edge"] | None
+    history: list[dict[str, float]]
+    figures: dict[str, float]
+    seconds: dict[str, Seconds]
+    dataset: Text | None
+    command: Text | None
+    architectures: Count
+    machine: dict[str, Text | int | None]
+
+
+class Checkpoint(Record):
+    """``checkpoint.json``."""
+
+    format: Literal[1]
+    settings: Settings
+    sha256: dict[str, Digest]
+    epoch: Count
+    history: list[dict[str, float]]
+    tensors: Annotated[str, Meta(pattern=r"\Acheckpoint-\d{1,18}\.safetensors\Z")]
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """A card or ``checkpoint.json``; raises :class:`CorruptFile` if it is not one of this format."""
-    description: Any = read_json(path)
-    fits = isinstance(description, dict) and description.get("format") == FORMAT
-    if not fits or not all(isinstance(description.get(part), dict) for part in ("settings", "sha256")):
-        raise CorruptFile(f"{path} is not of a pretraining of format {FORMAT}; restore it, or pretrain again in another folder")
-    found: dict[str, Any] = description
-    return found
+    """A card or ``checkpoint.json``, by its name; raises :class:`CorruptFile` if it is not one of this format."""
+    description: dict[str, Any] = read_json(path)
+    record(description, Card if path.name == CARD else Checkpoint, str(path), REMEDY)
+    return description
 
 
-def check_sum(path: Path, description: Mapping[str, Any]) -> None:
-    """Raise :class:`DataNotFound` or :class:`CorruptFile` unless the file has the checksum that its description states."""
-    if not path.is_file():
-        raise DataNotFound(f"{path} is missing; restore the whole folder, or pretrain again in another one")
-    if sha256(path) != description["sha256"].get(path.name):
-        raise CorruptFile(f"{path} does not have the checksum that was written with it; restore it, or pretrain again in another folder")
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file; raises :class:`CorruptFile` if it is not whole."""
-    try:
-        tensors: dict[str, Tensor] = load_tensors(read_bytes(path, MAX_TENSOR_BYTES))
-    except SafetensorError as error:
-        reason = (str(error).splitlines() or ["no detail"])[0]
-        raise CorruptFile(f"{path} is not a whole safetensors file ({reason:.120}); restore it, or pretrain again") from error
-    return tensors
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write a safetensors file, whole or not at all, and give its SHA-256."""
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(dump_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
-        return sha256(temporary)
+def read_described(path: Path, description: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of a file with the checksum that its description states; raises like :func:`archenc.sealed.read_arrays`."""
+    return read_arrays(path, description["sha256"].get(path.name), REMEDY)

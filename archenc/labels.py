@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from archenc.errors import InvalidParameter, InvalidTable
+from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
+from archenc.sealed import saved_arrays
 
 LARGEST = 1e15
 """Magnitude of a label: its square and the sum of many squares are still numbers of 32 bits."""
@@ -96,10 +97,18 @@ def fit(kind: str, y: np.ndarray) -> LabelTransform | ColumnTransforms:
 
 
 def restore(arrays: Mapping[str, np.ndarray]) -> LabelTransform | ColumnTransforms:
-    """The transform with these :attr:`arrays <LabelTransform.arrays>`."""
-    if "x.0" not in arrays:
-        return LabelTransform(arrays["x"], arrays["z"])
-    return ColumnTransforms(tuple(LabelTransform(arrays[f"x.{t}"], arrays[f"z.{t}"]) for t in range(len(arrays) // 2)))
+    """The transform with these :attr:`arrays <LabelTransform.arrays>`; raises :class:`CorruptFile` if they are none of one."""
+    columns = range(len(arrays) // 2) if "x.0" in arrays else None
+    names = ["x", "z"] if columns is None else [f"{name}.{t}" for t in columns for name in "xz"]
+    found = saved_arrays(arrays, dict.fromkeys(names, ((None,), "f")))
+    transforms = [_restored(x, z) for x, z in zip(found[::2], found[1::2], strict=True)]
+    return transforms[0] if columns is None else ColumnTransforms(tuple(transforms))
+
+
+def _restored(x: np.ndarray, z: np.ndarray) -> LabelTransform:
+    if not len(x) == len(z) >= 2 or (np.diff(x) <= 0).any() or (np.diff(z) <= 0).any():
+        raise CorruptFile("the saved transform of the labels does not rise from point to point; train and save again")
+    return LabelTransform(x, z)
 
 
 def _check_range(y: np.ndarray) -> None:

@@ -1,26 +1,28 @@
 """A fitted predictor as a folder: ``predictor.json`` (what it is) and ``weights.safetensors`` (what it learnt).
 
-Nothing is pickled. Each file appears under its name only when it is whole, and the JSON, written last, holds the checksum of the weights.
+Nothing is pickled. The JSON holds the checksum of the weights, and a folder that holds an older predictor is, at every moment, that of the
+older or of the new one: the new weights first lie beside the old ones, under a name with their checksum, and the moment the new JSON
+appears, they are the weights.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as dump_arrays
 
 import archenc
 from archenc import labels
-from archenc.documents import read_json
-from archenc.errors import CorruptFile, DataNotFound
-from archenc.files import atomic_write, sha256, write_json
+from archenc.checkpoints import SpaceConfig
+from archenc.documents import Digest, Record, Text, read_json, record
+from archenc.errors import CorruptFile, DataNotFound, InvalidParameter
+from archenc.files import atomic_write, write_json, writing
 from archenc.heads.base import NeuralHead
+from archenc.labels import ColumnTransforms
 from archenc.pretrained import FrozenEncoder
+from archenc.sealed import as_large_as, load_state, pack, read_arrays, rebuilding, state_arrays, under
 from archenc.spaces import from_config
 
 if TYPE_CHECKING:
@@ -28,118 +30,155 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS = "predictor.json", "weights.safetensors"
+REMEDY = "train and save the predictor again"
 
 
-def save_predictor(predictor: Predictor, folder: Path) -> Path:
-    """Write a fitted predictor; see the module's docstring."""
+class Description(Record):
+    """``predictor.json``; the parameters are checked by the rules of the parts whose they are."""
+
+    format: Literal[1]
+    archenc: Text
+    parameters: dict[str, Any]
+    space: SpaceConfig
+    simplified: bool = False
+    head: dict[str, Any]
+    weights_sha256: Digest
+
+
+# -- saving ----------------------------------------------------------------------------------------------------------
+
+
+def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
+    """Write a fitted predictor; see the module's docstring.
+
+    Raises:
+        InvalidParameter: what is given is not the name of a folder.
+        CannotWrite: the folder cannot be made or written; an older predictor in it is as it was.
+    """
+    place = _as_path(folder)
     arrays, values = _learnt(predictor)
-    arrays |= {f"labels.{name}": array for name, array in predictor.labels_.arrays.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / WEIGHTS) as path:
-        path.write_bytes(dump_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-    write_json(
-        folder / DESCRIPTION,
-        {
-            "format": FORMAT,
-            "archenc": archenc.__version__,
-            "parameters": predictor.fitted_params_,
-            "space": predictor.space_.config(),
-            "simplified": predictor.simplified_,
-            "head": values,
-            "weights_sha256": sha256(folder / WEIGHTS),
-        },
-    )
-    return folder
+    content, digest = pack(arrays)
+    with writing(place):
+        if place.exists() and not place.is_dir():
+            raise InvalidParameter(f"{place} is a file; give the name of a folder for the predictor")
+        place.mkdir(parents=True, exist_ok=True)
+        with atomic_write(place / _staged(digest)) as temporary:
+            temporary.write_bytes(content)
+        write_json(place / DESCRIPTION, _description(predictor, values, digest))
+        (place / _staged(digest)).replace(place / WEIGHTS)
+        for left_over in place.glob(_staged("?" * 64)):  # of a save that was killed
+            left_over.unlink()
+    return place
+
+
+def _as_path(folder: str | Path) -> Path:
+    if not isinstance(folder, str | Path) or "\0" in str(folder):
+        raise InvalidParameter(f"{folder!r:.80} is not the name of a folder; give its path")
+    return Path(folder)
+
+
+def _staged(digest: str) -> str:
+    """The name of new weights as long as older ones have theirs."""
+    return f"weights-{digest}.safetensors"
 
 
 def _learnt(predictor: Predictor) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and JSON values."""
+    arrays = {f"labels.{name}": array for name, array in predictor.labels_.arrays.items()}
     if isinstance(predictor.head_, NeuralHead):
-        frozen = _tensors("encoder", predictor.encoder_) if isinstance(predictor.encoder_, FrozenEncoder) else {}
-        return {**_tensors("network", predictor.network_), **frozen}, {}
-    arrays, values = predictor.head_.state()
-    return {**_tensors("encoder", predictor.encoder_), **{f"head.{name}": array for name, array in arrays.items()}}, values
+        frozen = state_arrays(predictor.encoder_, "encoder") if isinstance(predictor.encoder_, FrozenEncoder) else {}
+        return {**state_arrays(predictor.network_, "network"), **frozen, **arrays}, {}
+    learnt, values = predictor.head_.state()
+    arrays |= {f"head.{name}": array for name, array in learnt.items()}
+    return {**state_arrays(predictor.encoder_, "encoder"), **arrays}, values
 
 
-def _tensors(prefix: str, module: torch.nn.Module) -> dict[str, np.ndarray]:
-    return {f"{prefix}.{name}": tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+def _description(predictor: Predictor, values: dict[str, Any], digest: str) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "archenc": archenc.__version__,
+        "parameters": predictor.fitted_params_,
+        "space": predictor.space_.config(),
+        "simplified": predictor.simplified_,
+        "head": values,
+        "weights_sha256": digest,
+    }
 
 
-def load_predictor(folder: Path) -> Predictor:
-    """Read what :func:`save_predictor` wrote.
+# -- loading ---------------------------------------------------------------------------------------------------------
+
+
+def load_predictor(folder: str | Path, device: str | None = None) -> Predictor:
+    """Read what :func:`save_predictor` wrote, whoever sent it.
+
+    Args:
+        folder: where it lies.
+        device: where it predicts, if not where it was trained.
 
     Raises:
         DataNotFound: no predictor lies there.
-        CorruptFile: files that are damaged, from another version of the format, or do not belong together.
+        CorruptFile: files that are damaged, from another version of the format, or do not belong together; parameters that
+            :meth:`archenc.Predictor.fit` would refuse; a device that is not here.
     """
-    description = _read_description(folder)
-    try:
-        return _rebuild(description, _read_weights(folder, description))
-    except (KeyError, TypeError, RuntimeError) as error:
-        if isinstance(error, archenc.errors.ArchencError):
-            raise
-        raise CorruptFile(
-            f"{folder}: the predictor cannot be rebuilt ({type(error).__name__}: {_first_line(error)}); train and save it again"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else "no detail"
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / DESCRIPTION
+    place = _as_path(folder)
+    path = place / DESCRIPTION
     if not path.is_file():
-        raise DataNotFound(
-            f"there is no predictor in {folder} ({DESCRIPTION} is missing); give the folder that 'archenc train --out' wrote"
-        )
-    description = read_json(path)
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise CorruptFile(f"{path} is not a predictor of format {FORMAT}; train and save it again with archenc {archenc.__version__}")
-    return description
+        raise DataNotFound(f"there is no predictor in {place} ({DESCRIPTION} is missing); give the folder that 'archenc train --out' wrote")
+    description = record(read_json(path), Description, str(path), f"{REMEDY} with archenc {archenc.__version__}")
+    staged = place / _staged(description.weights_sha256)
+    arrays = read_arrays(staged if staged.is_file() else place / WEIGHTS, description.weights_sha256, REMEDY)
+    with rebuilding(path, REMEDY):
+        return _rebuild(description, arrays, device)
 
 
-def _read_weights(folder: Path, description: dict[str, Any]) -> dict[str, np.ndarray]:
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise DataNotFound(f"{path} is missing; copy the whole folder that 'archenc train --out' wrote")
-    if sha256(path) != description.get("weights_sha256"):
-        raise CorruptFile(f"{path} does not have the checksum that {DESCRIPTION} states; train and save the predictor again")
-    try:
-        arrays: dict[str, np.ndarray] = load_arrays(path.read_bytes())
-    except SafetensorError as error:
-        raise CorruptFile(f"{path} is not a whole safetensors file ({_first_line(error)}); train and save the predictor again") from error
-    return arrays
-
-
-def _rebuild(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> Predictor:
-    from archenc.predictor import Predictor
-    from archenc.training import Network, Standardise
-
-    predictor = Predictor(**description["parameters"])
-    predictor.fitted_params_ = predictor._checked_parameters()
-    predictor.space_ = from_config(description["space"])
-    predictor.simplified_ = description.get("simplified", False)
-    predictor.loss_ = predictor._build_loss()
-    predictor.labels_ = labels.restore(_under("labels", arrays))
-    predictor.encoder_ = predictor._build_encoder().eval()
-    if isinstance(predictor.encoder_, FrozenEncoder):
-        _restore(predictor.encoder_, "encoder", arrays)
-    if predictor._head_is_neural():
-        predictor.head_ = predictor._build_head(dim=predictor.encoder_.dim)
-        first = Standardise(torch.zeros(1, predictor.encoder_.dim)) if predictor.encoder_.fixed else predictor.encoder_
-        predictor.network_ = Network(first, predictor.head_)
-        _restore(predictor.network_, "network", arrays)
-        predictor.network_.eval()
-    else:
-        _restore(predictor.encoder_, "encoder", arrays)
-        predictor.head_ = predictor._build_head(random_state=0).restore(_under("head", arrays), description["head"])
+def _rebuild(description: Description, arrays: dict[str, np.ndarray], device: str | None) -> Predictor:
+    predictor = _blank(description, device)
+    predictor.labels_ = labels.restore(under("labels", arrays))
+    with torch.random.fork_rng(devices=[]), as_large_as(arrays.values()):
+        predictor.encoder_ = predictor._build_encoder().eval()
+        if predictor._head_is_neural():
+            _restore_network(predictor, arrays)
+        else:
+            load_state(predictor.encoder_, under("encoder", arrays))
+            predictor.head_ = predictor._build_head(random_state=0).restore(under("head", arrays), description.head)
+    predictor.encoder_.to(predictor.fitted_params_["device"])
+    _check_sizes(predictor)
     return predictor
 
 
-def _restore(module: torch.nn.Module, prefix: str, arrays: dict[str, np.ndarray]) -> None:
-    module.load_state_dict({name: torch.as_tensor(array) for name, array in _under(prefix, arrays).items()})
+def _blank(description: Description, device: str | None) -> Predictor:
+    """The predictor before it learnt anything; its parameters are fine."""
+    from archenc.predictor import Predictor
+
+    parameters = description.parameters | ({} if device is None else {"device": device})
+    unknown = sorted(parameters.keys() - Predictor._get_param_names())
+    if unknown:
+        raise CorruptFile(f"'parameters': unknown key {unknown[0][:60]!r}; {REMEDY}")
+    predictor = Predictor(**parameters)
+    predictor.fitted_params_ = predictor._checked_parameters()
+    predictor.space_ = from_config({"name": description.space.name, "parameters": description.space.parameters})
+    predictor.simplified_ = description.simplified
+    predictor.loss_ = predictor._build_loss()
+    return predictor
 
 
-def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays called ``prefix.name``, by ``name``."""
-    return {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
+def _restore_network(predictor: Predictor, arrays: dict[str, np.ndarray]) -> None:
+    from archenc.training import Network, Standardise
+
+    if isinstance(predictor.encoder_, FrozenEncoder):
+        load_state(predictor.encoder_, under("encoder", arrays))
+    predictor.head_ = predictor._build_head(dim=predictor.encoder_.dim)
+    first = Standardise(torch.zeros(1, predictor.encoder_.dim)) if predictor.encoder_.fixed else predictor.encoder_
+    predictor.network_ = Network(first, predictor.head_)
+    load_state(predictor.network_, under("network", arrays))
+    predictor.network_.to(predictor.fitted_params_["device"]).eval()
+
+
+def _check_sizes(predictor: Predictor) -> None:
+    """Raise :class:`CorruptFile` unless labels, head and encoder go together."""
+    outputs, dim = predictor.head_.outputs, predictor.encoder_.dim
+    columns = len(predictor.labels_.columns) if isinstance(predictor.labels_, ColumnTransforms) else 1
+    if columns != outputs or outputs not in (1, predictor.encoder_.parts):
+        raise CorruptFile(f"the labels have {columns} columns and the head {outputs} outputs; {REMEDY}")
+    if not isinstance(predictor.head_, NeuralHead) and not predictor.head_.takes(dim):
+        raise CorruptFile(f"the head was not fitted on encodings of {dim} numbers, which the encoder gives; {REMEDY}")

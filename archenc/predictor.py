@@ -242,19 +242,32 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return float(kendall_tau(_final(as_numbers(y, "y")), _final(self.predict(graphs))))
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``predictor.json`` and ``weights.safetensors`` into ``folder``, which is made if absent; nothing is pickled."""
+        """Write ``predictor.json`` and ``weights.safetensors`` into ``folder``, which is made if absent; nothing is pickled.
+
+        Raises:
+            NotFitted: before :meth:`fit`.
+            InvalidParameter, CannotWrite: no folder, or one that cannot be written; an older predictor in it stays as it was.
+        """
         from archenc.persistence import save_predictor
 
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted and cannot be saved; call fit(graphs, y) first")
-        return save_predictor(self, Path(folder))
+        return save_predictor(self, folder)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Predictor:
-        """Read what :meth:`save` wrote; predictions are equal."""
+    def load(cls, folder: str | Path, device: str | None = None) -> Predictor:
+        """Read what :meth:`save` wrote, whoever sent it; predictions are equal.
+
+        Args:
+            folder: where it lies.
+            device: where it predicts, if not where it was trained.
+
+        Raises:
+            DataNotFound, CorruptFile: there is no predictor, or one that cannot be rebuilt; nothing of it is trusted.
+        """
         from archenc.persistence import load_predictor
 
-        return load_predictor(Path(folder))
+        return load_predictor(folder, device)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 

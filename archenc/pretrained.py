@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 import archenc
-from archenc.checkpoints import CARD, EMBEDDINGS, WEIGHTS, check_sum, read_description, read_tensors
+from archenc.checkpoints import CARD, EMBEDDINGS, REMEDY, WEIGHTS, read_described, read_description
 from archenc.encoder import Encoder
-from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture, UnknownName
+from archenc.errors import CorruptFile, DataNotFound, InvalidArchitecture, UnknownName
 from archenc.graphs import ArchGraphs, OpOn
 from archenc.hashing import keys, wl_hash
 from archenc.registry import declared, normalise
+from archenc.sealed import as_large_as, load_state, rebuilding, saved_arrays
 from archenc.spaces import from_config
 from archenc.spaces.base import Space
 
@@ -79,25 +80,13 @@ def load_pretrained(folder_or_name: str | Path) -> Encoder:
     """
     folder = find(folder_or_name)
     card = read_description(folder / CARD)
-    check_sum(folder / WEIGHTS, card)
-    encoder = blank_encoder(card["settings"], folder)
-    try:
-        encoder.load_state_dict(read_tensors(folder / WEIGHTS))
-    except RuntimeError as error:
-        raise CorruptFile(f"{folder / WEIGHTS} holds the weights of another encoder than {CARD} says; pretrain it again") from error
+    arrays = read_described(folder / WEIGHTS, card)
+    settings = card["settings"]
+    with rebuilding(folder / CARD, REMEDY), torch.random.fork_rng(devices=[]), as_large_as(arrays.values()):
+        space = from_config(settings["space"])
+        encoder = archenc.create_encoder(settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"])
+        load_state(encoder, arrays)
     return encoder.eval()
-
-
-def blank_encoder(settings: dict[str, Any], folder: Path) -> Encoder:
-    """The encoder of a card's settings, untrained; raises :class:`CorruptFile` if they describe none."""
-    try:
-        with torch.random.fork_rng(devices=[]):
-            space = from_config(settings["space"])
-            return archenc.create_encoder(settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        if isinstance(error, ArchencError):
-            raise
-        raise CorruptFile(f"{folder / CARD} describes no encoder; restore it, or pretrain again") from error
 
 
 class FrozenEncoder(Encoder):
@@ -207,14 +196,11 @@ def load_embeddings(folder: str | Path) -> Embeddings:
     path = place / EMBEDDINGS
     if not path.is_file():
         raise DataNotFound(f"{path} is missing; make embeddings by archenc.load_pretrained({str(folder)!r}).encode(graphs)")
-    check_sum(path, card)
-    arrays = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
-    try:
-        values, hashes, space = arrays["embeddings"], arrays["hashes"], from_config(card["settings"]["space"])
-        fits = values.ndim == 2 and len(values) == len(hashes) and hashes.shape[1:] == (16,)
-        fits = fits and values.dtype == np.float32 and hashes.dtype == np.uint8 and "form" in card
-    except (KeyError, TypeError) as error:
-        raise CorruptFile(f"{path} or {CARD} beside it lacks {error}; pretrain again in another folder") from error
-    if not fits:
-        raise CorruptFile(f"{path} does not hold embeddings and their hashes; pretrain again in another folder")
+    arrays = read_described(path, card)
+    with rebuilding(path, REMEDY):
+        values, hashes = saved_arrays(arrays, {"embeddings": ((None, None), "f"), "hashes": ((None, 16), "u")})
+        if not len(values) == len(hashes) > 0:
+            raise CorruptFile(f"there are {len(values)} embeddings and {len(hashes)} hashes; {REMEDY}")
+    with rebuilding(place / CARD, REMEDY):
+        space = from_config(card["settings"]["space"])
     return Embeddings(values, hashes, card, space)

@@ -60,7 +60,15 @@ class EstimatorHead(Head):
 
     @abstractmethod
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> EstimatorHead:
-        """Take back what :meth:`state` gave; predictions are equal afterwards."""
+        """Take back what :meth:`state` gave; predictions are equal afterwards.
+
+        Raises:
+            CorruptFile: what comes from a file of somebody else and cannot be of such a head.
+        """
+
+    def takes(self, dim: int) -> bool:
+        """Whether a restored head can score encodings of this length, as far as it knows."""
+        return True
 
     def _check_fitted(self) -> None:
         """Raises :class:`NotFitted` unless there are attributes that :meth:`fit` or :meth:`restore` set, whose names end in ``_``."""

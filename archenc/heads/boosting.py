@@ -11,8 +11,11 @@ from numpy.random import RandomState
 
 from archenc.errors import CorruptFile
 from archenc.heads.base import EstimatorHead
+from archenc.heads.saved_boosters import SavedBooster, read_lightgbm, read_xgboost
+from archenc.heads.trees import in_a_row
 from archenc.losses import Loss
 from archenc.rules import Count, Fraction, NotNegative, Positive, Seed, TreeDepth
+from archenc.sealed import saved_arrays, saved_numbers
 
 Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -48,6 +51,7 @@ class BoostingHead(EstimatorHead):
 
     start_: float
     booster_: Any
+    saved_: SavedBooster | None = None
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class BoostingHead(EstimatorHead):
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> BoostingHead:
         gradient, hessian = newton_terms(loss, np.zeros(len(targets)), targets)
         self.start_ = float(-gradient.sum() / hessian.sum())
+        self.saved_ = None
         self.booster_ = self._boost(encodings, lambda raw: newton_terms(loss, self.start_ + raw, targets), self._seed())
         return self
 
@@ -85,21 +90,27 @@ class BoostingHead(EstimatorHead):
 
     def predict(self, encodings: np.ndarray) -> np.ndarray:
         self._check_fitted()
-        return self.start_ + np.asarray(self._raw(encodings), dtype=np.float64)
+        raw = self._raw(encodings) if self.saved_ is None else self.saved_.raw(encodings)
+        return self.start_ + np.asarray(raw, dtype=np.float64)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()
-        return {"model": np.frombuffer(self._dump(), dtype=np.uint8)}, {"start": self.start_}
+        model = self._dump() if self.saved_ is None else self.saved_.model
+        return {"model": np.frombuffer(model, dtype=np.uint8)}, {"start": self.start_}
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> BoostingHead:
-        self.start_ = values["start"]
+        (self.start_,) = saved_numbers(values, "start")
+        (model,) = saved_arrays(arrays, {"model": ((None,), "u")})
         try:
-            self.booster_ = self._parse(arrays["model"].tobytes())
-        except Exception as error:  # each library has a class of its own
+            self.saved_ = self._parse(model.tobytes())
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             raise CorruptFile(
-                f"the saved {type(self).__name__} cannot be read ({type(error).__name__}); train and save it again"
+                f"the saved trees of the {type(self).__name__} cannot be read ({error!s:.100}); train and save again"
             ) from error
         return self
+
+    def takes(self, dim: int) -> bool:
+        return self.saved_ is None or self.saved_.columns in (None, dim)
 
     @abstractmethod
     def _boost(self, encodings: np.ndarray, objective: Objective, seed: int) -> Any:
@@ -114,7 +125,7 @@ class BoostingHead(EstimatorHead):
         """The model in the library's own exchange format."""
 
     @abstractmethod
-    def _parse(self, model: bytes) -> Any:
+    def _parse(self, model: bytes) -> SavedBooster:
         """The model that :meth:`_dump` wrote."""
 
 
@@ -154,10 +165,8 @@ class LightGBMHead(BoostingHead):
     def _dump(self) -> bytes:
         return b"" if self.booster_ is None else str(self.booster_.model_to_string()).encode()
 
-    def _parse(self, model: bytes) -> Any:
-        import lightgbm
-
-        return lightgbm.Booster(model_str=model.decode()) if model else None
+    def _parse(self, model: bytes) -> SavedBooster:
+        return SavedBooster(model, *(read_lightgbm(model) if model else (in_a_row([]), None)), np.dtype(np.float64))
 
 
 class XGBoostHead(BoostingHead):
@@ -190,9 +199,5 @@ class XGBoostHead(BoostingHead):
     def _dump(self) -> bytes:
         return bytes(self.booster_.save_raw("ubj"))
 
-    def _parse(self, model: bytes) -> Any:
-        import xgboost
-
-        booster = xgboost.Booster({"nthread": 1, "verbosity": 0})
-        booster.load_model(bytearray(model))
-        return booster
+    def _parse(self, model: bytes) -> SavedBooster:
+        return SavedBooster(model, *read_xgboost(model), np.dtype(np.float32))

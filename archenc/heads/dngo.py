@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
+from archenc.errors import CorruptFile
+from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
 from archenc.rules import Count, Layers, NotNegative, Positive, Seed
+from archenc.sealed import saved_arrays, saved_numbers
 
 LOG_BOUNDS = (-10.0, 10.0)
 """Of the logarithms of alpha and beta."""
@@ -138,10 +142,28 @@ class DNGOHead(EstimatorHead):
         return arrays, {}
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> DNGOHead:
+        saved_numbers(values)
+        basis = self.hidden[-1] + 1
+        fields: dict[str, Field] = {
+            "encodings_scale": ((2, None), "f"),
+            "targets_scale": ((2,), "f"),
+            "precisions": ((2,), "f"),
+            "mean": ((basis,), "f"),
+            "root": ((basis, basis), "f"),
+        }
+        sizes = [arrays["encodings_scale"].shape[-1] if "encodings_scale" in arrays else None, *self.hidden]
+        for number, (inputs, outputs) in enumerate(pairwise(sizes)):
+            fields |= {f"weights.{number}": ((inputs, outputs), "f"), f"biases.{number}": ((outputs,), "f")}
+        found = dict(zip(fields, saved_arrays(arrays, fields), strict=True))
+        if min(found["encodings_scale"][1].min(initial=1), found["targets_scale"][1], *found["precisions"]) <= 0:
+            raise CorruptFile("a scale or a precision of the head is not positive; train and save again")
         for name in ARRAYS:
-            setattr(self, f"{name}_", arrays[name])
-        self.layers_ = [(arrays[f"weights.{number}"], arrays[f"biases.{number}"]) for number in range(len(self.hidden))]
+            setattr(self, f"{name}_", found[name])
+        self.layers_ = [(found[f"weights.{number}"], found[f"biases.{number}"]) for number in range(len(self.hidden))]
         return self
+
+    def takes(self, dim: int) -> bool:
+        return self.encodings_scale_.shape[1] == dim
 
 
 def _scale(values: np.ndarray) -> np.ndarray:

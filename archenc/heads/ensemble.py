@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from archenc.files import Field
 from archenc.heads.base import EstimatorHead
 from archenc.losses import Loss, MSERankLoss
 from archenc.rules import Count, Depth, Positive, Probability, Seed, Sizes
+from archenc.sealed import saved_arrays, saved_numbers
 
 ROWS_PER_BLOCK = 8192
 
@@ -113,9 +115,18 @@ class MLPEnsembleHead(EstimatorHead):
         return arrays, {}
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> MLPEnsembleHead:
-        numbers = range(len(self.hidden) + 1)
-        self.layers_ = [(torch.tensor(arrays[f"weights.{number}"]), torch.tensor(arrays[f"biases.{number}"])) for number in numbers]
+        saved_numbers(values)
+        fields: dict[str, Field] = {}
+        first = arrays.get("weights.0", np.zeros(0)).shape  # (E, dim, out)
+        for number, (inputs, outputs) in enumerate(pairwise([first[1] if len(first) == 3 else None, *self.hidden, 1])):
+            fields[f"weights.{number}"] = ((self.members, inputs, outputs), "f")
+            fields[f"biases.{number}"] = ((self.members, 1, outputs), "f")
+        tensors = [torch.tensor(array, dtype=torch.float32) for array in saved_arrays(arrays, fields)]
+        self.layers_ = list(zip(tensors[::2], tensors[1::2], strict=True))
         return self
+
+    def takes(self, dim: int) -> bool:
+        return self.layers_[0][0].shape[1] == dim
 
 
 def ensemble_scores(layers: list[Layer], x: Tensor) -> Tensor:

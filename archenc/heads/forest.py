@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
+from archenc.errors import CorruptFile
+from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
+from archenc.heads.trees import Trees
 from archenc.losses import Loss
 from archenc.rules import Count, Fraction, Seed
+from archenc.sealed import saved_arrays, saved_numbers
 
 ROWS_PER_BLOCK = 1024
 
@@ -28,7 +32,7 @@ class RandomForestHead(EstimatorHead):
 
     paper = "Breiman, Random Forests, Machine Learning 2001"
 
-    trees_: dict[str, np.ndarray]
+    trees_: Trees
 
     def __init__(
         self,
@@ -60,20 +64,29 @@ class RandomForestHead(EstimatorHead):
 
     def predict(self, encodings: np.ndarray) -> np.ndarray:
         self._check_fitted()
-        blocks = (encodings[start : start + ROWS_PER_BLOCK] for start in range(0, len(encodings), ROWS_PER_BLOCK))
-        return np.concatenate([np.zeros(0), *(_predict(self.trees_, block) for block in blocks)])
+        values = encodings.astype(np.float32)  # as scikit-learn compares them
+        blocks = (values[start : start + ROWS_PER_BLOCK] for start in range(0, len(values), ROWS_PER_BLOCK))
+        return np.concatenate([np.zeros(0), *(self.trees_.leaf_values(block).mean(axis=1) for block in blocks)])
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()
-        return self.trees_, {}
+        return dict(vars(self.trees_)), {}
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> RandomForestHead:
-        self.trees_ = {name: arrays[name] for name in ("root", "left", "right", "feature", "threshold", "value", "depth")}
+        saved_numbers(values)
+        fields: dict[str, Field] = dict.fromkeys(("root", "left", "right", "feature"), ((None,), "i"))
+        fields |= dict.fromkeys(("threshold", "value"), ((None,), "f"))
+        found = {name: array for name, array in arrays.items() if name != "depth"}  # which was written formerly
+        self.trees_ = Trees(*saved_arrays(found, fields))
+        if len(self.trees_.root) == 0:
+            raise CorruptFile("the saved forest has no tree; train and save again")
         return self
 
+    def takes(self, dim: int) -> bool:
+        return self.trees_.columns <= dim
 
-def _flat_trees(forest: RandomForestRegressor) -> dict[str, np.ndarray]:
-    """The nodes of all trees in a row; both children of a leaf are the leaf itself."""
+
+def _flat_trees(forest: RandomForestRegressor) -> Trees:
     trees = [estimator.tree_ for estimator in forest.estimators_]
     root = np.cumsum([0, *(tree.node_count for tree in trees[:-1])])
     itself = np.arange(sum(tree.node_count for tree in trees))
@@ -82,22 +95,11 @@ def _flat_trees(forest: RandomForestRegressor) -> dict[str, np.ndarray]:
         child = np.concatenate([getattr(tree, name) + start * (getattr(tree, name) >= 0) for tree, start in zip(trees, root, strict=True)])
         return np.where(child >= 0, child, itself)
 
-    return {
-        "root": root,
-        "left": children("children_left"),
-        "right": children("children_right"),
-        "feature": np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
-        "threshold": np.concatenate([tree.threshold for tree in trees]),
-        "value": np.concatenate([tree.value[:, 0, 0] for tree in trees]),
-        "depth": np.array([tree.max_depth for tree in trees]),
-    }
-
-
-def _predict(trees: dict[str, np.ndarray], encodings: np.ndarray) -> np.ndarray:
-    values = encodings.astype(np.float32)  # as scikit-learn compares them
-    row = np.arange(len(values))[:, None]
-    node = np.tile(trees["root"], (len(values), 1))
-    for _ in range(trees["depth"].max()):
-        is_left = values[row, trees["feature"][node]] <= trees["threshold"][node]
-        node = np.where(is_left, trees["left"][node], trees["right"][node])
-    return np.asarray(trees["value"][node].mean(axis=1))
+    return Trees(
+        root=root,
+        left=children("children_left"),
+        right=children("children_right"),
+        feature=np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
+        threshold=np.concatenate([tree.threshold for tree in trees]),
+        value=np.concatenate([tree.value[:, 0, 0] for tree in trees]),
+    )

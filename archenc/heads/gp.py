@@ -11,12 +11,17 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Kernel, WhiteKernel
 from sklearn.preprocessing import Normalizer, StandardScaler
 
+from archenc.errors import CorruptFile
+from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
 from archenc.rules import Count, Seed, Whole
+from archenc.sealed import saved_arrays, saved_numbers
 
 KERNEL_VALUES_PER_BLOCK = 4_000_000
 """Kernel values, and numbers of the encodings, that :meth:`GaussianProcessHead.predict` holds at once: 32 MB of each."""
+MOST_ROWS = 2**14
+"""Architectures on which a saved process is conditioned: a kernel of 2 GiB."""
 
 
 class GaussianProcessHead(EstimatorHead):
@@ -103,4 +108,18 @@ class GaussianProcessHead(EstimatorHead):
         return {"encodings": self.encodings_, "targets": self.targets_, "theta": self.theta_}, {}
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> GaussianProcessHead:
-        return self._condition(arrays["encodings"], arrays["targets"], arrays["theta"])
+        fields: dict[str, Field] = {"encodings": ((None, None), "f"), "targets": ((None,), "f"), "theta": ((None,), "f")}
+        encodings, targets, theta = saved_arrays(arrays, fields)
+        saved_numbers(values)
+        if not 0 < len(targets) == len(encodings) <= MOST_ROWS or encodings.shape[1] == 0:
+            raise CorruptFile(
+                f"a process on {len(encodings):,} encodings with {len(targets):,} targets cannot be conditioned (at most {MOST_ROWS:,}, as "
+                "the kernel holds a number for each pair); train and save again"
+            )
+        bounds = self._kernel(encodings.shape[1]).bounds
+        if theta.shape != (len(bounds),) or (theta < bounds[:, 0] - 1e-6).any() or (theta > bounds[:, 1] + 1e-6).any():
+            raise CorruptFile(f"the hyper-parameters of the kernel {self.kernel!r} are out of their bounds; train and save again")
+        return self._condition(encodings, targets, theta)
+
+    def takes(self, dim: int) -> bool:
+        return self.encodings_.shape[1] == dim

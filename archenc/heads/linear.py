@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
 from archenc.rules import NotNegative, Seed
+from archenc.sealed import saved_arrays, saved_numbers
 
 
 class RidgeHead(EstimatorHead):
@@ -50,6 +51,9 @@ class RidgeHead(EstimatorHead):
         return {"coefficients": self.coefficients_}, {"intercept": self.intercept_}
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> RidgeHead:
-        self.coefficients_ = arrays["coefficients"]
-        self.intercept_ = values["intercept"]
+        (self.coefficients_,) = saved_arrays(arrays, {"coefficients": ((None,), "f")})
+        (self.intercept_,) = saved_numbers(values, "intercept")
         return self
+
+    def takes(self, dim: int) -> bool:
+        return len(self.coefficients_) == dim

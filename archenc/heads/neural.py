@@ -155,6 +155,6 @@ class ComparatorHead(NeuralHead):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *arguments: Any) -> None:
         stored = state_dict.get(prefix + "reference")
-        if stored is not None:  # its length is that of the training set
+        if stored is not None and stored.shape[1:] == self.reference.shape[1:]:  # its length is that of the training set
             self.reference = self.reference.new_empty(stored.shape)
         super()._load_from_state_dict(state_dict, prefix, *arguments)
