@@ -22,4 +22,7 @@ def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **pa
     missing = [p.name for p in keywords if p.default is p.empty and p.name not in parameters]
     if missing:
         raise InvalidParameter(f"the {kind} {name!r} needs the parameter {missing[0]!r}; give it by name")
-    return factory(*args, **parameters)
+    from archenc.torch_state import building
+
+    with building():
+        return factory(*args, **parameters)

@@ -22,6 +22,7 @@ from archenc.metrics import kendall_tau
 from archenc.parameters import build
 from archenc.pretrained import FrozenEncoder, load_pretrained, read_card
 from archenc.registry import HEADS, LOSSES, normalise
+from archenc.torch_state import ordinary, own_state, plain_torch
 from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
 
 EpochCallback = Callable[[int, "Predictor"], None]
@@ -130,8 +131,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         self.loss_ = self._build_loss()
         self.labels_ = labels.fit(self.label_transform, y)
         targets = self.labels_.forward(y)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_state(seed, self.device):
+            graphs = ordinary(graphs)
             self.encoder_ = self._initial_encoder().to(self.device)
             if self._head_is_neural():
                 self._fit_neural(graphs, targets, seed, on_epoch_end)
@@ -189,10 +190,11 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         self._check_usable(graphs)
         if len(graphs) == 0:
             return np.zeros(self._shape(0))
-        if isinstance(self.head_, NeuralHead):
-            scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
-        else:
-            scores = self.head_.predict(self.encoder_.encode(graphs.to(self.device)))
+        with plain_torch(self.device):
+            if isinstance(self.head_, NeuralHead):
+                scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
+            else:
+                scores = self.head_.predict(self.encoder_.encode(graphs.to(self.device)))
         return self.labels_.inverse(self.loss_.predicted_targets(scores)) if isinstance(self.loss_, PointwiseLoss) else scores
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
@@ -217,7 +219,8 @@ class Predictor(BaseEstimator):  # type: ignore[misc]
         """Read what :meth:`save` wrote; predictions are equal."""
         from archenc.persistence import load_predictor
 
-        return load_predictor(Path(folder))
+        with own_state(seed=0):
+            return load_predictor(Path(folder))
 
     # -- parts -----------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from archenc.hashing import keys, wl_hash
 from archenc.registry import normalise
 from archenc.spaces import from_config
 from archenc.spaces.base import Space
+from archenc.torch_state import own_state
 
 # -- where ---------------------------------------------------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ def load_pretrained(folder_or_name: str | Path) -> Encoder:
 def blank_encoder(settings: dict[str, Any], folder: Path) -> Encoder:
     """The encoder of a card's settings, untrained; raises :class:`CorruptFile` if they describe none."""
     try:
-        with torch.random.fork_rng(devices=[]):
+        with own_state(seed=0):  # the weights come later
             space = from_config(settings["space"])
             return archenc.create_encoder(settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"])
     except (KeyError, TypeError, RuntimeError) as error:

@@ -16,6 +16,7 @@ from archenc.graphs import ArchGraphs
 from archenc.heads.neural import ComparatorHead
 from archenc.losses import ComparatorLoss, Loss
 from archenc.progress import progress
+from archenc.torch_state import own_dropout
 
 LRSchedule = Literal["constant", "cosine"]
 Optimizer = Literal["adam", "adamw"]
@@ -172,6 +173,7 @@ def fit_network(
         on_epoch_end: called with the epoch's number, from 1.
         show_progress: a progress bar on a terminal.
     """
+    own_dropout(network)
     kind = torch.optim.Adam if schedule.optimizer == "adam" else torch.optim.AdamW
     optimiser = kind(network.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay)
     steps = math.ceil(len(targets) / schedule.batch_size)

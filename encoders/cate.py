@@ -16,6 +16,7 @@ from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, concatenate
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.spaces.base import Space
+from archenc.torch_state import own_generator
 
 Mask = Literal["indirect", "direct"]
 Attribute = Literal["parameters", "flops"]
@@ -137,7 +138,7 @@ class CATEEncoder(PretrainableEncoder):
         )
 
     def pretraining_examples(self, graphs: ArchGraphs) -> Pairs:
-        """Pairs of architectures of similar cost, drawn by torch's generator.
+        """Pairs of architectures of similar cost, drawn from :func:`archenc.torch_state.own_generator`.
 
         Raises:
             InvalidParameter: the space has no costs.
@@ -148,7 +149,7 @@ class CATEEncoder(PretrainableEncoder):
         else:
             published = self.space.name == "nasbench101" and self.attribute == "parameters"
             delta = 2e6 if published else WINDOW * float(np.ptp(costs))
-        rng = np.random.default_rng(int(torch.randint(2**62, ())))
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=own_generator())))
         members = torch.from_numpy(similar_pairs(costs, delta, self.k, rng))
         return Pairs(self.prepare(graphs), members.to(graphs.device))
 

@@ -26,6 +26,7 @@ from archenc.encoders.layers import receiving
 from archenc.errors import InvalidParameter
 from archenc.graphs import ABSENT, EDGE_OFFSET, ArchGraphs, OpOn
 from archenc.spaces.base import Space
+from archenc.torch_state import own_generator
 
 SymmetryBreaking = Literal["none", "random", "scores", "scores-concat"]
 
@@ -156,7 +157,7 @@ class TAGATESEncoder(Encoder):
         table: Tensor = self.op_embedding()
         ops = table[ids]
         if self.symmetry_breaking == "random" and self.training:
-            ops = ops + 0.1 * torch.randn_like(ops)
+            ops = ops + 0.1 * torch.empty_like(ops).normal_(generator=own_generator(ops.device))
         if self.score_embedding is not None:
             ops = ops + self.score_scale * self.score_embedding(scores)
         return ops
