@@ -280,7 +280,7 @@ class _Run:
         """Train on every example once; gives the mean loss."""
         self.encoder.train()
         order = torch.randperm(len(self.train), generator=self.generator, device=self.generator.device)
-        total = torch.zeros((), device=order.device)
+        total = torch.zeros((), dtype=torch.float32, device=order.device)
         for step, index in enumerate(torch.split(order, self.schedule.batch_size)):
             rate = self.schedule.rate((epoch - 1) * self.steps + step, self.schedule.epochs * self.steps)
             for group in self.optimiser.param_groups:

@@ -134,7 +134,7 @@ def from_batch(space: Space, batch: Batch) -> ArchGraphs:
 
 def _scattered(features: Tensor | None, shape: torch.Size, places: tuple[Tensor, ...]) -> Tensor | None:
     """Features (n, k) at their ``places`` of zeros (*shape, k)."""
-    return None if features is None else torch.zeros(*shape, features.shape[-1]).index_put(places, features)
+    return None if features is None else torch.zeros(*shape, features.shape[-1], dtype=features.dtype).index_put(places, features)
 
 
 def _occurrence(keys: Tensor) -> Tensor:

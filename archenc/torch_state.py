@@ -115,7 +115,7 @@ class _Building(TorchFunctionMode):
 class Dropout(nn.Dropout):
     """torch's dropout, from :func:`own_generator`."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002, torch's name
         generator = own_generator(input.device)
         if generator is None or not self.training or not 0 < self.p < 1 or not input.numel():
             return super().forward(input)

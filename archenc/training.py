@@ -60,6 +60,7 @@ class Standardise(nn.Module):
 
     def __init__(self, encodings: Tensor) -> None:
         super().__init__()
+        encodings = encodings.float()
         deviation = encodings.std(dim=0, correction=0)
         self.mean: Tensor
         self.scale: Tensor

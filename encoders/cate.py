@@ -178,7 +178,7 @@ class CATEEncoder(PretrainableEncoder):
     def corrupt(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Tokens as they are shown, int64 (R, V), and which are to be predicted, bool (R, V), from the true ones (R, V)."""
         first, behind = self.space.num_inputs, self.nodes.columns - 1
-        draw = torch.rand(ids.shape, generator=generator, device=ids.device)
+        draw = torch.rand(ids.shape, generator=generator, dtype=torch.float32, device=ids.device)
         other = torch.randint(first, behind, ids.shape, generator=generator, device=ids.device)
         chosen = (ids >= first) & (ids < behind) & (draw < CHOSEN)
         shown = torch.where(draw < CHOSEN * SHOWN_AS_MASK, self.mask_id, other)

@@ -260,7 +260,7 @@ class EdgeStack(nn.Module):
         self.register_buffer("slots", space.edge_slots(), persistent=False)
         dead = [k == ABSENT or name == space.none_op for k, name in enumerate(names)]
         fixed = [-math.inf if gone else math.inf if name == space.skip_op else 0.0 for gone, name in zip(dead, names, strict=True)]
-        self.register_buffer("fixed", torch.tensor(fixed)[:, None], persistent=False)
+        self.register_buffer("fixed", torch.tensor(fixed, dtype=torch.float32)[:, None], persistent=False)
 
     fixed: Tensor
 
