@@ -16,6 +16,7 @@ from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.pretraining import PretrainableEncoder
 from archenc.registry import Registry
+from archenc.torch_state import own_dropout, own_state
 
 
 def resolve(registry: Registry, entry: Any) -> Any:
@@ -101,16 +102,17 @@ def assert_pretrains(encoder: Encoder, twin: Encoder, graphs: ArchGraphs) -> Non
     assert isinstance(encoder, PretrainableEncoder)
     assert isinstance(twin, PretrainableEncoder)
     encoder.pretraining_schedule()
+    own_dropout(encoder)
+    own_dropout(twin)
 
     def loss_of(model: PretrainableEncoder) -> Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with own_state(seed=0):
             return model.pretraining_loss(*all_examples(model, graphs))
 
     before = loss_of(encoder)
     assert before.shape == (), f"pretraining_loss gave shape {tuple(before.shape)} instead of a scalar"
     assert bool(before.isfinite()), "pretraining_loss is not finite"
-    assert torch.equal(loss_of(twin), before), "pretraining_loss draws from elsewhere than the generator and torch"
+    assert torch.equal(loss_of(twin), before), "pretraining_loss draws from elsewhere than the generator and torch_state.own_generator"
     optimiser = torch.optim.Adam(encoder.parameters(), lr=1e-3)
     for _ in range(20):
         optimiser.zero_grad()

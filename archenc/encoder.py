@@ -13,6 +13,7 @@ from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, OpOn, as_graphs
 from archenc.parameters import Checked
 from archenc.spaces.base import Space
+from archenc.torch_state import plain_torch
 
 
 class Encoder(Checked, nn.Module, ABC):
@@ -107,16 +108,16 @@ class Encoder(Checked, nn.Module, ABC):
         graphs = self.prepare(graphs)
         return self.encode_cells(graphs).reshape(-1, self.dim)
 
-    @torch.no_grad()
     def encode(self, graphs: ArchGraphs, batch_size: int = 8192) -> np.ndarray:
         """Encode a whole store without gradients, (N, dim) float32; leaves the train/eval mode as it was."""
         training, graphs = self.training, as_graphs(graphs, self.space)
         encodings = np.empty((len(graphs), self.dim), dtype=np.float32)
         self.eval()
         try:
-            prepared = self.prepare(graphs)
-            for start in range(0, len(graphs), batch_size):
-                encodings[start : start + batch_size] = self(prepared[start : start + batch_size]).cpu()
+            with plain_torch(graphs.device), torch.no_grad():
+                prepared = self.prepare(graphs)
+                for start in range(0, len(graphs), batch_size):
+                    encodings[start : start + batch_size] = self(prepared[start : start + batch_size]).cpu()
         finally:
             self.train(training)
         return encodings

@@ -33,7 +33,11 @@ def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **pa
     missing = [p.name for p in keywords if p.default is p.empty and p.name not in parameters]
     if missing:
         raise InvalidParameter(f"{owner} needs the parameter {missing[0]!r}; give it by name")
-    return factory(*args, **checked_by(factory, parameters, owner))
+    from archenc.torch_state import building
+
+    checked_parameters = checked_by(factory, parameters, owner)
+    with building():
+        return factory(*args, **checked_parameters)
 
 
 def checked_by(factory: Callable[..., Any], parameters: Mapping[str, Any], owner: str) -> dict[str, Any]:

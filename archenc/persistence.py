@@ -24,6 +24,7 @@ from archenc.labels import ColumnTransforms
 from archenc.pretrained import FrozenEncoder
 from archenc.sealed import as_large_as, load_state, pack, read_arrays, rebuilding, state_arrays, under
 from archenc.spaces import from_config
+from archenc.torch_state import own_state
 
 if TYPE_CHECKING:
     from archenc.predictor import Predictor
@@ -134,7 +135,7 @@ def load_predictor(folder: str | Path, device: str | None = None) -> Predictor:
 def _rebuild(description: Description, arrays: dict[str, np.ndarray], device: str | None) -> Predictor:
     predictor = _blank(description, device)
     predictor.labels_ = labels.restore(under("labels", arrays))
-    with torch.random.fork_rng(devices=[]), as_large_as(arrays.values()):
+    with own_state(seed=0), as_large_as(arrays.values()):
         predictor.encoder_ = predictor._build_encoder().eval()
         if predictor._head_is_neural():
             _restore_network(predictor, arrays)

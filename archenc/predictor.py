@@ -25,6 +25,7 @@ from archenc.pretrained import FrozenEncoder, load_pretrained, read_card
 from archenc.pretraining import check_device
 from archenc.registry import ENCODERS, HEADS, LOSSES, normalise
 from archenc.rules import Count, Name, NotNegative, Positive, RandomState, Share, Whole
+from archenc.torch_state import ordinary, own_state, plain_torch
 from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
 from archenc.values import as_numbers
 
@@ -145,8 +146,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self._check_order(y)
             self.labels_ = labels.fit(parameters["label_transform"], y)
             targets = self.labels_.forward(y)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+            with own_state(seed, parameters["device"]):
+                graphs = ordinary(graphs)
                 self.encoder_ = self._initial_encoder().to(parameters["device"])
                 if self._head_is_neural():
                     self._fit_neural(graphs, targets, seed, on_epoch_end)
@@ -224,10 +225,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         graphs = self._usable(graphs)
         if len(graphs) == 0:
             return np.zeros(self._shape(0))
-        if isinstance(self.head_, NeuralHead):
-            scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
-        else:
-            scores = self.head_.predict(self.encoder_.encode(graphs.to(self.fitted_params_["device"])))
+        with plain_torch(self.fitted_params_["device"]):
+            if isinstance(self.head_, NeuralHead):
+                scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
+            else:
+                scores = self.head_.predict(self.encoder_.encode(graphs.to(self.fitted_params_["device"])))
         if isinstance(self.loss_, PointwiseLoss):
             scores = self.labels_.inverse(self.loss_.predicted_targets(scores))
         return _checked_scores(scores)

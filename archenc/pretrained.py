@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 import archenc
@@ -26,6 +25,7 @@ from archenc.registry import declared, normalise
 from archenc.sealed import as_large_as, load_state, rebuilding, saved_arrays
 from archenc.spaces import from_config
 from archenc.spaces.base import Space
+from archenc.torch_state import own_state
 
 # -- where ---------------------------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ def load_pretrained(folder_or_name: str | Path) -> Encoder:
     card = read_description(folder / CARD)
     arrays = read_described(folder / WEIGHTS, card)
     settings = card["settings"]
-    with rebuilding(folder / CARD, REMEDY), torch.random.fork_rng(devices=[]), as_large_as(arrays.values()):
+    with rebuilding(folder / CARD, REMEDY), own_state(seed=0), as_large_as(arrays.values()):
         space = from_config(settings["space"])
         encoder = archenc.create_encoder(settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"])
         load_state(encoder, arrays)

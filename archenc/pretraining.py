@@ -24,6 +24,7 @@ from archenc.parameters import check_fields
 from archenc.progress import annotate, progress
 from archenc.rules import Count, NotNegative, Positive, Share, Whole
 from archenc.splits import holdout
+from archenc.torch_state import Generators, ordinary, own_dropout, own_state
 from archenc.tracking import NullTracker, Tracker
 from archenc.training import Optimizer
 
@@ -77,8 +78,9 @@ class PretrainableEncoder(Encoder):
     """An encoder that can learn without accuracies.
 
     A subclass gives :meth:`pretraining_loss` and :meth:`pretraining_metrics`, and :meth:`pretraining_examples` where one example is not
-    one architecture. All chance must come from the generators it is handed or from torch's own (dropout): their states are in every
-    checkpoint, so that an interrupted pretraining ends with the weights of an uninterrupted one.
+    one architecture. All chance must come from the generators it is handed, from :class:`torch.nn.Dropout` or from
+    :func:`archenc.torch_state.own_generator`: their states are in every checkpoint, so that an interrupted pretraining ends with the
+    weights of an uninterrupted one.
 
     Attributes:
         draws: how many random points of the latent space :meth:`pretraining_figures` decodes, if it does.
@@ -166,8 +168,8 @@ def pretrain(
         CorruptFile: the checkpoint in the folder is damaged.
     """
     check_device(device)
-    with torch.random.fork_rng(devices=[device] if torch.device(device).type == "cuda" else []):
-        torch.manual_seed(seed)
+    with own_state(seed, device) as generators:
+        graphs = ordinary(graphs)
         model = archenc.create_encoder(encoder, graphs.space, simplify=simplify, **(encoder_params or {}))
         if not isinstance(model, PretrainableEncoder):
             raise InvalidParameter(f"the encoder {encoder!r} cannot be pretrained; choose one of {', '.join(pretrainable_encoders())}")
@@ -186,7 +188,7 @@ def pretrain(
         place = PretrainingFolder(Path(folder), settings)
         if (card := place.card()) is not None:
             return card
-        run = _Run(model.to(device), graphs.to(device), plan, seed)
+        run = _Run(model.to(device), graphs.to(device), plan, generators)
         run.fit(place, tracker or NullTracker(), show_progress)
         return run.finish(place, {"dataset": dataset, "command": command, "architectures": len(graphs), "machine": _machine(device)})
 
@@ -229,18 +231,19 @@ def _machine(device: str) -> dict[str, Any]:
 class _Run:
     """The state of a pretraining: encoder, optimiser, generators, history."""
 
-    def __init__(self, encoder: PretrainableEncoder, graphs: ArchGraphs, schedule: PretrainingSchedule, seed: int) -> None:
+    def __init__(self, encoder: PretrainableEncoder, graphs: ArchGraphs, schedule: PretrainingSchedule, generators: Generators) -> None:
         if len(graphs) < 2:
             raise InvalidTable(f"{len(graphs)} architectures are too few to train on some and measure on others; give at least 2")
-        self.encoder, self.graphs, self.schedule, self.seed = encoder, graphs, schedule, seed
-        split = holdout(len(graphs), min(len(graphs) - 1, max(1, round(len(graphs) * schedule.held_out))), seed)
+        self.encoder, self.graphs, self.schedule, self.own = encoder, graphs, schedule, generators
+        own_dropout(encoder)
+        split = holdout(len(graphs), min(len(graphs) - 1, max(1, round(len(graphs) * schedule.held_out))), generators.seed)
         self.pool = graphs[split.pool]
         self.train = encoder.pretraining_examples(self.pool)
         self.held_out = encoder.pretraining_examples(graphs[split.test])
         for examples, which in ((self.train, "trained on"), (self.held_out, "held out")):
             if len(examples) == 0:
                 raise InvalidTable(f"the architectures {which} give no example to {type(encoder).__name__}; give more of them")
-        self.generator = torch.Generator(graphs.device).manual_seed(seed)
+        self.generator = self._fresh_generator()
         self.optimiser = _optimiser(encoder, schedule)
         self.steps = math.ceil(len(self.train) / schedule.batch_size)
         self.history: list[dict[str, float]] = []
@@ -266,7 +269,7 @@ class _Run:
         """Train on every example once; gives the mean loss."""
         self.encoder.train()
         order = torch.randperm(len(self.train), generator=self.generator, device=self.generator.device)
-        total = torch.zeros((), device=order.device)
+        total = torch.zeros((), dtype=torch.float32, device=order.device)
         for step, index in enumerate(torch.split(order, self.schedule.batch_size)):
             rate = self.schedule.rate((epoch - 1) * self.steps + step, self.schedule.epochs * self.steps)
             for group in self.optimiser.param_groups:
@@ -291,7 +294,12 @@ class _Run:
         return self.encoder.pretraining_metrics(self.held_out, self._fresh_generator())
 
     def _fresh_generator(self) -> torch.Generator:
-        return torch.Generator(self.graphs.device).manual_seed(self.seed)
+        return torch.Generator(self.graphs.device).manual_seed(self.own.seed)
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        """All that is drawn from, by the names that they have in a checkpoint."""
+        on_cuda = {"cuda": self.own.on(self.graphs.device)} if self.graphs.device.type == "cuda" else {}
+        return {"torch": self.own.on("cpu"), "generator": self.generator, **on_cuda}
 
     # -- there and back ----------------------------------------------------------------------------------------------
 
@@ -299,9 +307,7 @@ class _Run:
         tensors = {f"weights.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
-        tensors |= {"rng.torch": torch.get_rng_state(), "rng.generator": self.generator.get_state()}
-        if self.graphs.device.type == "cuda":
-            tensors["rng.cuda"] = torch.cuda.get_rng_state(self.graphs.device)
+        tensors |= {f"rng.{name}": generator.get_state() for name, generator in self._generators().items()}
         return State(epoch, tensors, self.history)
 
     def _restore(self, state: State, place: PretrainingFolder) -> None:
@@ -314,10 +320,8 @@ class _Run:
             groups = self.optimiser.state_dict()["param_groups"]
             self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
             rng = state.under("rng")
-            torch.set_rng_state(rng["torch"])
-            self.generator.set_state(rng["generator"])
-            if self.graphs.device.type == "cuda":
-                torch.cuda.set_rng_state(rng["cuda"], self.graphs.device)
+            for name, generator in self._generators().items():
+                generator.set_state(rng[name])
         self.history = list(state.history)
 
     # -- the end -----------------------------------------------------------------------------------------------------

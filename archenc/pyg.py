@@ -208,7 +208,7 @@ def _check_node_form(graphs: ArchGraphs) -> None:
 
 def _scattered(features: Tensor | None, shape: torch.Size, places: tuple[Tensor, ...]) -> Tensor | None:
     """Features (n, k) at their ``places`` of zeros (*shape, k)."""
-    return None if features is None else torch.zeros(*shape, features.shape[-1]).index_put(places, features.float())
+    return None if features is None else torch.zeros(*shape, features.shape[-1], dtype=torch.float32).index_put(places, features.float())
 
 
 def _occurrence(keys: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from archenc.losses import ComparatorLoss, Loss
 from archenc.parameters import check_fields
 from archenc.progress import progress
 from archenc.rules import Count, NotNegative, Positive, Share, Whole
+from archenc.torch_state import own_dropout
 
 LRSchedule = Literal["constant", "cosine"]
 Optimizer = Literal["adam", "adamw"]
@@ -70,6 +71,7 @@ class Standardise(nn.Module):
 
     def __init__(self, encodings: Tensor) -> None:
         super().__init__()
+        encodings = encodings.float()
         deviation = encodings.std(dim=0, correction=0)
         self.mean: Tensor
         self.scale: Tensor
@@ -183,6 +185,7 @@ def fit_network(
         on_epoch_end: called with the epoch's number, from 1.
         show_progress: a progress bar on a terminal.
     """
+    own_dropout(network)
     kind = torch.optim.Adam if schedule.optimizer == "adam" else torch.optim.AdamW
     optimiser = kind(network.parameters(), lr=schedule.lr, weight_decay=schedule.weight_decay)
     steps = math.ceil(len(targets) / schedule.batch_size)

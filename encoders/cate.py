@@ -17,6 +17,7 @@ from archenc.graphs import ArchGraphs, concatenate
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.rules import Count, Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space
+from archenc.torch_state import own_generator
 
 Mask = Literal["indirect", "direct"]
 Attribute = Literal["parameters", "flops"]
@@ -135,7 +136,7 @@ class CATEEncoder(PretrainableEncoder):
         )
 
     def pretraining_examples(self, graphs: ArchGraphs) -> Pairs:
-        """Pairs of architectures of similar cost, drawn by torch's generator.
+        """Pairs of architectures of similar cost, drawn from :func:`archenc.torch_state.own_generator`.
 
         Raises:
             InvalidParameter: the space has no costs.
@@ -146,7 +147,7 @@ class CATEEncoder(PretrainableEncoder):
         else:
             published = self.space.name == "nasbench101" and self.attribute == "parameters"
             delta = 2e6 if published else WINDOW * float(np.ptp(costs))
-        rng = np.random.default_rng(int(torch.randint(2**62, ())))
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=own_generator())))
         members = torch.from_numpy(similar_pairs(costs, delta, self.k, rng))
         return Pairs(self.prepare(graphs), members.to(graphs.device))
 
@@ -175,7 +176,7 @@ class CATEEncoder(PretrainableEncoder):
     def corrupt(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Tokens as they are shown, int64 (R, V), and which are to be predicted, bool (R, V), from the true ones (R, V)."""
         first, behind = self.space.num_inputs, self.nodes.columns - 1
-        draw = torch.rand(ids.shape, generator=generator, device=ids.device)
+        draw = torch.rand(ids.shape, generator=generator, dtype=torch.float32, device=ids.device)
         other = torch.randint(first, behind, ids.shape, generator=generator, device=ids.device)
         chosen = (ids >= first) & (ids < behind) & (draw < CHOSEN)
         shown = torch.where(draw < CHOSEN * SHOWN_AS_MASK, self.mask_id, other)

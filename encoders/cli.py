@@ -115,9 +115,8 @@ def encode(
     check_output(out, force, (".npz", ".safetensors"))
     if (dataset is None) == (space is None) or (space is None) != (input_ is None):
         raise InvalidParameter("give either --dataset NAME, or --space NAME together with --input FILE")
-    import torch
-
     import archenc
+    from archenc.torch_state import own_state
 
     if dataset is not None:
         graphs = archenc.load_dataset(dataset).graphs
@@ -127,8 +126,8 @@ def encode(
         graphs = parse_architectures(archenc.create_space(space), input_)
     parameters = parse_settings(settings)
     check_types("encoder", archenc.registry.ENCODERS.get(encoder), parameters)
-    torch.manual_seed(seed)
-    model = archenc.create_encoder(encoder, graphs.space, simplify=simplify, **parameters)
+    with own_state(seed):
+        model = archenc.create_encoder(encoder, graphs.space, simplify=simplify, **parameters)
     metadata = {
         "archenc": archenc.__version__,
         "encoder": encoder,

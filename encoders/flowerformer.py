@@ -110,14 +110,14 @@ def sender_bias(receiving: Tensor) -> Tensor:
         receiving: bool (R, V, V), True where node i (rows) receives from node j.
     """
     senders = torch.cat([~receiving.any(2, keepdim=True), receiving], dim=2)
-    return torch.zeros(senders.shape, device=senders.device).masked_fill(~senders, -torch.inf)
+    return torch.zeros(senders.shape, dtype=torch.float32, device=senders.device).masked_fill(~senders, -torch.inf)
 
 
 def relation_bias(adjacency: Tensor) -> Tensor:
     """Float (R, V, V): 0 where a directed path joins two nodes or they are the same, minus infinity elsewhere."""
     paths = reachability(adjacency).bool()
     related = paths | paths.transpose(1, 2) | torch.eye(adjacency.shape[1], dtype=torch.bool, device=adjacency.device)
-    return torch.zeros(related.shape, device=related.device).masked_fill(~related, -torch.inf)
+    return torch.zeros(related.shape, dtype=torch.float32, device=related.device).masked_fill(~related, -torch.inf)
 
 
 class Layer(nn.Module):

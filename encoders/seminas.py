@@ -12,6 +12,7 @@ from archenc.encoders.sequence import lstm
 from archenc.graphs import ArchGraphs
 from archenc.rules import NotNegative, Probability, Size, Whole
 from archenc.spaces.base import Space
+from archenc.torch_state import own_generator
 
 
 class SemiNASEncoder(Encoder):
@@ -90,7 +91,7 @@ class SemiNASEncoder(Encoder):
             return None
         loss = self.reconstruction_loss(graphs, encodings)
         if self.unlabelled is not None:
-            drawn = self.unlabelled[torch.randint(len(self.unlabelled), (len(graphs),))].to(graphs.device)
+            drawn = self.unlabelled[torch.randint(len(self.unlabelled), (len(graphs),), generator=own_generator())].to(graphs.device)
             loss = (loss + self.reconstruction_loss(drawn, self(drawn))) / 2
         return self.reconstruction_weight * loss
 

@@ -27,6 +27,7 @@ from archenc.errors import InvalidParameter
 from archenc.graphs import ABSENT, EDGE_OFFSET, ArchGraphs, OpOn
 from archenc.rules import Depth, Few, Layers, Number, Size
 from archenc.spaces.base import Space
+from archenc.torch_state import own_generator
 
 SymmetryBreaking = Literal["none", "random", "scores", "scores-concat"]
 
@@ -157,7 +158,7 @@ class TAGATESEncoder(Encoder):
         table: Tensor = self.op_embedding()
         ops = table[ids]
         if self.symmetry_breaking == "random" and self.training:
-            ops = ops + 0.1 * torch.randn_like(ops)
+            ops = ops + 0.1 * torch.empty_like(ops).normal_(generator=own_generator(ops.device))
         if self.score_embedding is not None:
             ops = ops + self.score_scale * self.score_embedding(scores)
         return ops
@@ -258,7 +259,7 @@ class EdgeStack(nn.Module):
         self.register_buffer("slots", space.edge_slots(), persistent=False)
         dead = [k == ABSENT or name == space.none_op for k, name in enumerate(names)]
         fixed = [-math.inf if gone else math.inf if name == space.skip_op else 0.0 for gone, name in zip(dead, names, strict=True)]
-        self.register_buffer("fixed", torch.tensor(fixed)[:, None], persistent=False)
+        self.register_buffer("fixed", torch.tensor(fixed, dtype=torch.float32)[:, None], persistent=False)
 
     fixed: Tensor
 

@@ -157,7 +157,7 @@ def undirected(graphs: ArchGraphs) -> Tensor:
 
 def reconstruction_loss(op_logits: Tensor, edge_logits: Tensor, features: Tensor, edges: Tensor) -> Tensor:
     """Binary cross entropies: of X, and of the upper triangle of A + A^T; both are means over all entries of the matrices."""
-    above = torch.ones(edges.shape[1:], device=edges.device).triu(1)
+    above = torch.ones(edges.shape[1:], dtype=edges.dtype, device=edges.device).triu(1)
     return binary_cross_entropy_with_logits(op_logits, features) + binary_cross_entropy_with_logits(edge_logits, edges, weight=above)
 
 

@@ -59,7 +59,7 @@ class WLEncoder(Encoder):
             axis=1,
         )
         counted = torch.from_numpy(np.tile(mask, (1, len(labels)))).float()
-        histogram = torch.zeros((len(mask), self.cell_dim))
+        histogram = torch.zeros((len(mask), self.cell_dim), dtype=torch.float32)
         return histogram.scatter_add_(1, torch.from_numpy(columns).clamp(min=0), counted).to(graphs.device)
 
 

@@ -15,6 +15,7 @@ from archenc.heads.base import EstimatorHead
 from archenc.losses import Loss, MSERankLoss
 from archenc.rules import Count, Depth, Positive, Probability, Seed, Sizes
 from archenc.sealed import saved_arrays, saved_numbers
+from archenc.torch_state import plain_torch
 
 ROWS_PER_BLOCK = 8192
 
@@ -76,13 +77,14 @@ class MLPEnsembleHead(EstimatorHead):
             return "it takes one mean over all members, between which this loss would form pairs; use the loss 'mse', or the head 'mlp'"
         return None
 
+    @plain_torch()
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> MLPEnsembleHead:
         generator = torch.Generator().manual_seed(int(np.random.RandomState(self.random_state).randint(2**31)))
         x, y = (torch.tensor(values, dtype=torch.float32) for values in (encodings, targets))
         layers = self._initial_layers(x.shape[1], generator)
         optimiser = torch.optim.Adam([tensor for layer in layers for tensor in layer], lr=self.lr, betas=self.betas)
         for _ in range(self.epochs):
-            orders = torch.rand(self.members, len(y), generator=generator).argsort(1)
+            orders = torch.rand(self.members, len(y), generator=generator, dtype=torch.float32).argsort(1)
             for batch in torch.split(orders, self.batch_size, dim=1):
                 scores = ensemble_scores(layers, x[batch])
                 optimiser.zero_grad()
@@ -96,10 +98,12 @@ class MLPEnsembleHead(EstimatorHead):
         layers = []
         for inputs, outputs in pairwise([dim, *self.hidden, 1]):
             bound = math.sqrt(6 / (inputs + outputs))
-            weights = torch.empty(self.members, inputs, outputs).uniform_(-bound, bound, generator=generator)
-            layers.append((weights.requires_grad_(), torch.zeros(self.members, 1, outputs, requires_grad=True)))
+            weights = torch.empty(self.members, inputs, outputs, dtype=torch.float32).uniform_(-bound, bound, generator=generator)
+            biases = torch.zeros(self.members, 1, outputs, dtype=torch.float32)
+            layers.append((weights.requires_grad_(), biases.requires_grad_()))
         return layers
 
+    @plain_torch()
     @torch.no_grad()
     def predict(self, encodings: np.ndarray) -> np.ndarray:
         self._check_fitted()
