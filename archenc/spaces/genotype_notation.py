@@ -126,11 +126,11 @@ def _read_concat(space: GenotypeSpace, concat: Any, where: str) -> list[bool] | 
     if concat is None:
         return None
     interior = range(2, 2 + space.nodes)
-    listed = list(concat) if is_list(concat) or isinstance(concat, range) else [None]
-    if not all(isinstance(node, int | np.integer) and node in interior for node in listed) or len(set(listed)) != len(listed):
+    given = list(concat) if is_list(concat) or isinstance(concat, range) else [None]
+    if not all(isinstance(node, int | np.integer) and node in interior for node in given) or len(set(given)) != len(given):
         remedy = f"list intermediate nodes, 2 to {1 + space.nodes}, once each"
         raise InvalidArchitecture(f"{where}: the concat list is {shown(concat)}; {remedy}")
-    return [node in listed for node in interior]
+    return [node in given for node in interior]
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
