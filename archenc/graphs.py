@@ -110,12 +110,12 @@ class ArchGraphs:
         rows = self._rows(index)
         try:
             return self.map_arrays(lambda array: array[rows])
-        except IndexError:
-            raise NoSuchPosition(f"a position lies outside of these {len(self)} architectures; give smaller numbers") from None
+        except (IndexError, TypeError):
+            raise NoSuchPosition(f"{shown(index)} is out of the range of these {len(self)} architectures; give numbers inside") from None
 
     def _rows(self, index: Index | tuple[Index, EllipsisType]) -> Tensor | slice:
         cells = self.space.cells
-        if isinstance(index, slice) and cells == 1 and (index.step is None or index.step > 0):
+        if isinstance(index, slice) and cells == 1 and index.step is None:
             return index  # a view
         if not (isinstance(index, Tensor) and index.dtype == torch.int64 and index.dim() == 1):  # the batch of a training loop
             index = torch.from_numpy(positions(index, len(self)))
@@ -202,7 +202,7 @@ def positions(index: Any, n: int) -> np.ndarray:
         index = index[0]
     try:
         if isinstance(index, slice):
-            return np.arange(n)[index]
+            return np.arange(n)[index].copy()  # torch knows no negative steps
         array = np.asarray(index.detach().cpu() if isinstance(index, Tensor) else index)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         array = np.array(None)

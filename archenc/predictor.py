@@ -159,13 +159,14 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Fitted attributes are made afresh inside; if that fails, those of before are back."""
-        before = {name: vars(self).pop(name) for name in list(vars(self)) if name.endswith("_")}
+        attributes: dict[str, Any] = self.__dict__
+        before = {name: attributes.pop(name) for name in list(attributes) if name.endswith("_")}
         try:
             yield
         except BaseException:
-            for name in [name for name in vars(self) if name.endswith("_")]:
-                delattr(self, name)
-            vars(self).update(before)
+            for name in [name for name in attributes if name.endswith("_")]:
+                del attributes[name]
+            attributes.update(before)
             raise
 
     def _fit_neural(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
@@ -351,11 +352,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 f"all {len(y)} labels are equal and the loss {self.loss_.name!r} has nothing to rank; give others, or the loss 'mse'"
             )
 
-    def _usable(self, graphs: Any) -> ArchGraphs:
+    def _usable(self, architectures: Any) -> ArchGraphs:
         """Architectures as those of the training; raises :class:`NotFitted`, or :class:`InvalidTable` for others."""
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
-        graphs = as_graphs(graphs, self.space_)
+        graphs = as_graphs(architectures, self.space_)
         if graphs.space != self.space_:
             raise InvalidTable(f"this predictor was fitted on {self.space_.name!r} and cannot rank {graphs.space.name!r}; fit another one")
         if graphs.simplified != self.simplified_ and not self.encoder_.simplify:
@@ -373,8 +374,8 @@ def _seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _checked_labels(graphs: ArchGraphs, y: Any) -> np.ndarray:
-    y = as_numbers(y, "y")
+def _checked_labels(graphs: ArchGraphs, given: Any) -> np.ndarray:
+    y = as_numbers(given, "y")
     if y.ndim not in (1, 2) or len(y) != len(graphs):
         raise InvalidTable(f"y has shape {y.shape} for {len(graphs)} architectures; give one label each")
     if len(y) < 2:

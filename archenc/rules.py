@@ -74,7 +74,7 @@ def checked(owner: str, name: str, value: Any, kind: Any) -> Any:
             raise msgspec.ValidationError
         return msgspec.convert(value, Union[tuple(member for member in members if is_understood(member))])  # noqa: UP007
     except (msgspec.ValidationError, RecursionError, OverflowError):
-        verb = "choose" if Literal in map(get_origin, members) else "give"
+        verb = "choose" if any(get_origin(member) is Literal for member in members) else "give"
         raise InvalidParameter(f"{owner} got {name} = {shown(value)}; {verb} {describe(kind)}") from None
 
 

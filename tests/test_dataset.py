@@ -183,7 +183,7 @@ def test_repr_names_label_and_duplicates(dataset: ArchDataset) -> None:
         {"labels": {"y": [1.0, 2.0]}},
         {"labels": {"y": [[1.0], [2.0], [3.0]]}},
         {"labels": {"y": np.ones(3) * 1j}},
-        {"label": []},
+        {"label": ["y"]},
         {"label": 5},
         {"groups": np.arange(2)},
         {"groups": ["a", "b", "c"]},

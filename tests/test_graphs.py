@@ -254,7 +254,20 @@ NO_INDICES = [
         torch.tensor([True, False]),
         np.zeros((0, 2)),
     ),
-    *(3, -4, [0, 3], [-4], np.array([3], dtype=np.uint8), torch.tensor([3]), torch.tensor([0, -4]), 10**400, [10**400], slice("a", None)),
+    *(
+        3,
+        -4,
+        [0, 3],
+        [-4],
+        np.array([3], dtype=np.uint8),
+        torch.tensor([3]),
+        torch.tensor([0, -4]),
+        10**400,
+        [10**400],
+        slice("a", None),
+        slice(None, None, "a"),
+        slice(None, None, 0),
+    ),
 ]
 
 
