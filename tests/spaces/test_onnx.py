@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from archenc.errors import CorruptFile, DataNotFound, InvalidArchitecture
+from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture
 from archenc.graphs import NODE_OFFSET
 from archenc.spaces import OperationSpace, from_module, from_onnx
-from tests.spaces.networks import NETWORKS
+from tests.spaces.networks import IMAGE, NETWORKS, SEQUENCE, Net, conv
 
 onnx = pytest.importorskip("onnx")
 helper, FLOAT, INT64 = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
@@ -123,3 +125,228 @@ def test_without_the_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(DataNotFound, match=r"pip install 'archenc\[onnx\]'"):
         from_onnx(path)
+
+
+# -- what exporters write ----------------------------------------------------------------------------------------------------
+
+
+def totals(graphs):
+    """Parameters and multiply-adds of the network."""
+    return np.expm1(graphs.features[0, :, :2].double().numpy()).sum(axis=0)
+
+
+def export(model, example, path, **options):
+    torch.onnx.export(model.eval(), (example,), str(path), dynamo=False, **options)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", ["plain", "residual", "branching", "depthwise", "concatenation", "nested", "transformer block", "lstm"])
+def test_what_torch_writes_by_default(name, tmp_path, monkeypatch, capfd):
+    """With weights in a file of their own, read from another folder than the current one."""
+    pytest.importorskip("onnxscript")
+    model, example, _ = NETWORKS[name]
+    torch.onnx.export(model.eval(), (example,), str(tmp_path / "model.onnx"))
+    monkeypatch.chdir("/")
+    graphs, module = from_onnx(tmp_path / "model.onnx"), from_module(model, example)
+    if name in ("transformer block", "lstm", "plain"):  # written with other operations, and a normalisation folded into its convolution
+        assert totals(graphs)[1] == pytest.approx(totals(module)[1], rel=1e-5)
+    else:
+        assert (graphs.hash() == module.hash()).all()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("opset", [11, 12, 13, 17])
+@pytest.mark.parametrize("options", [{"do_constant_folding": False}, {"input_names": ["x"], "dynamic_axes": {"x": {0: "batch"}}}])
+def test_sizes_that_the_file_computes_itself(opset, options, tmp_path):
+    net = Net(lambda net, x: (lambda y: net.b(y.view(y.size(0), -1)))(net.a(x)), a=conv(), b=nn.Linear(256, 3))
+    graphs = from_onnx(export(net, IMAGE, tmp_path / "a.onnx", opset_version=opset, **options))
+    assert (graphs.hash() == from_module(net, IMAGE).hash()).all()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::UserWarning")
+def test_a_transformer_of_the_classic_exporter(tmp_path):
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    net = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+    for parameter in net.parameters():  # equal ones are written once
+        nn.init.normal_(parameter)
+    graphs = from_onnx(export(net, SEQUENCE, tmp_path / "a.onnx", opset_version=17))
+    parameters, flops = totals(graphs)
+    assert parameters == pytest.approx(sum(parameter.numel() for parameter in net.parameters()), rel=1e-5)
+    assert flops == pytest.approx(totals(from_module(net, SEQUENCE))[1], rel=1e-5)
+
+
+def test_limits_of_shape_one(tmp_path):
+    nodes = [helper.make_node("Clip", ["x", "low", "high"], ["y"])]
+    weights = [("low", np.zeros(1, dtype=np.float32)), ("high", np.full(1, 6, dtype=np.float32))]
+    assert operations(from_onnx(write(tmp_path / "a.onnx", nodes, weights, rank=4))) == ["relu6"]
+
+
+def test_multiply_adds_of_einsum_are_those_of_the_convolution(tmp_path):
+    einsum = helper.make_node("Einsum", ["x", "w"], ["y"], equation="bchw,dc->bdhw")
+    convolution = helper.make_node("Conv", ["x", "w"], ["y"], kernel_shape=[1, 1])
+    first = from_onnx(write(tmp_path / "a.onnx", [einsum], [("w", [3, 4])], rank=4))
+    second = from_onnx(write(tmp_path / "b.onnx", [convolution], [("w", [3, 4, 1, 1])], rank=4))
+    assert totals(first) == pytest.approx([12, 3 * 4 * 64], rel=1e-5)
+    assert totals(first) == pytest.approx(totals(second))
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (helper.make_node("NonZero", ["x"], ["y"]), "the shape of 'y' at the operation NonZero depends on data"),
+        (helper.make_node("DeformConv", ["x", "w", "x"], ["y"]), "the operation DeformConv is not one of those that are known"),
+        (helper.make_node("FusedConv", ["x", "w"], ["y"], domain="com.microsoft"), "the operation com.microsoft::FusedConv is not one"),
+        (helper.make_node("Einsum", ["x", "w"], ["y"], equation="ab,bc->ac"), "cannot be inferred at the operation Einsum|fit together"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(node, message, tmp_path):
+    path = write(tmp_path / "a.onnx", [node], [("w", [4, 4, 3, 3])], rank=4)
+    with pytest.raises(InvalidArchitecture, match=message):
+        from_onnx(path)
+
+
+# -- weights in other files --------------------------------------------------------------------------------------------------
+
+
+def write_external(folder, threshold=0):
+    """The network of NODES with a Reshape, whose tensors of ``threshold`` bytes and more lie in the file weights.bin."""
+    nodes = [*NODES[:-1], helper.make_node("Reshape", ["g", "shape"], ["f"]), helper.make_node("Gemm", ["f", "v", "c"], ["y"], transB=1)]
+    model = onnx.load(write(folder / "inside.onnx", nodes, [*WEIGHTS, ("shape", np.array([1, 4]))]))
+    for tensor in model.graph.initializer:  # only raw data can lie elsewhere
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name))
+    path = folder / "network.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=threshold, convert_attribute=True)
+    return path
+
+
+def test_weights_in_another_file_need_not_be_there(tmp_path, monkeypatch):
+    path = write_external(tmp_path, threshold=500)
+    monkeypatch.chdir("/")
+    graphs = from_onnx(path)
+    assert (graphs.hash() == from_onnx(tmp_path / "inside.onnx").hash()).all()
+    (tmp_path / "weights.bin").unlink()
+    assert (from_onnx(path).hash() == graphs.hash()).all()
+
+
+def test_shapes_in_another_file_are_read(tmp_path, monkeypatch):
+    path = write_external(tmp_path)
+    monkeypatch.chdir("/")
+    assert (from_onnx(path).hash() == from_onnx(tmp_path / "inside.onnx").hash()).all()
+    (tmp_path / "weights.bin").write_bytes((tmp_path / "weights.bin").read_bytes()[:30])
+    with pytest.raises(CorruptFile, match=r"should have \d+ bytes at \d+ of .*weights\.bin, which has"):
+        from_onnx(path)
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(CorruptFile, match=r"the tensor '\w+' of the file .*network\.onnx cannot be read from .*weights\.bin"):
+        from_onnx(path)
+
+
+@pytest.mark.parametrize("name", ["w", "axes"])  # a large tensor, which is never read, and a small one
+@pytest.mark.parametrize("location", ["/etc/passwd", "../secret", "down/../../secret", "link", "", "a\0b"])
+def test_weights_outside_the_folder_are_refused(name, location, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "secret").write_bytes(bytes(10_000))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    path = write_external(folder)
+    model = onnx.load(path, load_external_data=False)
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    next(entry for entry in tensor.external_data if entry.key == "location").value = location
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(CorruptFile, match=rf"network\.onnx.*'{name}'|'{name}'.*network\.onnx"):
+        from_onnx(path)
+
+
+@pytest.mark.parametrize("offset", ["-1", "x", "9" * 30, "9" * 6000, "10000000"])
+def test_wrong_places_in_another_file_are_refused(offset, tmp_path):
+    path = write_external(tmp_path)
+    model = onnx.load(path, load_external_data=False)
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == "axes")
+    next(entry for entry in tensor.external_data if entry.key == "offset").value = offset
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(CorruptFile, match="'axes'"):
+        from_onnx(path)
+
+
+# -- hostile files -----------------------------------------------------------------------------------------------------------
+
+
+def test_immense_sizes_are_refused(tmp_path):
+    side = 10**9
+    path = write(tmp_path / "a.onnx", [helper.make_node("Relu", ["x"], ["y"])], inputs=[("x", [side, side, side, side])], rank=4)
+    with pytest.raises(InvalidArchitecture, match=r"a\.onnx: .*larger than any that can run|cannot be inferred"):
+        from_onnx(path)
+    path = write(tmp_path / "b.onnx", [helper.make_node("Relu", ["x"], ["y"])], inputs=[("x", [1, -4])])
+    with pytest.raises(InvalidArchitecture, match="'x' has a size of -4"):
+        from_onnx(path)
+    shape = ("shape", np.full(1, 10**12))
+    nodes = [helper.make_node("ConstantOfShape", ["shape"], ["z"]), helper.make_node("Add", ["x", "z"], ["y"])]
+    from_onnx(write(tmp_path / "c.onnx", nodes, [shape], inputs=[("x", [1])], rank=1))  # nothing of that size is made
+
+
+def test_huge_and_cyclic_graphs_are_refused(tmp_path, monkeypatch):
+    circle = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Relu", ["a"], ["b"]), helper.make_node("Relu", ["b"], ["y"])]
+    with pytest.raises(CorruptFile, match=r"a\.onnx is no valid ONNX file"):
+        from_onnx(write(tmp_path / "a.onnx", circle, rank=4))
+    chain = [helper.make_node("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}"]) for i in range(20_001)]
+    with pytest.raises(InvalidArchitecture, match=r"b\.onnx: it has 20,001 operations, more than the 20,000 that are read"):
+        from_onnx(write(tmp_path / "b.onnx", chain, rank=4))
+    monkeypatch.setattr("archenc.spaces.traced.network.MAX_LINKS", 500)
+    sums = [helper.make_node("Add", [f"w{i}", f"s{i}" if i else "w0"], [f"s{i + 1}"]) for i in range(50)]  # each brings all before it
+    with pytest.raises(InvalidArchitecture, match="read more than 500 values of one another"):
+        from_onnx(
+            write(tmp_path / "c.onnx", [*sums, helper.make_node("Add", ["x", "s50"], ["y"])], [(f"w{i}", [8]) for i in range(50)], rank=4)
+        )
+
+
+def test_deep_subgraphs_are_refused(tmp_path):
+    node = helper.make_node("Relu", ["x"], ["y"])
+    for _ in range(30):
+        graph = helper.make_graph([node], "inner", [], [helper.make_tensor_value_info("y", FLOAT, [1])])
+        node = helper.make_node("SequenceMap", ["x"], ["y"], body=graph)
+    with pytest.raises(InvalidArchitecture, match="the operation SequenceMap makes it no single graph"):
+        from_onnx(write(tmp_path / "a.onnx", [node], rank=4))
+    inner = b""
+    for _ in range(300):  # graph, node, attribute: the fields that hold one another
+        for field in (6, 5, 1):
+            length = len(inner)
+            varint = bytes([*(length >> 7 * i & 127 | 128 for i in range(3)), length >> 21])
+            inner = bytes([field << 3 | 2]) + varint + inner
+    (tmp_path / "b.onnx").write_bytes(bytes([7 << 3 | 2]) + varint + inner)
+    with pytest.raises(CorruptFile, match=r"b\.onnx is no valid ONNX file"):
+        from_onnx(tmp_path / "b.onnx")
+
+
+def mutants(content, count, seed):
+    """Files with a few bytes of the good one changed, cut out, repeated or put in anew."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        data = bytearray(content)
+        for _ in range(random.integers(1, 4)):
+            place, length = int(random.integers(len(data))), int(random.integers(1, 9))
+            change = (bytes(random.integers(256, size=length, dtype=np.uint8)), b"", bytes(data[place : place + length]) * 2)
+            data[place : place + length] = change[random.integers(3)]
+        yield bytes(data)
+
+
+def assert_only_typed_errors(path, count, seed):
+    content = path.read_bytes()
+    for mutant in mutants(content, count, seed):
+        path.write_bytes(mutant)
+        with contextlib.suppress(ArchencError):
+            assert np.isfinite(from_onnx(path).features.numpy()).all()
+
+
+def test_damaged_files_end_in_typed_errors(tmp_path):
+    assert_only_typed_errors(write_external(tmp_path, threshold=500), 200, seed=0)
+    for content in (b"", bytes(1000), np.random.default_rng(0).bytes(1000)):
+        (tmp_path / "a.onnx").write_bytes(content)
+        with pytest.raises(ArchencError):
+            from_onnx(tmp_path / "a.onnx")
+
+
+@pytest.mark.slow
+def test_many_damaged_files_end_in_typed_errors(tmp_path):
+    assert_only_typed_errors(write_external(tmp_path), 1000, seed=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -203,6 +205,178 @@ def test_an_operation_without_a_name_is_other():
     assert "other" in operations(graphs)
     with pytest.raises(InvalidArchitecture, match="network 0: unknown operation 'relu'"):
         from_module(nn.ReLU(), SEQUENCE, space=OperationSpace(operations=["linear"]))
+
+
+# -- products, and what is not known -----------------------------------------------------------------------------------------
+
+PRODUCTS = {
+    "einsum": (lambda net, x: torch.einsum("bchw,dc->bdhw", x, net.w), 3 * 4 * 64),
+    "einsum of three": (lambda net, x: torch.einsum("bchw,dc,de->behw", x, net.w, net.w[:, :2]), 3 * 4 * 64 + 2 * 3 * 64),
+    "tensordot": (lambda net, x: torch.tensordot(x, net.w, dims=([1], [1])), 3 * 4 * 64),
+    "inner": (lambda net, x: torch.inner(x.permute(0, 2, 3, 1), net.w), 3 * 4 * 64),
+    "multi_dot": (lambda net, x: torch.linalg.multi_dot([net.w, x[0, :, 0], x[0, 0]]), 3 * 4 * 8 + 3 * 8 * 8),
+    "matrix_power": (lambda net, x: torch.linalg.matrix_power(x, 3), 2 * 4 * 8 * 8 * 8),
+    "addmv": (lambda net, x: torch.addmv(x[0, 0, 0], x[0, 0], x[0, 0, 1]), 8 * 8),
+    "vdot": (lambda net, x: torch.vdot(x[0, 0, 0], x[0, 0, 1]), 8),
+    "kron, which sums nothing": (lambda net, x: torch.kron(x[0, 0], x[0, 1]), 0),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_cost_what_their_parts_cost(name):
+    compute, expected = PRODUCTS[name]
+    graphs = from_module(Net(compute, w=nn.Parameter(torch.ones(3, 4))), torch.ones(1, 4, 8, 8))
+    assert totals(graphs)[0, 1] == pytest.approx(expected, rel=1e-5)
+
+
+@torch.library.custom_op("archenc_tests::twice", mutates_args=())
+def twice(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+
+@twice.register_fake
+def _(x):
+    return torch.empty_like(x)
+
+
+UNKNOWN = {
+    "archenc_tests::twice": lambda net, x: twice(x),
+    "aten::linalg_inv_ex": lambda net, x: torch.linalg.inv(x),
+    "aten::_cdist_forward": lambda net, x: torch.cdist(x, x + 1),
+    "aten::addbmm": lambda net, x: torch.addbmm(x[0], x, x),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_operations_that_are_not_known_are_refused_by_name(name):
+    with pytest.raises(InvalidArchitecture, match=f"the operation {name} is not one of those that are known here; "):
+        from_module(Net(UNKNOWN[name]), torch.ones(1, 8, 8))
+    constant = Net(lambda net, x: x + UNKNOWN[name](net, net.w), w=nn.Parameter(torch.ones(1, 8, 8)))
+    assert operations(from_module(constant, torch.ones(1, 8, 8))) == ["add"]  # computed from weights alone, it is no node
+
+
+SIZED_BY_DATA = {
+    "a mask": lambda net, x: x[x > 0],
+    "nonzero": lambda net, x: x.nonzero(),
+    "unique": lambda net, x: x.unique(),
+    "masked_select": lambda net, x: x.masked_select(x > 0).sum(),
+}
+
+
+@pytest.mark.parametrize("name", SIZED_BY_DATA)
+def test_sizes_that_depend_on_data_are_refused(name, capfd):
+    with pytest.raises(InvalidArchitecture, match=r"^model 1: the size of what the operation \w+ gives depends on data; use .*where$"):
+        from_modules([nn.ReLU(), Net(SIZED_BY_DATA[name])], SEQUENCE)
+    assert capfd.readouterr() == ("", "")
+
+
+# -- wrong calls -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [(None, "a NoneType is no"), (nn.Linear, "the class Linear is no"), ("resnet18", "a str is no"), (torch.ones(3), "a Tensor is no")],
+)
+def test_what_is_no_module_is_refused(model, message):
+    with pytest.raises(InvalidParameter, match=rf"^{message} torch\.nn\.Module; give a module$"):
+        from_module(model, SEQUENCE)
+    with pytest.raises(InvalidParameter, match=rf"^model 1: {message} torch\.nn\.Module; give a module$"):
+        from_modules([nn.ReLU(), model], SEQUENCE)
+
+
+@pytest.mark.parametrize("models", [None, 5, nn.Linear, nn.Linear(8, 8), nn.Sequential(nn.ReLU(), nn.ReLU())])
+def test_what_is_no_list_of_modules_is_refused(models):
+    with pytest.raises(InvalidParameter, match="is no list of modules; give a list, or one module to from_module"):
+        from_modules(models, SEQUENCE)
+
+
+@pytest.mark.parametrize("example", [None, 5, "x", np.ones((1, 5, 8)), [], {}, (), (None, 2.0), nn.ReLU()])
+def test_an_input_without_a_tensor_is_refused(example):
+    with pytest.raises(InvalidParameter, match=r"^model 0: the example input, a \w+, holds no tensor; give a tensor, or a tuple"):
+        from_modules([nn.ReLU()], example)
+
+
+def raising(error):
+    def compute(net, x):
+        raise error
+
+    return Net(compute)
+
+
+@pytest.mark.parametrize("error", [KeyError("a\nb"), RecursionError(), ValueError("a\x1b[31m\nsecond line"), StopIteration()])
+def test_a_module_that_raises_is_named_in_one_sentence(error):
+    with pytest.raises(
+        InvalidArchitecture, match=rf"^model 1: the module Net cannot be traced .*{type(error).__name__}.*; check"
+    ) as caught:
+        from_modules([nn.ReLU(), raising(error)], SEQUENCE)
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+# -- the module stays as it was ----------------------------------------------------------------------------------------------
+
+
+class Cache:
+    def __init__(self):
+        self.values = []
+
+
+class Changing(nn.Module):
+    """Changes whatever a module's own code can change while it runs."""
+
+    def __init__(self, fails=False):
+        super().__init__()
+        self.inner = nn.ModuleDict({"linear": nn.Linear(8, 8)})
+        self.register_buffer("seen", torch.zeros(8))
+        self.fails, self.calls, self.kept, self.by_shape, self.helper = fails, 0, [torch.zeros(2)], {"a": {1: None}}, Cache()
+
+    def forward(self, x):
+        if not hasattr(self, "pe"):
+            self.pe = torch.ones_like(x)
+            self.register_buffer("mask", x > 0)
+            self.inner["linear"].register_forward_hook(lambda module, inputs, output: output * 2)
+            self.inner["later"] = nn.ReLU()
+        self.calls += 1
+        self.seen = self.seen + x[0, 0]
+        self.kept.append(x)
+        self.by_shape["a"][2] = x
+        self.helper.values.append(x)
+        self.inner["linear"].train()
+        if self.fails:
+            raise ValueError("not today")
+        return self.inner["linear"](x) + self.pe
+
+
+def state(model):
+    """All that a module holds: what is at the ends of its attributes by identity, tensors also by value."""
+    flat = {}
+
+    def visit(value, name):
+        if isinstance(value, nn.Module | Cache):
+            value = vars(value)
+        if isinstance(value, dict | list):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                visit(item, (*name, key))
+        flat[name] = (id(value) if not isinstance(value, int) else value, value.tolist() if isinstance(value, torch.Tensor) else None)
+
+    visit(model, ())
+    return flat
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_module_that_changes_itself_is_left_as_it_was(fails):
+    model = Changing(fails)
+    before = state(model)
+    if fails:
+        with pytest.raises(InvalidArchitecture, match="not today"):
+            from_module(model, SEQUENCE)
+    else:
+        from_module(model, SEQUENCE)
+    assert state(model) == before
+    copy.deepcopy(model)
+    if not fails:
+        assert type(model(SEQUENCE)) is torch.Tensor
+        assert not isinstance(model.pe, FakeTensor)
 
 
 # -- the space -------------------------------------------------------------------------------------------------------------

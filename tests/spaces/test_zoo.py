@@ -55,24 +55,24 @@ def torchvision():
     del library
 
 
-def check(model, size=224):
-    image = torch.zeros(1, 3, size, size)
+def check(create, name, **options):
+    with torch.device("meta"):  # no weights are drawn
+        model, image = create(name, **options), torch.zeros(1, 3, 224, 224)
     graphs = from_module(model, image, space=SPACE)
     SPACE.validate(graphs)
     parameters, flops = np.expm1(graphs.features[0, :, :2].double().numpy()).sum(axis=0)
     assert parameters == pytest.approx(sum(parameter.numel() for parameter in model.parameters()), rel=1e-5)
     with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        model.to("meta").eval()(image.to("meta"))
+        model.eval()(image)
     assert flops == pytest.approx(counter.get_total_flops() / 2, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_networks_of_torchvision(name, torchvision):
     options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
-    check(torchvision.models.get_model(name, **options))
+    check(torchvision.models.get_model, name, **options)
 
 
 @pytest.mark.parametrize("name", TIMM)
 def test_networks_of_timm(name, torchvision):
-    timm = pytest.importorskip("timm")
-    check(timm.create_model(name))
+    check(pytest.importorskip("timm").create_model, name)

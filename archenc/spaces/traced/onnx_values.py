@@ -68,7 +68,8 @@ class Values:
         """
         alone = self._alone(node)
         try:
-            inferred = self.onnx.shape_inference.infer_shapes(alone, strict_mode=True, data_prop=True).graph
+            # Without data propagation, which counts up to whatever number a file writes; _evaluate does what is needed of it.
+            inferred = self.onnx.shape_inference.infer_shapes(alone, strict_mode=True, data_prop=False).graph
         except Exception as error:  # of the inference and of protobuf, which have no common base
             if all(self.shape(name) is not None for name in node.input):
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
