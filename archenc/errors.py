@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archenc.text import visible
+
 if TYPE_CHECKING:
     from archenc.unfitted import NotFitted as NotFitted
 
@@ -16,7 +18,7 @@ class ArchencError(Exception):
 
     def __str__(self) -> str:
         message = str(self.args[0]) if len(self.args) == 1 else super().__str__()  # KeyError would print the repr of the sentence
-        return "".join(character if character.isprintable() else repr(character)[1:-1] for character in message)
+        return visible(message)
 
 
 class UnknownName(ArchencError, KeyError):
