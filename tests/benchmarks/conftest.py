@@ -74,9 +74,10 @@ def make_run() -> Callable[..., Run]:
             "key": key,
             "metrics": {"kendall_tau": tau, **{name: 0.5 for name in protocol.metrics if name != "kendall_tau"}},
             "epochs_averaged": 5,
-            "dataset": {"architectures": 60, "digest": "d", "duplicates": "none"},
-            "split": {"name": "ta7290", "pool": 30, "test": 30, "digest": "s"},
+            "dataset": {"architectures": 60, "digest": "d" * 64, "duplicates": "none"},
+            "split": {"name": "ta7290", "pool": 30, "test": 30, "digest": "5" * 64},
             "seconds": {"fit": 1.0, "predict": 0.25},
+            "versions": {"python": "3.11.7"},
             "machine": {"cpu": "abacus", "cores": 1, "threads": 1},
             "command": f"archenc bench run {protocol.name} --methods {method} --sizes {size}",
         }
