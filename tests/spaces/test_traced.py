@@ -284,6 +284,14 @@ def test_what_is_no_module_is_refused(model, message):
         from_modules([nn.ReLU(), model], SEQUENCE)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torch_script_is_refused_before_anything_changes():
+    for model in (torch.jit.script(nn.Dropout()), nn.Sequential(torch.jit.script(nn.Dropout()))):
+        with pytest.raises(InvalidParameter, match="holds TorchScript, which cannot be traced; give it as it was before"):
+            from_module(model, SEQUENCE)
+        assert all(module.training for module in model.modules())
+
+
 @pytest.mark.parametrize("models", [None, 5, nn.Linear, nn.Linear(8, 8), nn.Sequential(nn.ReLU(), nn.ReLU())])
 def test_what_is_no_list_of_modules_is_refused(models):
     with pytest.raises(InvalidParameter, match="is no list of modules; give a list, or one module to from_module"):

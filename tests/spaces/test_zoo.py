@@ -28,7 +28,7 @@ TORCHVISION = [
     "shufflenet_v2_x0_5",
     "mnasnet0_5",
     "efficientnet_b0",
-    "regnet_y_400mf",
+    "maxvit_t",
     "convnext_tiny",
     "vit_b_16",
     "swin_t",

@@ -15,11 +15,11 @@ from torch.utils.flop_counter import flop_registry
 from archenc.spaces.traced.vocabulary import ADDENDS, ATEN, OTHER, multiply_adds
 
 
-class _Counting(TorchDispatchMode):
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up what the kernels cost that a computation comes down to, and notes those of which nobody knows."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0
         self.unknown: list[str] = []
 
@@ -38,7 +38,7 @@ class _Counting(TorchDispatchMode):
             kind = ATEN.get(aten_name(func), OTHER)
             self.flops += 2 * multiply_adds(kind, shapes[aten_name(func) in ADDENDS :], result.shape) if kind == "matmul" else 0
         elif tree_any(lambda value: isinstance(value, Tensor), (args, kwargs)):
-            self.unknown.append(str(func.name()))
+            self.unknown.append(func._schema.name)
         return result
 
 

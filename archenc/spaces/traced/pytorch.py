@@ -96,6 +96,8 @@ def _article(value: object) -> str:
 def _drawing(model: nn.Module, example_input: Example) -> Drawing:
     if not isinstance(model, nn.Module):
         raise InvalidParameter(f"{_article(model)} is no torch.nn.Module; give a module")
+    if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
+        raise InvalidParameter(f"the module {type(model).__name__} holds TorchScript, which cannot be traced; give it as it was before")
     given = example_input if isinstance(example_input, tuple) else (example_input,)
     if not tree_any(lambda value: isinstance(value, Tensor), given):
         raise InvalidParameter(
