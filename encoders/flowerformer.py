@@ -97,7 +97,7 @@ class FlowerFormerEncoder(Encoder):
         related = relation_bias(graphs.adjacency)
         for layer in self.layers:
             x = layer(x, upstream, downstream, related)
-        weights = graphs.mask / graphs.mask.sum(1, keepdim=True)
+        weights = graphs.mask.to(x.dtype) / graphs.mask.sum(1, keepdim=True)
         return (x * weights[:, :, None]).sum(1)
 
 

@@ -139,7 +139,7 @@ class TAGATESEncoder(Encoder):
             gradient = self.output_gradient(states[:, -1:]) * is_output
             _, returned = self.backward_flow(gradient, behind, self.gating(ops, scores), ids, is_output)
             change = self.update(torch.cat([ops.detach(), passed.detach(), returned], dim=-1))
-            ops = ops + 0.1 * updated * change
+            ops = ops + 0.1 * (updated * change)
             states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
             readouts.append(read(states, graphs, self.readout))
         return torch.cat(readouts, dim=1) if self.anytime else readouts[-1]
