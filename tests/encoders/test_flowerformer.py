@@ -148,5 +148,5 @@ def test_padding_may_lie_anywhere():
 
 @pytest.mark.parametrize("wrong", [{"dim": 10, "heads": 4}, {"layers": 0}, {"heads": 0}])
 def test_sizes_that_do_not_fit(wrong):
-    with pytest.raises(InvalidParameter, match="divisible"):
+    with pytest.raises(InvalidParameter, match=next(iter(wrong))):
         archenc.create_encoder("flowerformer", archenc.create_space("nasbench101"), **wrong)

@@ -109,5 +109,5 @@ def test_padding_may_lie_anywhere():
 
 @pytest.mark.parametrize("wrong", [{"dim": 10}, {"dim": 0}, {"layers": 0}, {"hidden_dim": 5}])
 def test_sizes_that_do_not_fit(wrong):
-    with pytest.raises(InvalidParameter, match="divisible by 4"):
+    with pytest.raises(InvalidParameter, match=next(iter(wrong))):
         archenc.create_encoder("nn-former", archenc.create_space("nasbench101"), **wrong)
