@@ -191,7 +191,6 @@ def test_repr_names_label_and_duplicates(dataset: ArchDataset) -> None:
         {"subsets": {"few": [0.5]}},
         {"splits": {"own": Split("own", np.array([0]), np.array([7]))}},
     ],
-    ids=repr,
 )
 def test_parts_that_do_not_fit_are_refused_in_a_sentence(parts):
     graphs = NASBench201().sample(3, 0)
