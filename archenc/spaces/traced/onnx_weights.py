@@ -55,7 +55,7 @@ def _place(tensor: Any, path: Path) -> tuple[Path, int]:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     try:
         return inside(path.parent, entries.get("location", "")), int(entries.get("offset") or 0)
-    except (InvalidParameter, ValueError, OSError):  # of paths that are too long, and of links in a circle
+    except (InvalidParameter, OSError, TypeError, ValueError):  # of links in a circle, too, and of text that is no UTF-8
         where = f"{entries.get('location', '')!r:.120} at {entries.get('offset', '0')!r:.20}"
         raise CorruptFile(
             f"the file {path} looks for the weights {tensor.name!r:.80} in {where}, which is no place in its own folder; {_REMEDY}"
