@@ -23,6 +23,7 @@ from archenc.documents import Count, Digest, Name, Record, Seconds, Text, read_j
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, InvalidParameter
 from archenc.files import inside, write_json
 from archenc.sealed import read_arrays, rebuilding, under, write_arrays
+from archenc.text import visible
 
 FORMAT = 1
 CARD, WEIGHTS, EMBEDDINGS, CHECKPOINT = "pretraining.json", "weights.safetensors", "embeddings.safetensors", "checkpoint.json"
@@ -75,7 +76,7 @@ class PretrainingFolder:
             name, was, wanted = differences[0]
             more = f" and {len(differences) - 1} more settings" if len(differences) > 1 else ""
             raise InvalidParameter(
-                f"{self.folder} holds a pretraining with {name} = {was} instead of {wanted}{more}; "
+                f"{self.folder} holds a pretraining with {visible(name[:80])} = {was} instead of {wanted}{more}; "
                 "choose another folder, delete this one, or give the settings it has to go on with it"
             )
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS = "predictor.json", "weights.safetensors"
+MAX_DESCRIPTION = 2**20
+"""Bytes of ``predictor.json``."""
 REMEDY = "train and save the predictor again"
 
 
@@ -41,9 +43,9 @@ class Description(Record):
     archenc: Text
     parameters: dict[str, Any]
     space: SpaceConfig
-    simplified: bool = False
     head: dict[str, Any]
     weights_sha256: Digest
+    simplified: bool = False
 
 
 # -- saving ----------------------------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ def load_predictor(folder: str | Path, device: str | None = None) -> Predictor:
     path = place / DESCRIPTION
     if not path.is_file():
         raise DataNotFound(f"there is no predictor in {place} ({DESCRIPTION} is missing); give the folder that 'archenc train --out' wrote")
-    description = record(read_json(path), Description, str(path), f"{REMEDY} with archenc {archenc.__version__}")
+    description = record(read_json(path, MAX_DESCRIPTION), Description, str(path), f"{REMEDY} with archenc {archenc.__version__}")
     staged = place / _staged(description.weights_sha256)
     arrays = read_arrays(staged if staged.is_file() else place / WEIGHTS, description.weights_sha256, REMEDY)
     with rebuilding(path, REMEDY):

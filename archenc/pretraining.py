@@ -319,10 +319,18 @@ class _Run:
                 moments.setdefault(int(number), {})[key] = tensor
             groups = self.optimiser.state_dict()["param_groups"]
             self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            self._check_moments()
             rng = state.under("rng")
             for name, generator in self._generators().items():
                 generator.set_state(rng[name])
         self.history = list(state.history)
+
+    def _check_moments(self) -> None:
+        """Raise :class:`ValueError` unless the optimiser's state is that of these weights, which torch looks at only in its next step."""
+        for weight, moments in self.optimiser.state.items():
+            wanted = {"step": (), "exp_avg": tuple(weight.shape), "exp_avg_sq": tuple(weight.shape)}
+            if {name: tuple(moment.shape) for name, moment in moments.items()} != wanted:
+                raise ValueError("the optimiser's moments are of other shapes than the weights")
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

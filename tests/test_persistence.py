@@ -28,7 +28,7 @@ Y = 50.0 + 10.0 * (GRAPHS.ops == 4).sum((1, 2)).numpy() + np.linspace(0, 1, 30)
 TREES = {"n_estimators": 3, "max_depth": 2}
 
 FITTED = {
-    "mlp": {"encoder": "gates", "epochs": 1, "encoder_params": {"layers": [8, 8]}, "head_params": {"hidden": [8]}},
+    "mlp": {"encoder": "gates", "epochs": 1, "encoder_params": {"layers": [8, 8]}, "head_params": {"hidden": [6]}},
     "fixed": {"encoder": "op-count", "loss": "mse", "epochs": 1},
     "comparator": {"encoder": "op-count", "head": "comparator", "loss": "comparator", "epochs": 1, "head_params": {"hidden": [8]}},
     "ridge": {"encoder": "op-count", "head": "ridge", "loss": "mse"},
@@ -80,8 +80,9 @@ def with_cell(**parameters):
     return {"description": lambda d: {**d, "space": {"name": "cell", "parameters": space}}}
 
 
-def chain(length):
-    return {"description": lambda d: {**d, "space": {"name": "chain", "parameters": {"name": "c", "operations": [["a", "b"]] * length}}}}
+def chain(layers):
+    space = {"name": "c", "operations": ["a", "b"], "choices": [[0, 1]] * layers}
+    return {"description": lambda d: {**d, "space": {"name": "chain", "parameters": space}}}
 
 
 def filled(value):
@@ -173,12 +174,10 @@ def test_a_tampered_folder_is_refused_before_anything_large_is_built(case, saved
     assert str(folder) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("old", "new"), [("left_child=", "left_child=7"), ("split_feature=", "split_feature=9"), ("num_cat=0", "num_cat=1")]
-)
-def test_a_tampered_text_of_trees(old, new, saved, tmp_path):
+@pytest.mark.parametrize(("field", "digit"), [("left_child=", "7"), ("split_feature=", "9"), ("num_cat=", "1"), ("leaf_value=", "1e999 ")])
+def test_a_tampered_text_of_trees(field, digit, saved, tmp_path):
     def tamper(array):
-        return np.frombuffer(array.tobytes().replace(old.encode(), new.encode()), np.uint8)
+        return np.frombuffer(array.tobytes().replace(field.encode(), (field + digit).encode()), np.uint8)
 
     with pytest.raises(CorruptFile) as caught:
         Predictor.load(changed(saved["lightgbm"], tmp_path / "p", **with_arrays(head__model=tamper)))

@@ -11,12 +11,13 @@ from safetensors.torch import load_file, save_file
 import archenc
 from archenc import Predictor, files
 from archenc.encoder import Encoder
-from archenc.errors import CorruptFile, DataNotFound, InvalidArchitecture, InvalidParameter, UnknownName
+from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture, InvalidParameter, UnknownName
 from archenc.hashing import wl_hash
 from archenc.pretrained import FrozenEncoder
 from archenc.pretraining import PretrainableEncoder
 from archenc.transforms import isomorphic_twin
 from tests.bad_input import assert_one_sentence
+from tests.mutants import mutate_json
 from tests.small_pretraining import GRAPHS, SMALL, SPACE
 
 Y = 90.0 + GRAPHS.adjacency.sum((1, 2)).double().numpy()
@@ -90,6 +91,67 @@ def test_a_damaged_folder_is_refused(damage, load, copy):
     with pytest.raises((CorruptFile, DataNotFound)) as caught:
         load(copy)
     assert_one_sentence(caught.value)
+
+
+def resealed(folder, change):
+    """Change the arrays of both files and give the card their new checksums."""
+    card = json.loads((folder / "pretraining.json").read_text())
+    for name in ("weights.safetensors", "embeddings.safetensors"):
+        save_file({key: change(key, tensor).contiguous() for key, tensor in load_file(folder / name).items()}, folder / name)
+        card["sha256"][name] = files.sha256(folder / name)
+    (folder / "pretraining.json").write_text(json.dumps(card))
+
+
+def with_settings(folder, **changes):
+    card = json.loads((folder / "pretraining.json").read_text())
+    card["settings"] |= changes
+    (folder / "pretraining.json").write_text(json.dumps(card))
+
+
+TAMPERED = {
+    "NaN": lambda folder: resealed(folder, lambda _, t: t * float("nan") if t.is_floating_point() else t),
+    "half precision": lambda folder: resealed(folder, lambda _, t: t.half()),
+    "other shapes": lambda folder: resealed(folder, lambda _, t: t[..., :-1] if t.dim() else t),
+    "no embedding": lambda folder: resealed(folder, lambda _, t: t[:0] if t.dim() else t),
+    "an encoder that is no text": lambda folder: with_settings(folder, encoder=5),
+    "an unknown space": lambda folder: with_settings(folder, space={"name": "nowhere", "parameters": {}}),
+    "a space of a list": lambda folder: with_settings(folder, space=[]),
+    "an unknown key": lambda folder: with_settings(folder, colour="blue"),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+@pytest.mark.parametrize("load", [archenc.load_pretrained, archenc.load_embeddings])
+def test_a_tampered_folder_is_refused(case, load, copy):
+    TAMPERED[case](copy)
+    with pytest.raises(CorruptFile) as caught:
+        load(copy)
+    assert_one_sentence(caught.value)
+    assert str(copy) in str(caught.value)
+
+
+@pytest.mark.parametrize("params", [{"hidden_dim": 16_384, "layers": 40}, {"hidden_dim": 16, "layers": 3}, {"hidden_dim": 17, "layers": 2}])
+def test_an_encoder_that_the_weights_do_not_fill_is_not_built(params, copy):
+    with_settings(copy, encoder_params=params)
+    with pytest.raises(CorruptFile) as caught:
+        archenc.load_pretrained(copy)
+    assert_one_sentence(caught.value)
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.slow)])
+def test_mutants_of_the_card(count, copy):
+    rng = np.random.default_rng(0)
+    good = json.loads((copy / "pretraining.json").read_text())
+    refused = 0
+    for _ in range(count):
+        (copy / "pretraining.json").write_text(json.dumps(mutate_json(good, rng)), errors="surrogatepass")
+        for load in (archenc.load_pretrained, archenc.load_embeddings):
+            try:
+                load(copy)
+            except ArchencError as error:
+                assert_one_sentence(error)
+                refused += 1
+    assert refused > count
 
 
 def test_names_that_do_not_exist():

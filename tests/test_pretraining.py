@@ -11,16 +11,19 @@ import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import archenc
 from archenc import files
-from archenc.errors import CannotWrite, CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
+from archenc.checkpoints import PretrainingFolder
+from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.tracking import JSONLTracker
 from tests.bad_input import assert_one_sentence
+from tests.mutants import mutate_json
 from tests.small_pretraining import GRAPHS, SMALL, run
 
 
@@ -307,9 +310,41 @@ def foreign_tensors(folder):
     edit(folder, sha256={path.name: files.sha256(path)})
 
 
+def reseal(folder, change):
+    """Other tensors of the same encoder under a checksum that fits."""
+    path = checkpoint_of(folder)
+    save_file({name: change(name, tensor).contiguous() for name, tensor in load_file(path).items()}, path)
+    edit(folder, sha256={path.name: files.sha256(path)})
+
+
+def nan_weights(folder):
+    reseal(folder, lambda name, tensor: tensor * float("nan") if name.startswith("weights.mu") else tensor)
+
+
+def short_moments(folder):
+    reseal(folder, lambda name, tensor: tensor[..., 1:] if name.endswith("exp_avg") and tensor.dim() else tensor)
+
+
+def short_chance(folder):
+    reseal(folder, lambda name, tensor: tensor[:-1] if name.startswith("rng") else tensor)
+
+
 @pytest.mark.parametrize(
     "damage",
-    [truncate, flip_a_bit, drop_tensors, point_outside, half_a_history, no_history, other_format, not_json, foreign_tensors],
+    [
+        nan_weights,
+        short_moments,
+        short_chance,
+        truncate,
+        flip_a_bit,
+        drop_tensors,
+        point_outside,
+        half_a_history,
+        no_history,
+        other_format,
+        not_json,
+        foreign_tensors,
+    ],
 )
 def test_a_damaged_checkpoint_is_refused_and_left_as_it_is(damage, interrupted):
     damage(interrupted)
@@ -318,6 +353,22 @@ def test_a_damaged_checkpoint_is_refused_and_left_as_it_is(damage, interrupted):
         run(interrupted)
     assert_one_sentence(caught.value)
     assert {path.name: path.read_bytes() for path in interrupted.iterdir()} == before
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.slow)])
+def test_mutants_of_the_checkpoint(count, interrupted):
+    """A mutant that is read is a checkpoint of this pretraining; none is taken for another one."""
+    rng = np.random.default_rng(0)
+    good = json.loads((interrupted / "checkpoint.json").read_text())
+    refused = 0
+    for _ in range(count):
+        (interrupted / "checkpoint.json").write_text(json.dumps(mutate_json(good, rng)), errors="surrogatepass")
+        try:
+            PretrainingFolder(interrupted, good["settings"]).read()
+        except ArchencError as error:
+            assert_one_sentence(error)
+            refused += 1
+    assert refused > count // 2
 
 
 @pytest.mark.parametrize(
