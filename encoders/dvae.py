@@ -124,7 +124,7 @@ class DVAEEncoder(PretrainableEncoder):
     def pretraining_loss(self, batch: ArchGraphs, generator: torch.Generator) -> Tensor:
         states = self.cell_states(batch)
         mu, log_variance = self.mu(states), self.log_variance(states)
-        noise = torch.randn(mu.shape, generator=generator, dtype=mu.dtype, device=mu.device)
+        noise = torch.randn(mu.shape, generator=generator, dtype=torch.float32, device=mu.device)
         z = mu + self.noise_scale * (0.5 * log_variance).exp() * noise
         cells = output_behind_nodes(batch)
         rebuilt = self.decoder.log_likelihood(z, self.features.ids(cells), cells.adjacency.to(mu.dtype))
@@ -300,7 +300,7 @@ class Decoder(nn.Module):
             state = gru(inputs, received)
             for u in range(v - 1, -1, -1) if v >= self.num_inputs else ():
                 probability = self.edge(torch.cat([states[u], state], dim=1)).sigmoid()
-                draw = 0.5 if generator is None else torch.rand(rows, generator=generator, dtype=z.dtype, device=z.device)
+                draw = 0.5 if generator is None else torch.rand(rows, generator=generator, dtype=torch.float32, device=z.device)
                 edge = probability > draw
                 received = received + edge[:, None] * messages[u]
                 state = gru(inputs, received)

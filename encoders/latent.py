@@ -39,7 +39,7 @@ def draws(means: Tensor, count: int, generator: torch.Generator) -> Tensor:
         count: how many points.
         generator: on the device of ``means``.
     """
-    noise = torch.randn(count, *means.shape[1:], generator=generator, dtype=means.dtype, device=means.device)
+    noise = torch.randn(count, *means.shape[1:], generator=generator, dtype=torch.float32, device=means.device)
     return noise * means.std(0) + means.mean(0)
 
 
