@@ -30,8 +30,6 @@ from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardi
 from archenc.values import as_numbers
 
 EpochCallback = Callable[[int, "Predictor"], None]
-LARGEST = 1e100
-"""Size of a label from which on squares of labels leave the range of a float."""
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
 
 
@@ -384,8 +382,6 @@ def _checked_labels(graphs: ArchGraphs, given: Any) -> np.ndarray:
     if len(bad):
         first, place = y[tuple(bad[0])], ", ".join(map(str, bad[0]))
         raise InvalidTable(f"y[{place}] is {first} ({len(bad)} such labels in all); drop those architectures or give finite labels")
-    if np.abs(y).max() > LARGEST or (np.diff(np.unique(y)) < 1 / LARGEST).any():
-        raise InvalidTable(f"labels beyond {LARGEST:g}, or closer to each other than {1 / LARGEST:g}, lose their digits; scale them")
     return y
 
 

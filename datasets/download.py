@@ -272,9 +272,10 @@ def writing(final: Path, size: int) -> Iterator[None]:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield
-    except ArchencError:
-        raise
-    except OSError as error:
+    except OSError as refused:
+        error = refused.__cause__ if isinstance(refused, CannotWrite) else refused  # the system's own, also where a writer caught it
+        if not isinstance(error, OSError) or isinstance(error, ArchencError):
+            raise
         if error.errno in _NO_ROOM:
             final.with_name(f".{final.name}.part").unlink(missing_ok=True)
         room = f"make room for {size:,} bytes" if error.errno in _NO_ROOM else "check the permissions of its folder"
