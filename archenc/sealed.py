@@ -52,7 +52,7 @@ def read_arrays(path: Path, digest: str | None, remedy: str) -> dict[str, np.nda
     if hashlib.sha256(content).hexdigest() != digest:
         raise CorruptFile(f"{path} does not have the checksum that was written with it; {remedy}")
     try:
-        found = deserialize(content)
+        found = deserialize(content)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise CorruptFile(f"{path} is not a whole safetensors file ({_first_line(error)}); {remedy}") from None
     return {name: _array(name, entry, path, remedy) for name, entry in found}

@@ -104,9 +104,8 @@ class BoostingHead(EstimatorHead):
         try:
             self.saved_ = self._parse(model.tobytes())
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-            raise CorruptFile(
-                f"the saved trees of the {type(self).__name__} cannot be read ({error!s:.100}); train and save again"
-            ) from error
+            reason = f"{type(error).__name__}: {error!s:.80}"
+            raise CorruptFile(f"the saved {type(self).__name__} cannot be read ({reason}); train and save it again") from error
         return self
 
     def takes(self, dim: int) -> bool:
@@ -166,7 +165,8 @@ class LightGBMHead(BoostingHead):
         return b"" if self.booster_ is None else str(self.booster_.model_to_string()).encode()
 
     def _parse(self, model: bytes) -> SavedBooster:
-        return SavedBooster(model, *(read_lightgbm(model) if model else (in_a_row([]), None)), np.dtype(np.float64))
+        trees, columns = read_lightgbm(model) if model else (in_a_row([]), None)
+        return SavedBooster(model, trees, columns, np.dtype(np.float64))
 
 
 class XGBoostHead(BoostingHead):

@@ -163,7 +163,7 @@ class DNGOHead(EstimatorHead):
         return self
 
     def takes(self, dim: int) -> bool:
-        return self.encodings_scale_.shape[1] == dim
+        return int(self.encodings_scale_.shape[1]) == dim
 
 
 def _scale(values: np.ndarray) -> np.ndarray:

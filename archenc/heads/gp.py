@@ -122,4 +122,4 @@ class GaussianProcessHead(EstimatorHead):
         return self._condition(encodings, targets, theta)
 
     def takes(self, dim: int) -> bool:
-        return self.encodings_.shape[1] == dim
+        return int(self.encodings_.shape[1]) == dim
