@@ -138,8 +138,23 @@ class Constant(Sound):
         return 0.0 * super().encode_cells(graphs)
 
 
-def test_a_sound_encoder_passes():
-    check_encoder(Sound, SPACES["free nodes"])
+class DrawsFromTheProcess(Sound):
+    def encode_cells(self, graphs):
+        return nn.functional.dropout(super().encode_cells(graphs), 0.01, self.training)
+
+
+class DrawsFromItsOwn(Sound):
+    def __init__(self, space, *, simplify=False):
+        super().__init__(space, simplify=simplify)
+        self.dropout = nn.Dropout(0.01)
+
+    def encode_cells(self, graphs):
+        return self.dropout(super().encode_cells(graphs))
+
+
+@pytest.mark.parametrize("encoder", [Sound, DrawsFromItsOwn])
+def test_a_sound_encoder_passes(encoder):
+    check_encoder(encoder, SPACES["free nodes"])
     assert "checked-sound" not in archenc.list_encoders()
 
 
@@ -155,6 +170,7 @@ def test_a_sound_encoder_passes():
         (NotOneProgram, "vmap"),
         (NoDefault, "'width' has no default"),
         (Constant, "same encoding"),
+        (DrawsFromTheProcess, "global generator"),
     ],
 )
 def test_a_broken_encoder_fails(broken, message):
