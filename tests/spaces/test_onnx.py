@@ -13,6 +13,7 @@ from torch import nn
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture
 from archenc.graphs import NODE_OFFSET
 from archenc.spaces import OperationSpace, from_module, from_onnx
+from archenc.spaces.traced.vocabulary import ONNX
 from tests.spaces.networks import IMAGE, NETWORKS, SEQUENCE, Net, conv
 
 onnx = pytest.importorskip("onnx")
@@ -333,22 +334,58 @@ def mutants(content, count, seed):
         yield bytes(data)
 
 
-def assert_only_typed_errors(path, count, seed):
-    content = path.read_bytes()
-    for mutant in mutants(content, count, seed):
+def distorted(content, count, seed):
+    """Files that are well-formed and in which sizes, attributes, operations and wires are others."""
+    random = np.random.default_rng(seed)
+
+    def pick(values):
+        return values[int(random.integers(len(values)))]
+
+    for _ in range(count):
+        model = onnx.load_model_from_string(content)
+        node, tensor, size = pick(model.graph.node), pick(model.graph.initializer), pick([0, -1, 3, 10**9, 2**62, -(2**63)])
+        change = random.integers(5)
+        if change == 0:
+            tensor.dims[0] = size
+        elif change == 1:
+            node.op_type = pick(sorted(ONNX))
+        elif change == 2 and node.input:
+            node.input[int(random.integers(len(node.input)))] = pick(["", "x", tensor.name, pick(model.graph.node).output[0]])
+        elif change == 3 and node.attribute:
+            attribute = pick(node.attribute)
+            attribute.i, attribute.ints[:] = size, [size] * len(attribute.ints)
+        elif change == 4 and node.attribute:
+            del node.attribute[int(random.integers(len(node.attribute)))]
+        yield model.SerializeToString()
+
+
+def assert_only_typed_errors(path, change, count, seed):
+    for mutant in change(path.read_bytes(), count, seed):
         path.write_bytes(mutant)
         with contextlib.suppress(ArchencError):
             assert np.isfinite(from_onnx(path).features.numpy()).all()
 
 
 def test_damaged_files_end_in_typed_errors(tmp_path):
-    assert_only_typed_errors(write_external(tmp_path, threshold=500), 200, seed=0)
+    assert_only_typed_errors(write_external(tmp_path, threshold=500), mutants, 200, seed=0)
     for content in (b"", bytes(1000), np.random.default_rng(0).bytes(1000)):
         (tmp_path / "a.onnx").write_bytes(content)
         with pytest.raises(ArchencError):
             from_onnx(tmp_path / "a.onnx")
 
 
+def test_distorted_files_end_in_typed_errors(tmp_path):
+    assert_only_typed_errors(write_external(tmp_path, threshold=500), distorted, 200, seed=0)
+
+
 @pytest.mark.slow
-def test_many_damaged_files_end_in_typed_errors(tmp_path):
-    assert_only_typed_errors(write_external(tmp_path), 1000, seed=1)
+@pytest.mark.parametrize("change", [mutants, distorted])
+def test_many_damaged_files_end_in_typed_errors(change, tmp_path):
+    assert_only_typed_errors(write_external(tmp_path), change, 1000, seed=1)
+
+
+def test_a_split_into_another_number_of_outputs_is_refused(tmp_path):
+    """The shape inference of ONNX ends the process on it."""
+    split = helper.make_node("Split", ["x"], ["a", "b", "c"], axis=1, num_outputs=2)
+    with pytest.raises(InvalidArchitecture, match="the operation Split has 3 outputs and says 2"):
+        from_onnx(write(tmp_path / "a.onnx", [split, helper.make_node("Concat", ["a", "b", "c"], ["y"], axis=1)], rank=4))

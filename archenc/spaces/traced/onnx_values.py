@@ -66,6 +66,9 @@ class Values:
         Raises:
             InvalidArchitecture: its inputs do not fit together.
         """
+        counts = [attribute.i for attribute in node.attribute if attribute.name == "num_outputs"]
+        if any(count != len(node.output) for count in counts):  # which ends the process in the shape inference of ONNX
+            raise InvalidArchitecture(f"the operation {node.op_type} has {len(node.output)} outputs and says {counts[0]}; export it again")
         alone = self._alone(node)
         try:
             # Without data propagation, which counts up to whatever number a file writes; _evaluate does what is needed of it.
