@@ -345,7 +345,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise InvalidTable(f"y has shape {targets.shape} and the head {used['head']!r} learns {outputs} labels; give {remedy}")
 
     def _check_order(self, y: np.ndarray) -> None:
-        if self.loss_.kind != "pointwise" and not np.ptp(y, axis=0).all():
+        if self.loss_.kind != "pointwise" and (y == y[:1]).all(axis=0).any():
             raise InvalidTable(
                 f"all {len(y)} labels are equal and the loss {self.loss_.name!r} has nothing to rank; give others, or the loss 'mse'"
             )

@@ -7,6 +7,7 @@ it does not know (``Seed | np.random.RandomState``) are told by ``isinstance``, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -22,6 +23,7 @@ Count = Annotated[int, Meta(ge=1, le=10**9, description="a whole number of at le
 Whole = Annotated[int, Meta(ge=0, le=10**9, description="a whole number from 0 up")]
 Size = Annotated[int, Meta(ge=1, le=2**14, description="a size from 1 to 16,384")]
 """Of a layer: what a network is built from, so that nothing immense is."""
+Buckets = Annotated[int, Meta(ge=1, le=2**20, description="a number of columns from 1 to 1,048,576")]
 Few = Annotated[int, Meta(ge=0, le=1_000, description="a whole number from 0 to 1,000")]
 Depth = Annotated[int, Meta(ge=1, le=1_000, description="a whole number of at least 1, at most 1,000")]
 TreeDepth = Annotated[int, Meta(ge=1, le=16, description="a depth from 1 to 16")]
@@ -93,6 +95,8 @@ def describe(kind: Any) -> str:
         texts = [note.description for note in arguments[1:] if isinstance(note, Meta) and note.description]
         return texts[-1] if texts else describe(arguments[0])
     if origin in (Union, UnionType):
+        if os.PathLike in map(get_origin, arguments) or os.PathLike in arguments:
+            return "a path" + (" or None" if NoneType in arguments else "")
         return " or ".join(describe(argument) for argument in sorted(arguments, key=lambda argument: argument is NoneType))
     if origin is Literal:
         return " or ".join(repr(argument) for argument in arguments)

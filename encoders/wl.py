@@ -9,7 +9,7 @@ from torch import Tensor
 from archenc.encoder import Encoder
 from archenc.graphs import INPUT, ArchGraphs
 from archenc.hashing import mix
-from archenc.rules import Few, Size
+from archenc.rules import Buckets, Few
 from archenc.spaces.base import Space
 
 
@@ -42,7 +42,7 @@ class WLEncoder(Encoder):
     invariant = True
     paper = "Ru et al.: Interpretable NAS via Bayesian Optimisation with Weisfeiler-Lehman Kernels, ICLR 2021, section 3.1"
 
-    def __init__(self, space: Space, *, iterations: Few = 2, buckets: Size = 2048, simplify: bool = False) -> None:
+    def __init__(self, space: Space, *, iterations: Few = 2, buckets: Buckets = 2048, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
         self.iterations, self.buckets = iterations, buckets
         self.num_labels = len(space.node_vocabulary) - INPUT  # all but padding

@@ -127,10 +127,10 @@ def test_metrics_of_other_shapes():
 
 
 def test_labels_too_large_for_the_arithmetic_do_not_end_in_nan():
-    for scale in (3e307, 1e101, 1e-308, 1e-323):
+    for scale in (3e307, 1e101, 1e17, 1e-308, 1e-323):
         for transform in ("standardize", "normal-scores", "none"):
             refused(lambda s=scale, t=transform: ridge(label_transform=t).fit(GRAPHS, Y * s), InvalidTable)
-    for scale in (1e99, 1e-90):
+    for scale in (1e14, 1e-25):
         assert np.isfinite(ridge().fit(GRAPHS, Y * scale).predict(OTHERS)).all()
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from archenc.benchmarks.estimates import estimate, paired
 from archenc.benchmarks.methods import find_method, load_methods
@@ -204,7 +204,7 @@ def test_reports_show_the_notes(make_board: Callable[..., Leaderboard], tmp_path
         assert f"<h3>{escape(heading)}</h3>" in page
         for sentence in sentences:
             assert f"- {sentence}\n" in markdown
-            assert escape(sentence) in page
+            assert str(escape(sentence)) in page
     own = notes(make_board({GATES: {78: [0.7, 0.8]}}, OWN_SETS))
     assert not any("4.30" in heading or "over runs" in heading for heading in own)
 

@@ -141,7 +141,7 @@ def test_what_becomes_of_the_sources(small: Mapping[str, Path]) -> None:
         ({"trainable_parameters": [None] * 20}, "other than finite numbers"),
         ({"36_final_validation_accuracy": [1.5] * 20}, "no share|not a share"),
         ({"36_final_validation_accuracy": [0.50003] * 20}, "not a share"),
-        ({"final_training_time": [float("nan")] * 20}, "other than finite numbers"),
+        ({"final_training_time": [float("nan")] * 20}, "not valid JSON"),
         ({"final_training_time": [[1.0]] * 20}, "other than finite numbers"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_bad_extract_is_refused(small: Mapping[str, Path], change: dict[str, A
     refused(small, path, match)
 
 
-@pytest.mark.parametrize(("content", "match"), [("[]", "instead of an object"), ("{", "not JSON"), ("", "not JSON")])
+@pytest.mark.parametrize(("content", "match"), [("[]", "instead of an object"), ("{", "not valid JSON"), ("", "not valid JSON")])
 def test_a_file_of_another_kind_is_refused(small: Mapping[str, Path], content: str, match: str) -> None:
     small["cells_10k"].write_text(content)
     refused(small, small["cells_10k"], match)
