@@ -95,7 +95,7 @@ def describe(kind: Any) -> str:
         texts = [note.description for note in arguments[1:] if isinstance(note, Meta) and note.description]
         return texts[-1] if texts else describe(arguments[0])
     if origin in (Union, UnionType):
-        if os.PathLike in map(get_origin, arguments) or os.PathLike in arguments:
+        if any(os.PathLike in (argument, get_origin(argument)) for argument in arguments):
             return "a path" + (" or None" if NoneType in arguments else "")
         return " or ".join(describe(argument) for argument in sorted(arguments, key=lambda argument: argument is NoneType))
     if origin is Literal:
