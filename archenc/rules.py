@@ -75,7 +75,7 @@ def checked(owner: str, name: str, value: Any, kind: Any) -> Any:
         if isinstance(value, float) and value != value:  # NaN passes every comparison of a rule
             raise msgspec.ValidationError
         return msgspec.convert(value, Union[tuple(member for member in members if is_understood(member))])  # noqa: UP007
-    except (msgspec.ValidationError, RecursionError, OverflowError):
+    except (msgspec.ValidationError, RecursionError, OverflowError, AttributeError, TypeError):
         verb = "choose" if any(get_origin(member) is Literal for member in members) else "give"
         raise InvalidParameter(f"{owner} got {name} = {shown(value)}; {verb} {describe(kind)}") from None
 

@@ -134,6 +134,13 @@ def test_a_tree_sees_at_least_one_architecture(head):
     assert np.isfinite(fitted.predict(Z)).all()
 
 
+@pytest.mark.parametrize("value", [torch.ones(2, 2), object(), 1j])
+def test_what_looks_like_no_dict_at_all_is_refused_for_one(value):
+    with pytest.raises(InvalidParameter, match=r"the predictor got encoder_params = .*give a dict") as caught:
+        archenc.Predictor("path", "ridge", "mse", encoder_params=value).fit(GRAPHS, np.arange(6.0))
+    assert_one_sentence(caught.value)
+
+
 def test_a_class_checks_its_own_constructor():
     for wrong in (lambda: RidgeHead(alpha=-1), lambda: HingeLoss(margin="0.1"), lambda: ENCODERS.get("gates")(SPACE, layers=0)):
         with pytest.raises(InvalidParameter) as caught:
