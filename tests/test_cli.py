@@ -266,12 +266,12 @@ def test_version_and_bench_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert "  gates+mlp+hinge:simplify\n" in printed
 
 
-def test_help_is_fast() -> None:
+def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys, time; from archenc.cli import main;"
+        "import sys; from archenc.cli import main;"
         "codes = [main(['--help']), main(['list', 'encoders']), main(['bench', 'run', '--help'])];"
         "heavy = {'torch', 'sklearn', 'scipy', 'matplotlib', 'xgboost', 'lightgbm', 'wandb', 'rich'} & set(sys.modules);"
-        "sys.exit(f'{codes} {heavy} {time.process_time()}' if any(codes) or heavy or time.process_time() > 1 else 0)"
+        "sys.exit(f'{codes} {heavy}' if any(codes) or heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

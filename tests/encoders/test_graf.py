@@ -1,9 +1,7 @@
-import time
 from itertools import combinations
 
 import numpy as np
 import pytest
-import torch
 
 import archenc
 from archenc import CellSpace, transforms
@@ -11,6 +9,7 @@ from archenc.encoders.graf import GRAFEncoder, operation_subsets
 from archenc.encoders.graph_features import GRAFPlusEncoder
 from archenc.errors import InvalidParameter
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET
+from tests.work import torch_calls
 
 
 class Cell:
@@ -205,23 +204,18 @@ def test_deep_cells_do_not_overflow(encoder_class):
 
 
 @both
-def test_every_nasbench101_cell_in_thirty_seconds(encoder_class, data_root):
+def test_every_nasbench101_cell(encoder_class, data_root):
     if not (data_root / "nasbench101" / "space.npz").is_file():
         pytest.skip("the table of all NAS-Bench-101 cells is not there")
     graphs = archenc.load_dataset("nasbench101-space").graphs
     encoder = encoder_class(graphs.space)
-    assert torch.get_num_threads() == 1
-    start = time.perf_counter()
-    encodings = encoder.encode(graphs)
-    assert time.perf_counter() - start < 30
-    assert encodings.shape == (423_624, encoder.dim)
+    assert encoder.encode(graphs).shape == (423_624, encoder.dim)
 
 
 @both
-def test_every_nasbench201_cell_in_two_seconds(encoder_class, spaces):
+def test_the_number_of_cells_does_not_decide_the_number_of_operations(encoder_class, spaces):
     graphs = spaces["nasbench201"].enumerate()
     for simplify in (False, True):
         encoder = encoder_class(graphs.space, simplify=simplify)
-        start = time.perf_counter()
         assert encoder.encode(graphs).shape == (15_625, encoder.dim)
-        assert time.perf_counter() - start < 2
+        assert torch_calls(lambda: encoder(graphs)) == torch_calls(lambda: encoder(graphs[:10]))  # noqa: B023
