@@ -99,7 +99,7 @@ class ArchDataset:
     def _check_name(self, what: str, name: str, known: Mapping[str, object]) -> None:
         """Raise :class:`UnknownName`, with the nearest name, for one that is not known."""
         if not isinstance(name, str) or name not in known:
-            raise UnknownName(f"the data set {self.name!r} has no {what} {name!r:.80}; {_hint(str(name), known)}")
+            raise UnknownName(f"the data set {self.name!r} has no {what} {name!r:.80}; {_hint(name, known)}")
 
     @property
     def space(self) -> Space:
@@ -230,7 +230,7 @@ def group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     return means
 
 
-def _hint(name: str, known: Mapping[str, object]) -> str:
+def _hint(name: object, known: Mapping[str, object]) -> str:
     """The remedy for an unknown name: the nearest one, all of a few, or where they are listed."""
     near = difflib.get_close_matches(str(name), known, n=1)
     if near:
