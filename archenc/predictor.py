@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -138,11 +138,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         parameters = self._checked_parameters()
         seed = _seed(self.random_state)
         with self._all_or_nothing():
-            self.fitted_params_ = parameters
+            self.fitted_params_ = _chosen(parameters, graphs)
             self.space_, self.simplified_ = graphs.space, graphs.simplified
             self.loss_ = self._build_loss()
             self._check_order(y)
-            self.labels_ = labels.fit(parameters["label_transform"], y)
+            self.labels_ = labels.fit(self.fitted_params_["label_transform"], y)
             targets = self.labels_.forward(y)
             with own_state(seed, parameters["device"]):
                 graphs = ordinary(graphs)
@@ -212,26 +212,60 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- using -----------------------------------------------------------------------------------------------------
 
-    def predict(self, graphs: ArchGraphs) -> np.ndarray:
+    @overload
+    def predict(self, graphs: ArchGraphs, return_std: Literal[False] = False) -> np.ndarray: ...
+
+    @overload
+    def predict(self, graphs: ArchGraphs, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def predict(self, graphs: ArchGraphs, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """float64 (N,): a score for each architecture, higher is better; in the labels' units if the loss is pointwise.
 
         With a head of T outputs (N, T), in the order of the labels.
 
+        Args:
+            graphs: the architectures.
+            return_std: whether the standard deviation of each prediction, in the same units, is given beside it, as in scikit-learn.
+
         Raises:
             NotFitted: before :meth:`fit`.
             InvalidTable: architectures of another space, or one whose score is not a finite number.
+            InvalidParameter: deviations of a head that has none.
         """
         graphs = self._usable(graphs)
+        if return_std and not getattr(self.head_, "has_std", False):
+            raise InvalidParameter(
+                f"the head {self.fitted_params_['head']!r} does not say how sure it is; choose 'mixture', 'gp' or 'dngo'"
+            )
         if len(graphs) == 0:
-            return np.zeros(self._shape(0))
+            empty = np.zeros(self._shape(0))
+            return (empty, empty) if return_std else empty
         with plain_torch(self.fitted_params_["device"]):
             if isinstance(self.head_, NeuralHead):
                 scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
             else:
-                scores = self.head_.predict(self.encoder_.encode(graphs.to(self.fitted_params_["device"])))
-        if isinstance(self.loss_, PointwiseLoss):
-            scores = self.labels_.inverse(self.loss_.predicted_targets(scores))
-        return _checked_scores(scores)
+                encodings = self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
+                if return_std:
+                    return self._distribution(*self.head_.predict_distribution(encodings))
+                scores = self.head_.predict(encodings)
+        return _checked_scores(self._in_units(scores))
+
+    def _in_units(self, scores: np.ndarray) -> np.ndarray:
+        """Scores in the units of the labels if the loss is pointwise, else as they are."""
+        return self.labels_.inverse(self.loss_.predicted_targets(scores)) if isinstance(self.loss_, PointwiseLoss) else scores
+
+    def _distribution(self, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and deviations in the units of the labels: half of what one deviation to either side is there."""
+        width = self._in_units(mean + deviation) - self._in_units(mean - deviation)
+        return _checked_scores(self._in_units(mean)), _checked_scores(width / 2)
+
+    @property
+    def report_(self) -> dict[str, Any]:
+        """What a head that chooses did: members, weights, out-of-fold Kendall's tau, seconds; raises :class:`NotFitted` before a fit."""
+        if not hasattr(self, "head_"):
+            raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
+        report: dict[str, Any] = getattr(self.head_, "report_", {})
+        return {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")} | report
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder."""
@@ -361,6 +395,15 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             was, given = ("simplified", "plain") if self.simplified_ else ("plain", "simplified")
             raise InvalidTable(f"this predictor was fitted on {was} graphs and would score {given} ones otherwise; give it {was} ones")
         return graphs
+
+
+def _chosen(parameters: dict[str, Any], graphs: ArchGraphs) -> dict[str, Any]:
+    """The parameters, with those that ``"auto"`` stands for."""
+    if normalise(parameters["encoder"]) != "auto":
+        return parameters
+    from archenc.recommend import recommend
+
+    return parameters | recommend(graphs.space, len(graphs))
 
 
 def _seed(random_state: Any) -> int:

@@ -33,6 +33,13 @@ FITTED = {
     "comparator": {"encoder": "op-count", "head": "comparator", "loss": "comparator", "epochs": 1, "head_params": {"hidden": [8]}},
     "ridge": {"encoder": "op-count", "head": "ridge", "loss": "mse"},
     "gp": {"encoder": "op-count", "head": "gp", "loss": "mse", "head_params": {"restarts": 0}},
+    "grouped-gp": {"encoder": "op-count", "head": "grouped-gp", "loss": "mse", "head_params": {"groups": [2, 3]}},
+    "mixture": {
+        "encoder": "op-count",
+        "head": "mixture",
+        "loss": "mse",
+        "head_params": {"members": {"gp": {"restarts": 0}, "ridge": {}}, "folds": 2},
+    },
     "random-forest": {"encoder": "op-count", "head": "random-forest", "loss": "mse", "head_params": {"n_estimators": 3}},
     "xgboost": {"encoder": "op-count", "head": "xgboost", "head_params": TREES},
     "lightgbm": {"encoder": "op-count", "head": "lightgbm", "head_params": TREES},

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from archenc.errors import NotFitted
+from archenc.errors import InvalidParameter, NotFitted
 from archenc.losses import Loss, MSELoss
 from archenc.parameters import Checked
 
@@ -24,10 +24,12 @@ class Head(Checked, ABC):
         paper: authors, venue, year and section of the source, where there is one.
         outputs: labels of an architecture that it learns and predicts. With more than one, scores and targets are (n, outputs), and the
             head takes an encoding of as many parts (:attr:`archenc.encoder.Encoder.parts`).
+        has_std: whether it says how sure it is (:meth:`EstimatorHead.predict_distribution`).
     """
 
     paper: ClassVar[str] = ""
     outputs: int = 1
+    has_std: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -53,6 +55,10 @@ class EstimatorHead(Head):
     @abstractmethod
     def predict(self, encodings: np.ndarray) -> np.ndarray:
         """(n, dim) to float64 (n,) scores, in the units of the targets where the loss is pointwise."""
+
+    def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, dim) to the means and standard deviations of the scores, float64 (n,) each, of heads that have some (``has_std``)."""
+        raise InvalidParameter(f"the head {type(self).__name__} does not say how sure it is; choose 'mixture', 'gp' or 'dngo'")
 
     @abstractmethod
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

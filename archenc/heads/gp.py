@@ -40,6 +40,7 @@ class GaussianProcessHead(EstimatorHead):
         random_state: seed of that draw and of the restarts.
     """
 
+    has_std = True
     paper = "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 2.2 and 5.4"
 
     scaler_: StandardScaler | Normalizer
@@ -102,6 +103,14 @@ class GaussianProcessHead(EstimatorHead):
         rows = max(1, KERNEL_VALUES_PER_BLOCK // max(self.encodings_.shape))
         blocks = (encodings[start : start + rows] for start in range(0, len(encodings), rows))
         return np.concatenate([np.zeros(0), *(self.process_.predict(self.scaler_.transform(block)) for block in blocks)])
+
+    def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self._check_fitted()
+        rows = max(1, KERNEL_VALUES_PER_BLOCK // max(self.encodings_.shape))
+        blocks = (encodings[start : start + rows] for start in range(0, len(encodings), rows))
+        pairs = [self.process_.predict(self.scaler_.transform(block), return_std=True) for block in blocks]
+        mean, deviation = (np.concatenate([np.zeros(0), *(pair[part] for pair in pairs)]) for part in (0, 1))
+        return mean, deviation
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()

@@ -1,0 +1,82 @@
+"""Gaussian process regression that weighs groups of an encoding's columns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Kernel, WhiteKernel
+
+from archenc.heads.gp import GaussianProcessHead
+from archenc.heads.kernels import GroupedMatern, LogNormalPriors
+from archenc.rules import Count, Seed
+
+NEVER_VARIES = 1e-4
+"""A column whose deviation is below this part of its mean (of 1, if that is larger) is constant up to the noise of float32."""
+FURTHEST = 8.0
+"""Standard deviations beyond which a value is brought back: the training set says nothing about what lies out there."""
+
+
+class VaryingColumns:
+    """Standardises columns by their mean and deviation over the training set; those that do not vary there become 0 everywhere."""
+
+    def __init__(self, encodings: np.ndarray) -> None:
+        self.mean, deviation = encodings.mean(0), encodings.std(0)
+        self.varies = deviation > NEVER_VARIES * np.maximum(np.abs(self.mean), 1.0)
+        self.scale = np.where(self.varies, deviation, np.inf)
+
+    def transform(self, encodings: np.ndarray) -> np.ndarray:
+        """(n, dim) to float64 (n, dim)."""
+        return np.clip((encodings - self.mean) / self.scale, -FURTHEST, FURTHEST)
+
+
+class GroupedGaussianProcessHead(GaussianProcessHead):
+    """The posterior mean of a Gaussian process whose kernel has a length scale for each group of columns.
+
+    The kernel is a Matern-5/2 (:class:`archenc.heads.kernels.GroupedMatern`) + b z·z' + noise, on standardised encodings. Its
+    hyper-parameters are the mode of their posterior under log-normal priors: l_g around sqrt(G d_g), the typical distance in d_g varying
+    columns of G groups. With few architectures that keeps apart groups of features of unlike sizes, which one length scale for all mixes,
+    and with priors the search needs no restarts.
+
+    Args:
+        groups: the lengths of the groups in an encoding, for each cell again; empty for a single group.
+        search_size, random_state: as in :class:`archenc.heads.gp.GaussianProcessHead`.
+    """
+
+    paper = "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 4.2.1, 5.1 and 5.4"
+
+    def __init__(self, *, groups: Sequence[Count] = (), search_size: Count = 450, random_state: Seed | None = None) -> None:
+        super().__init__(search_size=search_size, random_state=random_state)
+        self.groups = groups
+
+    def _scaler(self, encodings: np.ndarray) -> VaryingColumns:
+        return VaryingColumns(encodings.astype(np.float64))
+
+    def _group_of(self, dim: int) -> np.ndarray:
+        """Int (dim,): the group of each column."""
+        lengths = self.groups or [dim]
+        return np.resize(np.repeat(np.arange(len(lengths)), lengths), dim)
+
+    def _kernel(self, dim: int) -> Kernel:
+        group_of = self._group_of(dim)
+        matern = GroupedMatern(np.full(group_of.max() + 1, np.sqrt(dim)), group_of)
+        linear = ConstantKernel(0.1 / dim, (1e-9, 1e3)) * DotProduct(0.0, "fixed")
+        return ConstantKernel(1.0, (1e-3, 1e3)) * matern + linear + WhiteKernel(0.1, (1e-5, 1e1))
+
+    def _search(self, encodings: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        rows = np.random.RandomState(self.random_state).permutation(len(targets))[: self.search_size]
+        scaler = self._scaler(encodings)
+        columns = np.maximum(np.bincount(self._group_of(encodings.shape[1]), weights=scaler.varies), 1)
+        scales = np.log(np.sqrt(columns * len(columns)))
+        priors = LogNormalPriors(
+            means=[0.0, *scales, np.log(0.1 / columns.sum()), np.log(0.1)], deviations=[1.0, *np.ones(len(scales)), 1.5, 1.2]
+        )
+        kernel = self._kernel(encodings.shape[1]).clone_with_theta(priors.means)
+        process = GaussianProcessRegressor(kernel, optimizer=priors, normalize_y=True)
+        with warnings.catch_warnings():  # an optimum at a bound is a fine answer, for example no noise at all
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            process.fit(scaler.transform(encodings[rows]), targets[rows])
+        return np.asarray(process.kernel_.theta)

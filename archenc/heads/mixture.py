@@ -1,0 +1,218 @@
+"""Unlike estimators on one encoding, brought to one scale by what they predict for architectures they have not seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+from scipy.stats import norm
+
+from archenc.documents import Record, record
+from archenc.errors import CorruptFile, InvalidParameter
+from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
+from archenc.losses import Loss
+from archenc.metrics import kendall_tau
+from archenc.parameters import build
+from archenc.registry import HEADS
+from archenc.rules import Count, NotNegative, Positive, Seed
+from archenc.sealed import under
+
+DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {
+    "grouped-gp": {},
+    "xgboost": {"n_estimators": 600, "max_depth": 4, "learning_rate": 0.04, "subsample": 0.7, "colsample": 0.4},
+}
+COVERAGE = 0.8
+"""Share of unseen labels that lie in the interval which the conformal factor is made for."""
+CLEARLY = 0.02
+"""By how much the tau of a single member must be higher; less than that is noise of the out-of-fold predictions."""
+LEAST_TO_CHOOSE = 78
+"""Labels from which out-of-fold predictions tell reliably whether a member is better left out."""
+
+
+class _Numbers(Record):
+    """What the out-of-fold predictions gave; lists hold a number for each member, ``tau`` that of the mixture behind them."""
+
+    centre: list[float]
+    spread: list[Positive]
+    weights: list[NotNegative]
+    slope: float
+    intercept: float
+    factor: NotNegative
+    tau: list[float]
+    seconds: list[NotNegative]
+
+    def of_members(self) -> list[list[float]]:
+        """The lists that have a number for each member."""
+        return [self.centre, self.spread, self.weights, self.tau[:-1], self.seconds]
+
+
+class _Held(Record):
+    numbers: _Numbers
+    members: dict[str, dict[str, Any]]
+
+
+class MixtureHead(EstimatorHead):
+    """The mean of several estimators' scores, each standardised by its out-of-fold predictions on the training set.
+
+    Every member predicts each training architecture from a fit without it (``folds``-fold cross-validation, Stone, JRSS B 1974). These
+    predictions give each member its scale; say, from 78 labels on, which combination of members of equal weight ranks best; and calibrate
+    the combination by the line of least squares. Residuals from that line, over the predicted deviations, give the factor that
+    makes the 80 percent interval cover 80 percent of them (split conformal prediction with normalised residuals, Lei et al., JASA 2018,
+    section 5.2, on out-of-fold instead of held-out residuals).
+
+    Args:
+        members: the keyword parameters of each member by its head's name; the first must predict deviations.
+        folds: parts of the cross-validation.
+        random_state: seed of folds and members.
+
+    Attributes:
+        report_: members, weights, out-of-fold Kendall's tau of each and of the mixture, seconds of each.
+    """
+
+    paper = "no paper: this package's own"
+    has_std = True
+
+    members_: dict[str, Any]
+    numbers_: _Numbers
+
+    def __init__(self, *, members: dict[str, dict[str, Any]] | None = None, folds: Count = 5, random_state: Seed | None = None) -> None:
+        wanted = DEFAULT_MEMBERS if members is None else members
+        factories = {name: HEADS.get(name) for name in wanted}
+        if not wanted or not all(issubclass(factory, EstimatorHead) for factory in factories.values()):
+            raise InvalidParameter(f"the head 'mixture' got the members {', '.join(wanted) or 'none'}; give heads that are estimators")
+        if not next(iter(factories.values())).has_std:
+            raise InvalidParameter(
+                f"the first member of the head 'mixture' is {next(iter(wanted))!r}; give one with deviations, such as 'gp'"
+            )
+        self.members = members
+        self.folds = folds
+        self.random_state = random_state
+
+    @classmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        return rejects_all_but_squared_error(loss)
+
+    def _build(self) -> dict[str, Any]:
+        wanted = DEFAULT_MEMBERS if self.members is None else self.members
+        seed = 0 if self.random_state is None else self.random_state
+        return {name: build("head", name, HEADS.get(name), **{"random_state": seed, **given}) for name, given in wanted.items()}
+
+    # -- fitting ---------------------------------------------------------------------------------------------------
+
+    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> MixtureHead:
+        self.members_ = self._build()
+        unseen, deviations, seconds = self._out_of_fold(encodings, targets, loss)
+        centre, spread = unseen.mean(1), unseen.std(1)
+        spread = np.where(spread > 0, spread, 1.0)
+        standardised = (unseen - centre[:, None]) / spread[:, None]
+        weights = self._weights(standardised, targets)
+        mixed = weights @ standardised
+        slope, intercept = _line(mixed, targets)
+        residuals = np.abs(targets - intercept - slope * mixed)
+        factor = np.quantile(residuals / deviations, COVERAGE, method="higher") / norm.ppf((1 + COVERAGE) / 2)
+        self.numbers_ = _Numbers(
+            centre=centre.tolist(),
+            spread=spread.tolist(),
+            weights=weights.tolist(),
+            slope=slope,
+            intercept=intercept,
+            factor=float(factor),
+            tau=[_tau(targets, scores) for scores in (*unseen, mixed)],
+            seconds=seconds,
+        )
+        for member in self.members_.values():
+            member.fit(encodings, targets, loss)
+        return self
+
+    def _out_of_fold(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> tuple[np.ndarray, np.ndarray, list[float]]:
+        """Predictions (M, n) by each member without the architecture's own label, deviations (n,) by the first, seconds of each member."""
+        unseen, deviations, seconds = np.empty((len(self.members_), len(targets))), np.empty(len(targets)), []
+        for at, member in enumerate(self.members_.values()):
+            start = time.perf_counter()
+            for held_out in self._folds(len(targets)):
+                rest = np.setdiff1d(np.arange(len(targets)), held_out)
+                member.fit(encodings[rest], targets[rest], loss)
+                if at == 0:
+                    unseen[at, held_out], deviations[held_out] = member.predict_distribution(encodings[held_out])
+                else:
+                    unseen[at, held_out] = member.predict(encodings[held_out])
+            seconds.append(round(time.perf_counter() - start, 3))
+        return unseen, np.maximum(deviations, 1e-9), seconds
+
+    def _folds(self, n: int) -> Iterator[np.ndarray]:
+        order = np.random.RandomState(self.random_state or 0).permutation(n)
+        return iter(np.array_split(order, min(self.folds, n)))
+
+    def _weights(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """(M,): equal ones, or from :data:`LEAST_TO_CHOOSE` labels on those of the best single member if it ranks clearly better."""
+        count = len(scores)
+        equal = np.full(count, 1 / count)
+        best = max(np.eye(count), key=lambda weights: _tau(targets, weights @ scores))
+        better = _tau(targets, best @ scores) - _tau(targets, equal @ scores)
+        return best if len(targets) >= LEAST_TO_CHOOSE and better > CLEARLY else equal
+
+    @property
+    def report_(self) -> dict[str, Any]:
+        """What was done."""
+        self._check_fitted()
+        names = list(self.members_)
+        *taus, mixed = self.numbers_.tau
+        members = zip(names, self.numbers_.weights, taus, self.numbers_.seconds, strict=True)
+        return {
+            "members": {name: {"weight": w, "out_of_fold_tau": tau, "seconds": s} for name, w, tau, s in members},
+            "out_of_fold_tau": mixed,
+        }
+
+    # -- using -----------------------------------------------------------------------------------------------------
+
+    def predict(self, encodings: np.ndarray) -> np.ndarray:
+        self._check_fitted()
+        return self._mix([member.predict(encodings) for member in self.members_.values()])
+
+    def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self._check_fitted()
+        first, *others = self.members_.values()
+        scores, deviations = first.predict_distribution(encodings)
+        return self._mix([scores, *(member.predict(encodings) for member in others)]), self.numbers_.factor * deviations
+
+    def _mix(self, scores: list[np.ndarray]) -> np.ndarray:
+        held = self.numbers_
+        standardised = (np.stack(scores) - np.array(held.centre)[:, None]) / np.array(held.spread)[:, None]
+        mixed: np.ndarray = held.intercept + held.slope * (np.array(held.weights) @ standardised)
+        return mixed
+
+    # -- keeping ---------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self._check_fitted()
+        states = {name: member.state() for name, member in self.members_.items()}
+        arrays = {f"{name}.{key}": array for name, (held, _) in states.items() for key, array in held.items()}
+        return arrays, {"numbers": msgspec.to_builtins(self.numbers_), "members": {name: values for name, (_, values) in states.items()}}
+
+    def takes(self, dim: int) -> bool:
+        return all(member.takes(dim) for member in self.members_.values())
+
+    def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> MixtureHead:
+        held = record(values, _Held, "the saved mixture", "train and save again")
+        members = self._build()
+        if members.keys() != held.members.keys() or any(len(column) != len(members) for column in held.numbers.of_members()):
+            raise CorruptFile("the saved mixture has other members than its parameters name; train and save again")
+        self.members_ = {name: member.restore(under(name, arrays), held.members[name]) for name, member in members.items()}
+        self.numbers_ = held.numbers
+        return self
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept of the line of least squares through (x, y); rising at least a little, so that ranks are kept."""
+    variance = float(x.var())
+    slope = max(float(np.cov(x, y, bias=True)[0, 1]) / variance, 1e-6) if variance > 0 else 1.0
+    return slope, float(y.mean() - slope * x.mean())
+
+
+def _tau(targets: np.ndarray, scores: np.ndarray) -> float:
+    """Kendall's tau, 0 where it is not defined."""
+    tau = float(kendall_tau(targets, scores)) if np.ptp(targets) > 0 and np.ptp(scores) > 0 else 0.0
+    return tau if np.isfinite(tau) else 0.0

@@ -1,0 +1,53 @@
+"""Several fixed encodings side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archenc.encoder import Encoder
+from archenc.errors import InvalidParameter
+from archenc.graphs import ArchGraphs
+from archenc.parameters import build
+from archenc.registry import ENCODERS
+from archenc.spaces.base import Space
+
+DEFAULT_PARTS: Mapping[str, Mapping[str, Any]] = {"graf-plus": {}, "path-profile": {}, "adjacency": {"kind": "onehot"}}
+
+
+class CombinedEncoder(Encoder):
+    """The encodings of several fixed encoders in a row, for each cell: those of the first part, then those of the next.
+
+    Args:
+        space: the search space.
+        parts: the keyword parameters of each part by its encoder's name; by default GRAF-plus, path profile and one-hot adjacency.
+        simplify: whether all parts see simplified graphs; a part's own ``simplify`` goes before.
+
+    Attributes:
+        groups: length of each part's encoding of a cell, which is what a kernel with a length scale for each part needs.
+
+    Raises:
+        InvalidParameter: no part at all, or one that is learnt.
+    """
+
+    fixed = True
+    paper = "no paper: this package's own"
+
+    def __init__(self, space: Space, *, parts: dict[str, dict[str, Any]] | None = None, simplify: bool = False) -> None:
+        super().__init__(space)
+        self.simplify_parts = simplify
+        wanted = DEFAULT_PARTS if parts is None else parts
+        self.parts_ = torch.nn.ModuleList(
+            build("encoder", name, ENCODERS.get(name), space, **{"simplify": simplify, **parameters}) for name, parameters in wanted.items()
+        )
+        learnt = [name for name, part in zip(wanted, self.parts_, strict=True) if not part.fixed]
+        if learnt or not wanted:
+            raise InvalidParameter(f"the encoder 'combined' got the parts {', '.join(wanted) or 'none'}; give fixed encodings")
+        self.groups = tuple(int(part.cell_dim) for part in self.parts_)
+        self.cell_dim = sum(self.groups)
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        return torch.cat([part.encode_cells(part.prepare(graphs)).float() for part in self.parts_], dim=1)
