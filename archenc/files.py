@@ -272,13 +272,13 @@ def write_texts(folder: str | os.PathLike[str], texts: Mapping[str, str]) -> lis
     return paths
 
 
-def json_text(value: Any) -> str:
+def json_text(value: Any, *, sort_keys: bool = True) -> str:
     """``value`` as indented JSON; NaN and infinities are refused, as they are not JSON."""
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(value, indent=2, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: Any, *, sort_keys: bool = True) -> None:
     """Write ``value`` as :func:`json_text` in UTF-8, atomically."""
-    text = json_text(value)
+    text = json_text(value, sort_keys=sort_keys)
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

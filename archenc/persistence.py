@@ -10,12 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import numpy as np
 import torch
 
 import archenc
 from archenc import labels
 from archenc.checkpoints import SpaceConfig
+from archenc.companions import Companion, Scale
 from archenc.documents import Digest, Record, Text, read_json, record
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter
 from archenc.files import atomic_write, write_json, writing
@@ -36,6 +38,14 @@ MAX_DESCRIPTION = 2**20
 REMEDY = "train and save the predictor again"
 
 
+class SavedCompanion(Record):
+    """A companion in ``predictor.json``, of the space of its predictor."""
+
+    parameters: dict[str, Any]
+    head: dict[str, Any]
+    scale: Scale
+
+
 class Description(Record):
     """``predictor.json``; the parameters are checked by the rules of the parts whose they are."""
 
@@ -46,6 +56,7 @@ class Description(Record):
     head: dict[str, Any]
     weights_sha256: Digest
     simplified: bool = False
+    companions: tuple[SavedCompanion, ...] = ()
 
 
 # -- saving ----------------------------------------------------------------------------------------------------------
@@ -60,6 +71,12 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
     """
     place = _as_path(folder)
     arrays, values = _learnt(predictor)
+    beside = []
+    for at, companion in enumerate(predictor.companions_):
+        learnt, head = _learnt(companion.predictor)
+        arrays |= {f"companion-{at}.{name}": array for name, array in learnt.items()}
+        parameters = companion.predictor.fitted_params_
+        beside.append({"parameters": parameters, "head": head, "scale": msgspec.to_builtins(companion.scale)})
     content, digest = pack(arrays)
     with writing(place):
         if place.exists() and not place.is_dir():
@@ -67,7 +84,8 @@ def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         with atomic_write(place / _staged(digest)) as temporary:
             temporary.write_bytes(content)
-        write_json(place / DESCRIPTION, _description(predictor, values, digest))
+        description = _description(predictor, values, digest) | {"companions": beside}
+        write_json(place / DESCRIPTION, description, sort_keys=False)  # parts and members are in an order
         (place / _staged(digest)).replace(place / WEIGHTS)
         for left_over in place.glob(_staged("?" * 64)):  # of a save that was killed
             left_over.unlink()
@@ -131,11 +149,16 @@ def load_predictor(folder: str | Path, device: str | None = None) -> Predictor:
     staged = place / _staged(description.weights_sha256)
     arrays = read_arrays(staged if staged.is_file() else place / WEIGHTS, description.weights_sha256, REMEDY)
     with rebuilding(path, REMEDY):
-        return _rebuild(description, arrays, device)
+        predictor = _rebuild(description, description, arrays, device)
+        for at, saved in enumerate(description.companions):
+            companion = _rebuild(description, saved, under(f"companion-{at}", arrays), device)
+            predictor.companions_.append(Companion(companion, saved.scale))
+        return predictor
 
 
-def _rebuild(description: Description, arrays: dict[str, np.ndarray], device: str | None) -> Predictor:
-    predictor = _blank(description, device)
+def _rebuild(description: Description, saved: Description | SavedCompanion, arrays: dict[str, np.ndarray], device: str | None) -> Predictor:
+    """The predictor of a description, without companions, or one of its companions."""
+    predictor = _blank(description, saved.parameters, device)
     predictor.labels_ = labels.restore(under("labels", arrays))
     with own_state(seed=0), as_large_as(arrays.values()):
         predictor.encoder_ = predictor._build_encoder().eval()
@@ -143,17 +166,17 @@ def _rebuild(description: Description, arrays: dict[str, np.ndarray], device: st
             _restore_network(predictor, arrays)
         else:
             load_state(predictor.encoder_, under("encoder", arrays))
-            predictor.head_ = predictor._build_head(random_state=0).restore(under("head", arrays), description.head)
+            predictor.head_ = predictor._build_head(random_state=0).restore(under("head", arrays), saved.head)
     predictor.encoder_.to(predictor.fitted_params_["device"])
     _check_sizes(predictor)
     return predictor
 
 
-def _blank(description: Description, device: str | None) -> Predictor:
+def _blank(description: Description, parameters: dict[str, Any], device: str | None) -> Predictor:
     """The predictor before it learnt anything; its parameters are fine."""
     from archenc.predictor import Predictor
 
-    parameters = description.parameters | ({} if device is None else {"device": device})
+    parameters = parameters | ({} if device is None else {"device": device})
     unknown = sorted(parameters.keys() - Predictor._get_param_names())
     if unknown:
         raise CorruptFile(f"'parameters': unknown key {unknown[0][:60]!r}; {REMEDY}")
@@ -162,6 +185,7 @@ def _blank(description: Description, device: str | None) -> Predictor:
     predictor.space_ = from_config({"name": description.space.name, "parameters": description.space.parameters})
     predictor.simplified_ = description.simplified
     predictor.loss_ = predictor._build_loss()
+    predictor.companions_ = []
     return predictor
 
 

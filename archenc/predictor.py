@@ -13,7 +13,7 @@ import torch
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 
-from archenc import labels
+from archenc import companions, labels
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable, NotFitted
 from archenc.graphs import ArchGraphs, as_graphs
@@ -31,6 +31,7 @@ from archenc.values import as_numbers
 
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
+Budget = Literal["fast", "normal", "thorough"]
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -48,6 +49,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         pretrained: the encoder's pretrained weights: the folder of an ``archenc pretrain``, or a name (``archenc.list_pretrained()``).
         fine_tune: whether pretrained weights are trained together with the head; if not, they are frozen and the encoding is a fixed one.
         encoder_params, head_params, loss_params: their keyword parameters; those of a pretrained encoder are known and can be left out.
+        companions: the parameters of further predictors, each with a ``weight`` (1 by default), that are trained on the same labels. The
+            score is then a weighted mean of standardised scores, in which this predictor's own head counts 1 (:mod:`archenc.companions`).
+        budget: what the encoder ``"auto"`` may cost (:func:`archenc.recommend`).
         epochs, batch_size, lr, weight_decay, lr_schedule, optimizer, warmup_epochs, gradient_clip, ema: of the gradient training
             (:class:`archenc.training.Schedule`).
         label_transform: what the loss sees (:meth:`archenc.labels.LabelTransform.fit`). It matters to pointwise losses only, and their
@@ -65,6 +69,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         encoder_: the encoder, trained.
         network_: encoder and neural head, if there was gradient training.
         head_: the head, trained.
+        companions_: the companions, trained.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         encoder_params: dict[str, Any] | None = None,
         head_params: dict[str, Any] | None = None,
         loss_params: dict[str, Any] | None = None,
+        companions: list[dict[str, Any]] | None = None,
+        budget: Budget = "normal",
         epochs: Count = 200,
         batch_size: Count = 512,
         lr: Positive = 1e-3,
@@ -102,6 +109,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.encoder_params = encoder_params
         self.head_params = head_params
         self.loss_params = loss_params
+        self.companions = companions
+        self.budget = budget
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -151,6 +160,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                     self._fit_neural(graphs, targets, seed, on_epoch_end)
                 else:
                     self._fit_estimator(graphs, targets, seed)
+            self.companions_ = companions.fit(self, graphs, y, seed)
             self.predict(graphs[:2])  # raises where the training has gone astray
         return self
 
@@ -240,15 +250,25 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if len(graphs) == 0:
             empty = np.zeros(self._shape(0))
             return (empty, empty) if return_std else empty
+        if return_std:
+            mean, deviation = self._own_distribution(graphs)
+            return self._distribution(companions.mix(self.companions_, mean, graphs), deviation)
+        return _checked_scores(self._in_units(companions.mix(self.companions_, self.raw_scores(graphs), graphs)))
+
+    def raw_scores(self, graphs: ArchGraphs) -> np.ndarray:
+        """float64 (N,): what the head gives, which is in the units of the loss's targets, without companions."""
         with plain_torch(self.fitted_params_["device"]):
             if isinstance(self.head_, NeuralHead):
-                scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
-            else:
-                encodings = self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
-                if return_std:
-                    return self._distribution(*self.head_.predict_distribution(encodings))
-                scores = self.head_.predict(encodings)
-        return _checked_scores(self._in_units(scores))
+                return score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
+            return np.asarray(self.head_.predict(self._encodings(graphs)))
+
+    def _own_distribution(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray]:
+        with plain_torch(self.fitted_params_["device"]):
+            mean, deviation = self.head_.predict_distribution(self._encodings(graphs))
+        return mean, deviation
+
+    def _encodings(self, graphs: ArchGraphs) -> np.ndarray:
+        return self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
 
     def _in_units(self, scores: np.ndarray) -> np.ndarray:
         """Scores in the units of the labels if the loss is pointwise, else as they are."""
@@ -264,8 +284,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """What a head that chooses did: members, weights, out-of-fold Kendall's tau, seconds; raises :class:`NotFitted` before a fit."""
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
-        report: dict[str, Any] = getattr(self.head_, "report_", {})
-        return {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")} | report
+        report: dict[str, Any] = dict(getattr(self.head_, "report_", {}))
+        if "out_of_fold" in report:
+            report["out_of_fold"] = self._in_units(np.asarray(report["out_of_fold"])).tolist()
+        beside = {each.predictor.fitted_params_["encoder"]: each.scale.weight for each in self.companions_}
+        return {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")} | {"companions": beside} | report
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder."""
@@ -403,7 +426,7 @@ def _chosen(parameters: dict[str, Any], graphs: ArchGraphs) -> dict[str, Any]:
         return parameters
     from archenc.recommend import recommend
 
-    return parameters | recommend(graphs.space, len(graphs))
+    return parameters | recommend(graphs.space, len(graphs), parameters["budget"])
 
 
 def _seed(random_state: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from archenc.heads.mixture import DEFAULT_MEMBERS
 from archenc.parameters import build
@@ -14,33 +14,71 @@ if TYPE_CHECKING:
 
 FEW = 100
 """Labels below which the places of operations, beside what the operations do, cost more than they tell in a single small cell."""
+SMALL = 12
+"""Nodes up to which a transformer's step over every node in turn is cheap."""
 
 
-def recommend(space: Space | ArchDataset, n: int | None = None) -> dict[str, Any]:
+def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal["fast", "normal", "thorough"] = "normal") -> dict[str, Any]:
     """The parameters of :class:`archenc.Predictor` that ``Predictor("auto")`` takes for ``n`` labels.
 
     Features of the graph (GRAF-plus, path profile) and, from 100 labels on or where an architecture is more than one small cell with
-    operations on its edges, one-hot places; a Gaussian process with a length scale for each of them; boosted trees; and the mean of both.
+    operations on its edges, one-hot places; on them a Gaussian process with a length scale for each group, and boosted trees. Where
+    operations sit on the nodes of wirings that differ, features of a whole graph do not tell which operation sits where in a wiring that no
+    label has, and trees do not extrapolate: there a graph network goes with the Gaussian process, and trees only take its place where they
+    are clearly better on architectures left out.
 
     Args:
         space: the search space, or a data set.
         n: number of labels; all labels of the data set by default, else many.
+        budget: ``"fast"`` is without networks; ``"thorough"`` trains three instead of one.
     """
     if not isinstance(space, Space):
         n = len(space.labelled_rows()) if n is None else n
         space = space.space
+    n = FEW if n is None else n
     simplify = space.op_on == "edge" or space.none_op is not None or space.skip_op is not None
     parts: dict[str, dict[str, Any]] = {"graf-plus": {"simplify": simplify}, "path-profile": {"simplify": simplify}}
     small_cell = space.op_on == "edge" and space.cells == 1
-    if not small_cell or n is None or n >= FEW:
+    if not small_cell or n >= FEW:
         parts["adjacency"] = {"kind": "onehot"}
     members = {name: dict(parameters) for name, parameters in DEFAULT_MEMBERS.items()}
     members["grouped-gp"]["groups"] = list(build("encoder", "combined", ENCODERS.get("combined"), space, parts=parts).groups)
+    networks = [] if budget == "fast" else _networks(space, n) * (3 if budget == "thorough" else 1)
+    combine = "best" if networks else "mean"
     return {
         "encoder": "combined",
         "head": "mixture",
         "loss": "mse",
         "simplify": False,
         "encoder_params": {"parts": parts},
-        "head_params": {"members": members},
+        "head_params": {"members": members, "combine": combine},
+        "companions": [network | {"weight": 2.0 / len(networks)} for network in networks] or None,
     }
+
+
+def _networks(space: Space, n: int) -> list[dict[str, Any]]:
+    """The parameters of a graph network where one ranks better than features of the graph do."""
+    if space.op_on != "node" or not _wirings_differ(space):
+        return []
+    if space.max_nodes > SMALL:
+        return [{"encoder": "gates", "head": "mlp", "loss": "hinge"}]
+    epochs = max(8, round(60 * min(1.5, (72 / n) ** 0.5)))  # steps grow by the root of the labels
+    training = {"epochs": epochs, "batch_size": 24, "lr": 8e-4, "weight_decay": 3e-5, "optimizer": "adamw", "lr_schedule": "cosine"}
+    return [
+        {
+            "encoder": "flowerformer",
+            "head": "mlp",
+            "loss": "hinge",
+            "encoder_params": {"layers": 4},
+            "head_params": {"hidden": []},
+            "loss_params": {"margin": 0.5, "pair_ratio": 8},
+            "warmup_epochs": max(1, epochs // 4),
+            "gradient_clip": 1.0,
+            **training,
+        }
+    ]
+
+
+def _wirings_differ(space: Space) -> bool:
+    few = space.sample(16, 0).adjacency
+    return bool((few != few[:1]).any())

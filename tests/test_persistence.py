@@ -40,6 +40,13 @@ FITTED = {
         "loss": "mse",
         "head_params": {"members": {"gp": {"restarts": 0}, "ridge": {}}, "folds": 2},
     },
+    "companions": {
+        "encoder": "op-count",
+        "head": "gp",
+        "loss": "mse",
+        "head_params": {"restarts": 0},
+        "companions": [{"encoder": "gates", "epochs": 1, "encoder_params": {"layers": [8]}, "head_params": {"hidden": []}, "weight": 2.0}],
+    },
     "random-forest": {"encoder": "op-count", "head": "random-forest", "loss": "mse", "head_params": {"n_estimators": 3}},
     "xgboost": {"encoder": "op-count", "head": "xgboost", "head_params": TREES},
     "lightgbm": {"encoder": "op-count", "head": "lightgbm", "head_params": TREES},

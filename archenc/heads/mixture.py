@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from archenc.metrics import kendall_tau
 from archenc.parameters import build
 from archenc.registry import HEADS
 from archenc.rules import Count, NotNegative, Positive, Seed
-from archenc.sealed import under
+from archenc.sealed import saved_arrays, under
 
 DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {
     "grouped-gp": {},
@@ -27,7 +27,7 @@ DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {
 COVERAGE = 0.8
 """Share of unseen labels that lie in the interval which the conformal factor is made for."""
 CLEARLY = 0.02
-"""By how much the tau of a single member must be higher; less than that is noise of the out-of-fold predictions."""
+"""By how much the tau of a single member must be higher than what it replaces; less is noise of the out-of-fold predictions."""
 LEAST_TO_CHOOSE = 78
 """Labels from which out-of-fold predictions tell reliably whether a member is better left out."""
 
@@ -58,18 +58,21 @@ class MixtureHead(EstimatorHead):
     """The mean of several estimators' scores, each standardised by its out-of-fold predictions on the training set.
 
     Every member predicts each training architecture from a fit without it (``folds``-fold cross-validation, Stone, JRSS B 1974). These
-    predictions give each member its scale; say, from 78 labels on, which combination of members of equal weight ranks best; and calibrate
-    the combination by the line of least squares. Residuals from that line, over the predicted deviations, give the factor that
+    predictions give each member its scale; say, from 78 labels on, whether a single member ranks better; and calibrate the result by the
+    line of least squares. Residuals from that line, over the predicted deviations, give the factor that
     makes the 80 percent interval cover 80 percent of them (split conformal prediction with normalised residuals, Lei et al., JASA 2018,
     section 5.2, on out-of-fold instead of held-out residuals).
 
     Args:
         members: the keyword parameters of each member by its head's name; the first must predict deviations.
+        combine: ``"mean"`` of all members, or ``"best"``, which is the first. From 78 labels on, a single member that ranks clearly
+            better takes their place.
         folds: parts of the cross-validation.
         random_state: seed of folds and members.
 
     Attributes:
-        report_: members, weights, out-of-fold Kendall's tau of each and of the mixture, seconds of each.
+        report_: members, weights, out-of-fold Kendall's tau of each and of the mixture, seconds of each; and what the mixture predicts for
+            each training architecture without its label.
     """
 
     paper = "no paper: this package's own"
@@ -77,8 +80,16 @@ class MixtureHead(EstimatorHead):
 
     members_: dict[str, Any]
     numbers_: _Numbers
+    unseen_: np.ndarray
 
-    def __init__(self, *, members: dict[str, dict[str, Any]] | None = None, folds: Count = 5, random_state: Seed | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        members: dict[str, dict[str, Any]] | None = None,
+        combine: Literal["mean", "best"] = "mean",
+        folds: Count = 5,
+        random_state: Seed | None = None,
+    ) -> None:
         wanted = DEFAULT_MEMBERS if members is None else members
         factories = {name: HEADS.get(name) for name in wanted}
         if not wanted or not all(issubclass(factory, EstimatorHead) for factory in factories.values()):
@@ -88,6 +99,7 @@ class MixtureHead(EstimatorHead):
                 f"the first member of the head 'mixture' is {next(iter(wanted))!r}; give one with deviations, such as 'gp'"
             )
         self.members = members
+        self.combine = combine
         self.folds = folds
         self.random_state = random_state
 
@@ -111,7 +123,8 @@ class MixtureHead(EstimatorHead):
         weights = self._weights(standardised, targets)
         mixed = weights @ standardised
         slope, intercept = _line(mixed, targets)
-        residuals = np.abs(targets - intercept - slope * mixed)
+        self.unseen_ = intercept + slope * mixed
+        residuals = np.abs(targets - self.unseen_)
         factor = np.quantile(residuals / deviations, COVERAGE, method="higher") / norm.ppf((1 + COVERAGE) / 2)
         self.numbers_ = _Numbers(
             centre=centre.tolist(),
@@ -147,12 +160,12 @@ class MixtureHead(EstimatorHead):
         return iter(np.array_split(order, min(self.folds, n)))
 
     def _weights(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """(M,): equal ones, or from :data:`LEAST_TO_CHOOSE` labels on those of the best single member if it ranks clearly better."""
-        count = len(scores)
-        equal = np.full(count, 1 / count)
-        best = max(np.eye(count), key=lambda weights: _tau(targets, weights @ scores))
-        better = _tau(targets, best @ scores) - _tau(targets, equal @ scores)
-        return best if len(targets) >= LEAST_TO_CHOOSE and better > CLEARLY else equal
+        """(M,): those that ``combine`` says, or from :data:`LEAST_TO_CHOOSE` labels on of a single member that ranks clearly better."""
+        single = np.eye(len(scores))
+        usual = single[0] if self.combine == "best" else np.full(len(scores), 1 / len(scores))
+        best = max(single, key=lambda weights: _tau(targets, weights @ scores))
+        better = _tau(targets, best @ scores) - _tau(targets, usual @ scores)
+        return best if len(targets) >= LEAST_TO_CHOOSE and better > CLEARLY else usual
 
     @property
     def report_(self) -> dict[str, Any]:
@@ -164,6 +177,7 @@ class MixtureHead(EstimatorHead):
         return {
             "members": {name: {"weight": w, "out_of_fold_tau": tau, "seconds": s} for name, w, tau, s in members},
             "out_of_fold_tau": mixed,
+            "out_of_fold": self.unseen_.tolist(),
         }
 
     # -- using -----------------------------------------------------------------------------------------------------
@@ -190,6 +204,7 @@ class MixtureHead(EstimatorHead):
         self._check_fitted()
         states = {name: member.state() for name, member in self.members_.items()}
         arrays = {f"{name}.{key}": array for name, (held, _) in states.items() for key, array in held.items()}
+        arrays["unseen"] = self.unseen_
         return arrays, {"numbers": msgspec.to_builtins(self.numbers_), "members": {name: values for name, (_, values) in states.items()}}
 
     def takes(self, dim: int) -> bool:
@@ -202,6 +217,8 @@ class MixtureHead(EstimatorHead):
             raise CorruptFile("the saved mixture has other members than its parameters name; train and save again")
         self.members_ = {name: member.restore(under(name, arrays), held.members[name]) for name, member in members.items()}
         self.numbers_ = held.numbers
+        own = {name: array for name, array in arrays.items() if "." not in name}
+        (self.unseen_,) = saved_arrays(own, {"unseen": ((None,), "f")})
         return self
 
 

@@ -1,0 +1,100 @@
+"""Further predictors whose scores are averaged with a predictor's own ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archenc.documents import Record, record
+from archenc.errors import InvalidParameter
+from archenc.graphs import ArchGraphs
+from archenc.rules import Positive
+
+if TYPE_CHECKING:
+    from archenc.predictor import Predictor
+
+NEIGHBOURS = 512
+"""Mutations of the training architectures, on which scores are brought to one scale."""
+
+
+class Scale(Record):
+    """How scores of a companion become scores of the predictor: both have these means and deviations over the same architectures."""
+
+    weight: Positive
+    centre: float
+    spread: Positive
+    own_centre: float
+    own_spread: Positive
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A fitted predictor beside another one, and how much it counts; the other one counts 1."""
+
+    predictor: Predictor
+    scale: Scale
+
+    def scores(self, graphs: ArchGraphs) -> np.ndarray:
+        """float64 (N,), on the scale of the other predictor."""
+        held = self.scale
+        scaled: np.ndarray = (self.predictor.predict(graphs) - held.centre) / held.spread
+        return held.own_centre + held.own_spread * scaled
+
+
+def fit(predictor: Predictor, graphs: ArchGraphs, y: np.ndarray, seed: int) -> list[Companion]:
+    """Train the companions that the parameters of a predictor name, whose head is trained already.
+
+    Unlike predictors have scores on unlike scales, and their spread over the training set says how well they remember it. So both are
+    standardised by what they score among neighbours of the training set: architectures one change away, without labels.
+
+    Args:
+        predictor: with ``fitted_params_["companions"]``.
+        graphs: the training set.
+        y: (n,), its labels.
+        seed: of the companions and the mutations.
+    """
+    wanted: Sequence[dict[str, Any]] = predictor.fitted_params_["companions"] or ()
+    if not wanted or (y == y[0]).all():  # a ranking loss has nothing to learn from equal labels
+        return []
+    near = neighbours(graphs, seed)
+    own = predictor.raw_scores(near)
+    if own.ndim == 2:
+        raise InvalidParameter(f"the head {predictor.fitted_params_['head']!r} learns several labels and has no place for companions")
+    return [_fit_one(parameters, graphs, y, seed + 1 + at, near, own) for at, parameters in enumerate(wanted)]
+
+
+def _fit_one(parameters: dict[str, Any], graphs: ArchGraphs, y: np.ndarray, seed: int, near: ArchGraphs, own: np.ndarray) -> Companion:
+    from archenc.predictor import Predictor
+
+    given = {"random_state": seed, **parameters}
+    weight = given.pop("weight", 1.0)
+    unknown = sorted(given.keys() - set(Predictor._get_param_names()))
+    if unknown:
+        raise InvalidParameter(f"a companion of the predictor got {unknown[0]!r:.60}; give it parameters of a predictor and a 'weight'")
+    companion = Predictor(**given).fit(graphs, y)
+    scores = companion.predict(near)
+    numbers = {"weight": weight, "centre": float(scores.mean()), "spread": _spread(scores)}
+    numbers |= {"own_centre": float(own.mean()), "own_spread": _spread(own)}
+    return Companion(companion, record(numbers, Scale, "the companion", "correct its weight", InvalidParameter))
+
+
+def neighbours(graphs: ArchGraphs, seed: int) -> ArchGraphs:
+    """:data:`NEIGHBOURS` architectures one change away from given ones; these themselves where more is known of them than their graph."""
+    if graphs.simplified or graphs.features is not None:
+        return graphs
+    return graphs.space.mutate(graphs[np.arange(NEIGHBOURS) % len(graphs)], np.random.default_rng(seed))
+
+
+def _spread(scores: np.ndarray) -> float:
+    deviation = float(scores.std())
+    return deviation if deviation > 0 else 1.0
+
+
+def mix(companions: Sequence[Companion], scores: np.ndarray, graphs: ArchGraphs) -> np.ndarray:
+    """The weighted mean of a predictor's own scores (N,) and those of its companions."""
+    total = 1.0 + sum(companion.scale.weight for companion in companions)
+    mixed: np.ndarray = sum((each.scale.weight * each.scores(graphs) for each in companions), scores) / total
+    return mixed
