@@ -84,7 +84,7 @@ class Method:
         return {"name": self.name, **self._parts, "simplify": self.simplify, **self.parameters, **weights}
 
     @property
-    def _parts(self) -> dict[str, str]:
+    def _parts(self) -> dict[str, Any]:
         return {part: name for part in PARTS if (name := getattr(self, part)) is not None}
 
     def predictor(self, seed: int) -> Predictor:
