@@ -87,7 +87,7 @@ def suggest(
     pool = without_twins(pool, trained)
     if len(pool) < count:
         raise InvalidParameter(f"only {len(pool)} candidates are left that were not trained; ask for at most {len(pool)}")
-    score, deviation = predictor.predict(pool, return_std=True)
+    score, deviation = _distribution(predictor, pool, needed=explore > 0)
     uncertain = round(count * explore)
     best = np.argsort(-score, kind="stable")[: count - uncertain]
     bound = score + 2 * deviation
@@ -123,6 +123,14 @@ def without_twins(pool: ArchGraphs, trained: ArchGraphs) -> ArchGraphs:
     _, first = np.unique(found, return_index=True)
     first = np.sort(first)
     return pool[first[~np.isin(found[first], known)]]
+
+
+def _distribution(predictor: Predictor, pool: ArchGraphs, needed: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and their deviations, which are NaN where the head has none; raises :class:`InvalidParameter` if they are ``needed``."""
+    if needed or getattr(predictor.head_, "has_std", False):
+        return predictor.predict(pool, return_std=True)
+    score = predictor.predict(pool)
+    return score, np.full(len(score), np.nan)
 
 
 def _nearest(predictor: Predictor, graphs: ArchGraphs, trained: ArchGraphs) -> np.ndarray:

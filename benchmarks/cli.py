@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archenc.errors import InvalidParameter
 from archenc.text import say
+
+if TYPE_CHECKING:
+    from archenc.benchmarks.runner import Failure
 
 app = typer.Typer(help="Compare methods on fixed protocols.", rich_markup_mode=None)
 
@@ -68,9 +71,67 @@ def run_protocol(
     paths = [job.path(seed) for job in wanted for seed in job.seeds]
     for board in leaderboards(read_run(path) for path in paths if path.exists()):
         say(*leaderboard_text(board).split("\n"))
+    _say_failures(failures)
+
+
+def _say_failures(failures: list[Failure]) -> None:
+    """Say what failed, and end the command if anything did."""
     if failures:
-        say(*(f"archenc: error: run failed: {line}" for line in runner.summarise(failures)), file=sys.stderr)
+        from archenc.benchmarks.runner import summarise
+
+        say(*(f"archenc: error: run failed: {line}" for line in summarise(failures)), file=sys.stderr)
         raise typer.Exit(1)
+
+
+@app.command("next")
+def suggest_next(
+    protocol_name: Annotated[str, typer.Argument(metavar="PROTOCOL", help="Whose table: a name, or the path of a .yaml file.")],
+    methods: Annotated[
+        str | None, typer.Option(metavar="A,B", help="As of 'run', or random; default: auto, two others and random.")
+    ] = None,
+    methods_file: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="More methods by name.")] = None,
+    files: Annotated[str | None, typer.Option(metavar="S,S", help="Seeds that draw the files; default: 0 to 19.")] = None,
+    trained: Annotated[int, typer.Option(min=2, max=10**6, help="Trained architectures in a file.")] = 50,
+    count: Annotated[int, typer.Option(min=1, max=100, help="Suggestions in a round.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of suggesting and training.")] = 5,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes, of one thread each if more than one.")] = 1,
+    runs: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of run files; default: runs/next/PROTOCOL.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compute finished runs again.")] = False,
+) -> None:
+    """Suggest what to train next from files of random architectures, train it by looking it up in the table, and go on.
+
+    Prints how good the suggestions of each method were. An interrupted command goes on where it was.
+    """
+    from archenc.benchmarks.methods import find_method, load_methods
+    from archenc.benchmarks.protocol import load_protocol
+    from archenc.files import safe_name
+
+    protocol = load_protocol(protocol_name)
+    known = load_methods(methods_file)
+
+    from archenc.benchmarks import next as study
+    from archenc.benchmarks import runner
+    from archenc.reports import text_table
+
+    names = study.METHODS if methods is None else tuple(dict.fromkeys(name.strip() for name in methods.split(",")))
+    chosen = [study.RANDOM if name == study.RANDOM.name else find_method(name, known) for name in names]
+    seeds = parse_numbers(files, study.FILES, "--files", 0)
+    folder = runs or Path("runs") / "next" / safe_name(protocol.name)
+    if folder.exists() and not folder.is_dir():
+        raise InvalidParameter(f"--runs {folder} is a file; give the name of a folder")
+    plan = {"trained": trained, "count": count, "rounds": rounds}
+    options = [word for name, value in plan.items() for word in (f"--{name}", str(value))]
+    options += [] if methods_file is None else ["--methods-file", str(methods_file)]
+    command = shlex.join(["archenc", "bench", "next", protocol_name, *options])
+    wanted = list(study.jobs_of(protocol, chosen, seeds, study.Plan(**plan), folder, command))
+    todo, warnings = study.missing(wanted, force)
+    for warning in warnings:
+        say(f"archenc: warning: {warning}", file=sys.stderr)
+    failures = runner.run(todo, jobs, study.run_job)
+    paths = [job.path(seed) for job in wanted for seed in job.seeds]
+    for group in study.groups(study.read_next(path) for path in paths if path.exists()):
+        say(study.heading(group), *text_table(*study.standings(group)).split("\n"))
+    _say_failures(failures)
 
 
 @app.command("report")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PACKAGED = Path(str(files("archenc.benchmarks"))) / "methods.yaml"
 
+AUTO = "auto"
+"""The encoder that stands for a predictor which chooses its parts itself."""
 PARTS = ("encoder", "head", "loss")
 Parameters = dict[Name, Any]
 
@@ -26,8 +28,8 @@ class Entry(Record, kw_only=True, omit_defaults=True):
     """One entry of a methods file: the parts, and the parameters of :class:`archenc.Predictor` that differ from its defaults."""
 
     encoder: Name
-    head: Name
-    loss: Name
+    head: Name | None = None
+    loss: Name | None = None
     simplify: bool = False
     encoder_params: Parameters | None = None
     head_params: Parameters | None = None
@@ -60,7 +62,7 @@ class Method:
 
     Attributes:
         name: what the rows of the leaderboard are called.
-        encoder, head, loss: registered names.
+        encoder, head, loss: registered names; no head and no loss where the encoder is ``"auto"``, which chooses all three.
         simplify: whether the encoder sees simplified graphs.
         parameters: ``encoder_params``, ``head_params``, ``loss_params``, pretrained weights and training parameters, where they differ from
             the defaults.
@@ -68,8 +70,8 @@ class Method:
 
     name: str
     encoder: str
-    head: str
-    loss: str
+    head: str | None = None
+    loss: str | None = None
     simplify: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,15 +80,18 @@ class Method:
         """The method as JSON values, with the checksum of its pretrained weights if it has some."""
         from archenc.pretrained import weights_checksum
 
-        parts = {"encoder": self.encoder, "head": self.head, "loss": self.loss, "simplify": self.simplify}
         weights = {"weights_sha256": weights_checksum(self.parameters["pretrained"])} if "pretrained" in self.parameters else {}
-        return {"name": self.name, **parts, **self.parameters, **weights}
+        return {"name": self.name, **self._parts, "simplify": self.simplify, **self.parameters, **weights}
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {part: name for part in PARTS if (name := getattr(self, part)) is not None}
 
     def predictor(self, seed: int) -> Predictor:
         """A predictor that is not yet fitted."""
         from archenc.predictor import Predictor
 
-        return Predictor(self.encoder, self.head, self.loss, simplify=self.simplify, random_state=seed, **self.parameters)
+        return Predictor(**self._parts, simplify=self.simplify, random_state=seed, **self.parameters)
 
 
 def parse_method(name: str, content: Any, where: str) -> Method:
@@ -94,6 +99,9 @@ def parse_method(name: str, content: Any, where: str) -> Method:
     where = f"{where}, method {name!r:.80}"
     record(name, Name, where, "give it another name", InvalidParameter)
     entry = record(content, Entry, where, "correct it", InvalidParameter)
+    missing = [part for part in PARTS if getattr(entry, part) is None]
+    if missing and entry.encoder != AUTO:
+        raise InvalidParameter(f"{where}: the key {missing[0]!r} is missing; correct it")
     parameters = {key: value for key, value in content.items() if value is not None and key not in (*PARTS, "simplify")}
     return Method(name, entry.encoder, entry.head, entry.loss, entry.simplify, parameters)
 
@@ -122,6 +130,8 @@ def find_method(name: str, known: Mapping[str, Method]) -> Method:
             raise UnknownName(f"there is no method called {name!r}; {hint}, or write ENCODER+HEAD+LOSS, with :simplify behind it if wanted")
         encoder, head, loss = parts
         method = Method("+".join(parts) + (f":{suffix}" if suffix else ""), encoder, head, loss, simplify=suffix == "simplify")
+    if (method.encoder, method.head, method.loss) == (AUTO, None, None):
+        return method
     for registry, part in ((ENCODERS, method.encoder), (HEADS, method.head), (LOSSES, method.loss)):
-        registry.get(part)
+        registry.get(str(part))
     return method

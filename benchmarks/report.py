@@ -139,7 +139,7 @@ def _decimals(value: float | None) -> str:
 
 def _columns(row: Row) -> dict[str, Any]:
     setting = {name: row.setting[name] for name in ("name", "version", "dataset", "label")}
-    method = {name: row.method[name] for name in ("name", "encoder", "head", "loss", "simplify")}
+    method = {name: row.method.get(name, "") for name in ("name", "encoder", "head", "loss", "simplify")}
     return {
         "protocol": setting.pop("name"),
         **setting,

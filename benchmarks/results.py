@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -104,12 +104,18 @@ def run_id(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(key).encode()).hexdigest()[:16]
 
 
-def read_run(path: Path) -> Run:
-    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name."""
+def read_run(path: Path, kind: type[Record] = RunFile, prefix: str = "") -> Run:
+    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name.
+
+    Args:
+        path: the file, called by the run's name.
+        kind: its shape; a record with the fields ``run``, the name, and ``key``.
+        prefix: what stands before the hash in the names of such runs.
+    """
     where, remedy = f"the run file {path} is damaged or was edited", "delete it and run the benchmark again"
     content = read_json(path, MAX_RUN_BYTES)
-    run = record(content, RunFile, where, remedy)
-    if not run_id(content["key"]) == path.stem == run.run:
+    run = record(content, kind, where, remedy)
+    if not prefix + run_id(content["key"]) == path.stem == content["run"]:
         raise CorruptFile(f"{where}, as its name is not that of its key; {remedy}")
     return plain_values(run)
 
@@ -128,12 +134,12 @@ def read_runs(folder: Path) -> list[Run]:
     return runs
 
 
-def finished(path: Path) -> tuple[bool, str | None]:
+def finished(path: Path, read: Callable[[Path], Run] = read_run) -> tuple[bool, str | None]:
     """Whether a run's file is there and whole, and if it is there but not whole, a sentence that says so."""
     if not path.exists():
         return False, None
     try:
-        read_run(path)
+        read(path)
     except ArchencError:
         return False, f"the run file {path} is damaged and is computed again"
     return True, None

@@ -11,7 +11,7 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -199,12 +199,13 @@ def run_job(job: Job) -> list[Failure]:
         raise  # a full disk or a missing permission stops everything
     except Exception as error:
         failed, *others = left
-        failures = [Failure(job.method.name, job.size, failed, _reason(error))]
+        failures = [Failure(job.method.name, job.size, failed, reason_of(error))]
         return failures + (run_job(replace(job, seeds=tuple(others))) if others else [])
     return []
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What a run failed of, on one line."""
     text = " ".join(str(error).split())[:300]
     return text if isinstance(error, ArchencError) else f"{type(error).__name__}: {text}"
 
@@ -255,14 +256,14 @@ def _cpu_model() -> str:
 # -- running -------------------------------------------------------------------------------------------------------
 
 
-def run(jobs: Sequence[Job], workers: int) -> list[Failure]:
+def run(jobs: Sequence[Job], workers: int, compute: Callable[[Any], list[Failure]] = run_job) -> list[Failure]:
     """Compute all jobs, in this process or in ``workers`` processes of one thread each; gives the runs that failed."""
     if workers == 1 or len(jobs) < 2:
-        return [failure for job in progress(jobs, "jobs") for failure in run_job(job)]
+        return [failure for job in progress(jobs, "jobs") for failure in compute(job)]
     failures: list[Failure] = []
     context = multiprocessing.get_context("spawn")
     with _single_threaded(), ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker) as pool:
-        futures = {pool.submit(run_job, job): job for job in jobs}
+        futures = {pool.submit(compute, job): job for job in jobs}
         try:
             for future in progress(as_completed(futures), "jobs", total=len(futures)):
                 try:

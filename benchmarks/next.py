@@ -1,0 +1,310 @@
+"""What to train next, tried on whole tables: files of a few random architectures with their labels, and what each method suggests for them.
+
+The table knows the true label of every suggestion, so the loop of suggesting and training costs no training: the suggested architectures
+join the file with their labels, and the method is asked again. The pool is every labelled architecture of a protocol's data, both halves of
+its split. A run is one (protocol, plan, method, file); its JSON file holds every suggestion, and the tables are computed from these files.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median, stdev
+from typing import Annotated, Any
+
+import numpy as np
+from msgspec import Meta
+
+import archenc
+from archenc.benchmarks import runner
+from archenc.benchmarks.methods import Content, Method
+from archenc.benchmarks.protocol import Protocol, Setting, TrainSize, canonical_json
+from archenc.benchmarks.results import Machine, Run, finished, read_run, run_id
+from archenc.dataset import ArchDataset
+from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, plain_values
+from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable
+from archenc.files import files_below, write_json
+from archenc.hashing import keys
+from archenc.reports import markdown_table, number
+from archenc.rules import Number, Seed, Whole
+from archenc.splits import everything
+from archenc.suggest import suggest
+from archenc.text import markdown
+
+METHODS = ("auto", "gates+mlp+hinge", "graf-plus+xgboost+mse:simplify", "random")
+FILES = tuple(range(20))
+RANDOM = Method("random", "random")
+"""Draws what to train next."""
+PREFIX = "next-"
+FILE_NAME = re.compile(rf"{PREFIX}[0-9a-f]{{16}}\.json")
+
+Hundred = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
+
+
+# -- run files -----------------------------------------------------------------------------------------------------
+
+
+class Plan(Record):
+    """A file of so many ``trained`` architectures, then ``rounds`` times ``count`` suggestions, each trained before the next round."""
+
+    trained: TrainSize
+    count: Hundred
+    rounds: Hundred
+
+    @property
+    def trainings(self) -> int:
+        """Architectures that are trained at the end."""
+        return self.trained + self.rounds * self.count
+
+
+class Key(Record):
+    """What a run depends on; ``file`` is the seed that draws the file and that the method gets."""
+
+    protocol: Setting
+    method: Content
+    plan: Plan
+    file: Seed
+    archenc: FileName
+
+
+class Table(Record):
+    """The data: its digest, the digest of the split, the architectures in the pool, and the highest of their labels."""
+
+    digest: Digest
+    split: Digest
+    architectures: Whole
+    best: Number
+
+
+class Round(Record):
+    """Architectures in the order of their suggestion: rows of the data set, true labels, true ranks from 1 in the pool.
+
+    The file itself is written in the same way, as what came before the first round.
+    """
+
+    rows: tuple[Whole, ...]
+    labels: tuple[Number, ...]
+    ranks: tuple[Whole, ...]
+    seconds: Seconds
+
+
+class NextFile(Record):
+    """A run: what it depends on, the file it began with, what was suggested, and how it was made."""
+
+    run: Name
+    key: Key
+    table: Table
+    start: Round
+    rounds: tuple[Round, ...]
+    versions: dict[Name, Name]
+    machine: Machine
+    command: Text
+
+    def __post_init__(self) -> None:
+        plan = self.key.plan
+        expected = [plan.trained, *[plan.count] * plan.rounds]
+        for column in ("rows", "labels", "ranks"):
+            if [len(getattr(part, column)) for part in (self.start, *self.rounds)] != expected:
+                raise CorruptFile(f"the {column!r} are not as many as the plan says")
+
+
+def read_next(path: Path) -> Run:
+    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name."""
+    return read_run(path, NextFile, PREFIX)
+
+
+def read_all(folder: Path) -> list[Run]:
+    """All runs under ``folder``; raises :class:`DataNotFound` where there is none, :class:`CorruptFile` for a damaged one."""
+    runs = [read_next(path) for path in files_below(folder, FILE_NAME)]
+    if not runs:
+        raise DataNotFound(f"there are no runs of suggestions in {folder}; make some by: archenc bench next PROTOCOL --runs {folder}")
+    return runs
+
+
+# -- computing -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NextJob(runner.Job):
+    """The runs of one method on files, which are the seeds of the job, by a plan."""
+
+    plan: Plan
+
+    def key(self, seed: int) -> dict[str, Any]:
+        parts = {"protocol": self.protocol.setting, "method": self.method.content, "plan": plain_values(self.plan)}
+        return {**parts, "file": seed, "archenc": archenc.__version__}
+
+    def path(self, seed: int) -> Path:
+        return self.folder / f"{PREFIX}{run_id(self.key(seed))}.json"
+
+
+def jobs_of(
+    protocol: Protocol, methods: Iterable[Method], files: Sequence[int], plan: Plan, folder: Path, command: str
+) -> Iterator[NextJob]:
+    """One job for each method and file; ``command`` is the command line up to the choice of both."""
+    for method in methods:
+        for file in files:
+            line = f"{command} --methods {shlex.quote(method.name)} --files {file}"
+            yield NextJob(protocol, method, plan.trained, (file,), folder, line, plan)
+
+
+def missing(jobs: Iterable[NextJob], force: bool) -> tuple[list[NextJob], list[str]]:
+    """The jobs without a whole run file, or all with ``force``, and a sentence for each damaged file."""
+    states = [(job, *finished(job.path(job.seeds[0]), read_next)) for job in jobs]
+    return [job for job, done, _ in states if force or not done], [warning for *_, warning in states if warning is not None]
+
+
+def run_job(job: NextJob) -> list[runner.Failure]:
+    """Compute the runs of a job and write a file for each; a run that raises is reported."""
+    failures = []
+    for file in job.seeds:
+        try:
+            write_json(job.path(file), compute(job, file))
+        except OSError:
+            raise  # a full disk or a missing permission stops everything
+        except Exception as error:
+            failures.append(runner.Failure(job.method.name, job.size, file, runner.reason_of(error)))
+    return failures
+
+
+def compute(job: NextJob, file: int) -> dict[str, Any]:
+    """Suggest and train in turn, and give the content of the run's file."""
+    dataset, _, split = runner.load(job.protocol)
+    rows = np.union1d(split.pool, split.test)
+    table, order = dataset[rows], np.sort(dataset.y[rows])
+
+    def part(at: np.ndarray, seconds: float) -> dict[str, Any]:
+        ranks = 1 + len(order) - np.searchsorted(order, table.y[at], side="right")
+        return {"rows": rows[at].tolist(), "labels": table.y[at].tolist(), "ranks": ranks.tolist(), "seconds": round(seconds, 6)}
+
+    trained = everything(len(table)).training_subset(job.plan.trained, file)
+    parts, twins = [part(trained, 0.0)], keys(table.graphs.hash())
+    for _ in range(job.plan.rounds):
+        start = time.perf_counter()
+        chosen = choose(job.method, table, twins, trained, job.plan.count, file)
+        parts.append(part(chosen, time.perf_counter() - start))
+        trained = np.concatenate([trained, chosen])
+    path, key = job.path(file), job.key(file)
+    return {
+        "run": path.stem,
+        "key": key,
+        "table": {"digest": dataset.digest, "split": split.digest, "architectures": len(table), "best": float(order[-1])},
+        "start": parts[0],
+        "rounds": parts[1:],
+        "versions": runner.versions(),
+        "machine": runner.machine(),
+        "command": job.command,
+    }
+
+
+def choose(method: Method, table: ArchDataset, twins: np.ndarray, trained: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """int64 (count,): what to train next, best first, as positions in ``table``, given the architectures and labels of ``trained`` ones.
+
+    Args:
+        method: how; :data:`RANDOM`, or what is fitted for :func:`archenc.suggest.suggest`.
+        table: the pool.
+        twins: (N,), equal for isomorphic architectures.
+        trained: positions whose labels are known.
+        count: how many.
+        seed: of the method.
+
+    Raises:
+        InvalidParameter: fewer architectures than ``count`` are left, isomorphic ones counted once.
+    """
+    _, first = np.unique(twins, return_index=True)
+    left = np.sort(first[~np.isin(twins[first], twins[trained])])
+    if len(left) < count:
+        raise InvalidParameter(
+            f"{len(left)} architectures are left and {count} are to be suggested; give fewer --rounds or a smaller --count"
+        )
+    if method == RANDOM:
+        drawn: np.ndarray = np.random.default_rng([seed, len(trained)]).permutation(left)[:count]
+        return drawn
+    known, predictor = table[trained], method.predictor(seed)
+    found = suggest(known.graphs, known.y, count, candidates=table.graphs[left], predictor=predictor, random_state=seed)
+    place = {twin: at for at, twin in zip(left, twins[left], strict=True)}
+    return np.array([place[twin] for twin in keys(found.graphs.hash())])
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+def groups(runs: Iterable[Run]) -> list[list[Run]]:
+    """The runs that stand in one table: of one protocol, plan and version; raises :class:`InvalidTable` where they saw different data."""
+    found: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run["key"]["protocol"]["name"], run["key"]["file"])):
+        found.setdefault(canonical_json([run["key"][name] for name in ("protocol", "plan", "archenc")]), []).append(run)
+    for group in found.values():
+        name = group[0]["key"]["protocol"]["name"]
+        if any(run["table"] != group[0]["table"] for run in group):
+            raise InvalidTable(f"the suggestions of {name} were made from different data; keep their run files in different folders")
+    return list(found.values())
+
+
+def heading(group: list[Run]) -> str:
+    """What a table is about, in a sentence."""
+    setting, table, version = group[0]["key"]["protocol"], group[0]["table"], group[0]["key"]["archenc"]
+    pool = f"{table['architectures']:,} architectures, the best with {number(table['best'], 2)}"
+    return f"{setting['dataset']}, {setting['label']}: {pool} (archenc {version})"
+
+
+def standings(group: list[Run]) -> tuple[list[str], list[list[str]]]:
+    """The header, and a line for each method, the highest mean of the first suggestions first."""
+    plan = Plan(**group[0]["key"]["plan"])
+    count, trainings = plan.count, plan.trainings
+    header = ["method", "files", f"mean of the {count}", "median rank", f"best of the {count}", "its rank"]
+    header += [f"best after {trainings}, median", "quartiles", "its rank", "seconds a round"]
+    by_method: dict[str, list[Run]] = {}
+    for run in group:
+        by_method.setdefault(canonical_json(run["key"]["method"]), []).append(run)
+    lines = sorted((_line(runs) for runs in by_method.values()), key=lambda line: (-line[0], line[1]))
+    return header, [line for _, line in lines]
+
+
+def _line(runs: list[Run]) -> tuple[float, list[str]]:
+    firsts = [run["rounds"][0] for run in runs]
+    means, bests = [fmean(first["labels"]) for first in firsts], [max(first["labels"]) for first in firsts]
+    whole = [[run["start"], *run["rounds"]] for run in runs]
+    finals = [max(max(part["labels"]) for part in parts) for parts in whole]
+    low, middle, high = (number(float(value), 2) for value in np.quantile(finals, [0.25, 0.5, 0.75]))
+    return fmean(means), [
+        runs[0]["key"]["method"]["name"],
+        str(len(runs)),
+        _moments(means),
+        f"{median(rank for first in firsts for rank in first['ranks']):,.0f}",
+        _moments(bests),
+        f"{median(min(first['ranks']) for first in firsts):,.0f}",
+        middle,
+        f"{low} to {high}",
+        f"{median(min(min(part['ranks']) for part in parts) for parts in whole):,.0f}",
+        number(fmean(part["seconds"] for run in runs for part in run["rounds"]), 1),
+    ]
+
+
+def _moments(values: list[float]) -> str:
+    return number(fmean(values), 2) + (f" ± {number(stdev(values), 2)}" if len(values) > 1 else "")
+
+
+PAGE = """# What to train next
+
+A file holds a few random architectures of a table with their labels; each method sees the file and suggests what to train next among all
+others. Of the first suggestions: their mean true label and the best of them, with the standard deviation over files, and the medians of
+their true ranks in the whole table. Then the suggestions join the file with their true labels and the method is asked again: the best
+architecture of everything trained by then, its median and quartiles over files. All methods get the same files, and none is offered an
+architecture that is isomorphic to a trained one. The runs are in [next](next); `archenc bench next` makes them.
+"""
+
+
+def next_markdown(runs: Iterable[Run]) -> str:
+    """The page of all runs."""
+    sections = [PAGE]
+    for group in groups(runs):
+        key = group[0]["key"]
+        plan = Plan(**key["plan"])
+        title = f"{key['protocol']['name']}: {plan.trained} trained, {plan.rounds} rounds of {plan.count}"
+        sections.append(f"## {markdown(title)}\n\n{markdown(heading(group))}.\n\n{markdown_table(*standings(group))}\n")
+    return "\n".join(sections)
