@@ -185,8 +185,8 @@ class ArchGraphs:
     def with_architecture_features(self, features: Any) -> ArchGraphs:
         """The same architectures with other numbers that are known of each (side information), or with none.
 
-        They go with their architectures through every change of form and choice of rows, and are no part of PyTorch Geometric's or networkx'
-        graphs; what draws new architectures, such as :meth:`archenc.spaces.base.Space.mutate`, gives graphs without.
+        They go with their architectures through every change of form and choice of rows. Graphs of PyTorch Geometric or networkx do not
+        carry them, and what draws new architectures, such as :meth:`archenc.spaces.base.Space.mutate`, gives graphs without.
 
         Args:
             features: numbers (N, k), or (N,) for a single one each; NaN where one is not known.
@@ -293,9 +293,8 @@ def concatenate(batches: Sequence[ArchGraphs]) -> ArchGraphs:
     if any(b.num_features != first.num_features for b in batches):
         raise InvalidParameter("only graphs with equally many features can be concatenated; attach or drop them by with_features first")
     if any(b.num_architecture_features != first.num_architecture_features for b in batches):
-        raise InvalidParameter(
-            "only graphs of which equally many numbers are known can be concatenated; attach or drop them by with_architecture_features first"
-        )
+        remedy = "attach or drop them by with_architecture_features first"
+        raise InvalidParameter(f"only graphs with equally many architecture features can be concatenated; {remedy}")
     known = [b.architecture_features for b in batches if b.architecture_features is not None]
     return replace(
         first,

@@ -245,9 +245,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         graphs = self._usable(graphs)
         if return_std and not getattr(self.head_, "has_std", False):
-            raise InvalidParameter(
-                f"the head {self.fitted_params_['head']!r} does not say how sure it is; {GIVE_DEVIATIONS}"
-            )
+            raise InvalidParameter(f"the head {self.fitted_params_['head']!r} does not say how sure it is; {GIVE_DEVIATIONS}")
         if len(graphs) == 0:
             empty = np.zeros(self._shape(0))
             return (empty, empty) if return_std else empty

@@ -16,7 +16,6 @@ from archenc.errors import InvalidParameter, NotFitted
 from archenc.losses import Loss, MSELoss
 from archenc.parameters import Checked
 
-
 GIVE_DEVIATIONS = (
     "choose 'mixture', 'gp', 'dngo', 'random-forest' or 'mlp-ensemble', or give boosted trees by head_params={'bags': 10} bags to differ"
 )
