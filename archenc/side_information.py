@@ -71,8 +71,8 @@ class SideInformation:
             return encodings
         if graphs.num_architecture_features != k:
             raise InvalidTable(
-                f"this predictor was fitted with {k} numbers known of each architecture and got {graphs.num_architecture_features}; give "
-                "them by graphs.with_architecture_features(array), NaN where one is not known"
+                f"this predictor was fitted with architecture features of length {k} and got some of length "
+                f"{graphs.num_architecture_features}; give them by graphs.with_architecture_features(array), NaN where one is not known"
             )
         values = _values(graphs)
         columns = [encodings, self._scaled(values[:, self.used]), np.isnan(values[:, self.gaps])]
@@ -100,7 +100,8 @@ class SideInformation:
     def restore(cls, arrays: Mapping[str, np.ndarray]) -> SideInformation:
         """The side information of these :attr:`arrays`; raises :class:`CorruptFile` if they are none of one."""
         if not arrays:
-            return cls(*np.zeros((2, 0), dtype=bool), np.zeros(0), ColumnTransforms(()))
+            none = np.zeros(0, dtype=bool)
+            return cls(none, none, np.zeros(0), ColumnTransforms(()))
         scale = under("scale", arrays)
         fields: dict[str, Field] = {"used": ((None,), "b"), "gaps": ((None,), "b"), "fill": ((None,), "f")}
         used, gaps, fill = saved_arrays({name: array for name, array in arrays.items() if not name.startswith("scale.")}, fields)

@@ -69,7 +69,7 @@ def load(
         checked("the data set 'table'", option, optional, Name | None)
     checked("the data set 'table'", "labels", labels, Name | list[Name] | None)
     checked("the data set 'table'", "architecture_features", architecture_features, Name | list[Name] | None)
-    known = [architecture_features] if isinstance(architecture_features, str) else list(architecture_features or [])
+    side = [architecture_features] if isinstance(architecture_features, str) else list(architecture_features or [])
     file = given_path("the data set 'table'", "path", path)
     space = space if isinstance(space, Space) else archenc.create_space(space)
     rows = read_rows(file)
@@ -84,12 +84,12 @@ def load(
             f"{file}, line {rows[0][0]}: no column {arch!r}, nor {adjacency!r} and {operations!r}, among {found}; "
             "name the column of the architectures"
         )
-    _check_columns(file, rows, columns, known)
-    names = _label_columns(file, rows, columns, [*sources, *known], labels)
+    _check_columns(file, rows, columns, side)
+    names = _label_columns(file, rows, columns, [*sources, *side], labels)
     graphs = parse_rows(file, space, [(row[0], _architecture(file, row, sources)) for row in rows])
     table = {column: np.array([_label(file, row, column, missing) for row in rows]) for column in names}
-    if known:
-        graphs = graphs.with_architecture_features([[_label(file, row, column, "keep") for column in known] for row in rows])
+    if side:
+        graphs = graphs.with_architecture_features([[_label(file, row, column, "keep") for column in side] for row in rows])
     graphs, table, found_duplicates = _resolve_duplicates(file, rows, graphs, table, duplicates)
     return ArchDataset(
         name=name or file.name.split(".")[0],
@@ -99,7 +99,7 @@ def load(
         descriptions={column: f"column {column!r} of {file.name}" for column in names},
         duplicates=found_duplicates,
         provenance=Provenance(source=file.name, files={str(file): sha256(file)}),
-        architecture_features=tuple(known),
+        architecture_features=tuple(side),
     )
 
 
