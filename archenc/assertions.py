@@ -24,6 +24,27 @@ def resolve(registry: Registry, entry: Any) -> Any:
     return registry.get(entry) if isinstance(entry, str) else entry
 
 
+def assert_deviations(predictor: Any, loaded: Any, graphs: ArchGraphs) -> None:
+    """A fitted predictor says how sure it is if its head declares that, and as surely when it was saved and loaded; else it refuses.
+
+    Args:
+        predictor: the fitted predictor.
+        loaded: the same one, saved and loaded.
+        graphs: some architectures.
+    """
+    if not predictor.head_.has_std:
+        assert_raises(InvalidParameter, lambda: predictor.predict(graphs, return_std=True), "return_std of a head without has_std")
+        return
+    mean, deviation = predictor.predict(graphs, return_std=True)
+    assert np.array_equal(mean, predictor.predict(graphs)), "predict(return_std=True) gives other scores than predict"
+    assert deviation.shape == mean.shape, f"the deviations have shape {deviation.shape} instead of {mean.shape}"
+    assert np.isfinite(deviation).all(), "a standard deviation is not finite"
+    assert deviation.min() >= 0, "a standard deviation is negative"
+    assert deviation.max() > 0, "all standard deviations are zero"
+    assert loaded.head_.has_std, "the loaded head does not declare its deviations"
+    assert np.array_equal(loaded.predict(graphs, return_std=True)[1], deviation), "loading gives other deviations"
+
+
 @contextmanager
 def named(registry: Registry, entry: Any) -> Iterator[str]:
     """The name of an entry, which a class gets for a while."""

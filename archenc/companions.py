@@ -74,7 +74,7 @@ def _fit_one(parameters: dict[str, Any], graphs: ArchGraphs, y: np.ndarray, seed
     unknown = sorted(given.keys() - set(Predictor._get_param_names()))
     if unknown:
         raise InvalidParameter(f"a companion of the predictor got {unknown[0]!r:.60}; give it parameters of a predictor and a 'weight'")
-    companion = Predictor(**given).fit(graphs, y)
+    companion = Predictor(**given).fit(graphs.with_architecture_features(None), y)  # a learned encoder has no place for side information
     scores = companion.predict(near)
     numbers = {"weight": weight, "centre": float(scores.mean()), "spread": _spread(scores)}
     numbers |= {"own_centre": float(own.mean()), "own_spread": _spread(own)}
@@ -83,7 +83,7 @@ def _fit_one(parameters: dict[str, Any], graphs: ArchGraphs, y: np.ndarray, seed
 
 def neighbours(graphs: ArchGraphs, seed: int) -> ArchGraphs:
     """:data:`NEIGHBOURS` architectures one change away from given ones; these themselves where more is known of them than their graph."""
-    if graphs.simplified or graphs.features is not None:
+    if graphs.simplified or graphs.features is not None or graphs.architecture_features is not None:
         return graphs
     return graphs.space.mutate(graphs[np.arange(NEIGHBOURS) % len(graphs)], np.random.default_rng(seed))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -61,6 +61,8 @@ class ArchDataset:
             ``"first"`` of each group was kept, they were ``"averaged"`` into one, or it is ``"unknown"``.
         provenance: citation, licence, files.
         part: which part of a data set this is, such as ``"test set of halves-0"``; empty for a whole one.
+        architecture_features: names of what is known of each architecture (:meth:`with_architecture_features`), whose numbers are in
+            ``graphs.architecture_features``.
     """
 
     name: str
@@ -74,6 +76,7 @@ class ArchDataset:
     duplicates: Duplicates = "unknown"
     provenance: Provenance = field(default_factory=Provenance)
     part: str = ""
+    architecture_features: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(as_graphs(self.graphs))
@@ -134,6 +137,23 @@ class ArchDataset:
         self._check_name("label", label, self.labels)
         return replace(self, label=label)
 
+    def with_architecture_features(self, labels: str | Sequence[str]) -> ArchDataset:
+        """The same data set with the numbers of these labels as side information of its graphs (parameters, early accuracies, ...).
+
+        Predictors on fixed encodings then learn from them, too, and need them of every architecture that they score.
+
+        Args:
+            labels: names of labels; none to leave side information away.
+
+        Raises:
+            UnknownName: with the nearest name.
+        """
+        names = (labels,) if isinstance(labels, str) else tuple(labels)
+        for name in names:
+            self._check_name("label", name, self.labels)
+        values = np.stack([self.labels[name] for name in names], axis=1) if names else None
+        return replace(self, graphs=self.graphs.with_architecture_features(values), architecture_features=names)
+
     def labelled_rows(self) -> np.ndarray:
         """int64: positions whose selected label is a finite number."""
         return np.flatnonzero(np.isfinite(self.y))
@@ -168,7 +188,7 @@ class ArchDataset:
         if policy == "first":
             return replace(self[at], duplicates="first")
         means = {name: group_means(values, group)[np.argsort(first)] for name, values in self.labels.items()}
-        return replace(self[at], labels=means, duplicates="averaged")
+        return replace(self[at], graphs=averaged_graphs(self.graphs, first, group), labels=means, duplicates="averaged")
 
     def split(
         self, name: str | None = None, *, train_size: int, seed: int = 0, group_aware: bool = False
@@ -205,10 +225,10 @@ class ArchDataset:
 
     @property
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of the space, the architectures with their features and the selected label, for files of results."""
+        """Hexadecimal SHA-256 of the space, the architectures with all their features and the selected label, for files of results."""
         digest = hashlib.sha256(json.dumps([self.space.config(), self.label], sort_keys=True).encode())
-        features = self.graphs.features
-        for tensor in (self.graphs.adjacency, self.graphs.ops, *([] if features is None else [features])):
+        features = [features for features in (self.graphs.features, self.graphs.architecture_features) if features is not None]
+        for tensor in (self.graphs.adjacency, self.graphs.ops, *features):
             digest.update(str(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
         if self.label:
             digest.update(self.y.astype("<f8").tobytes())
@@ -228,6 +248,21 @@ def group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
     total = np.bincount(group, weights=np.where(known, values, 0.0))
     means: np.ndarray = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
     return means
+
+
+def averaged_graphs(graphs: ArchGraphs, first: np.ndarray, group: np.ndarray) -> ArchGraphs:
+    """The first architecture of each group, in order, with the means over the group of what is known of each.
+
+    Args:
+        graphs: N architectures.
+        first: (G,) the position of the first one of each group 0, 1, ...
+        group: (N,) the group of each.
+    """
+    known, chosen = graphs.architecture_features, graphs[np.sort(first)]
+    if known is None:
+        return chosen
+    means = [group_means(column, group)[np.argsort(first)] for column in known.cpu().numpy().T]
+    return chosen.with_architecture_features(np.stack(means, axis=1))
 
 
 def _hint(name: object, known: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ Conventions, the same for every space:
   with 0 no edge, ``k + 1`` the space's k-th operation.
 * An architecture of several cells (DARTS: normal and reduction) is that many consecutive rows: R = N * cells.
 * Features of the operations, where there are any, have the shape of ``ops`` and one axis more, and are zero where there is no operation.
+* Features of whole architectures, where there are any, are (N, k): a row for each architecture, not for each cell.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ Index = int | slice | Sequence[int] | np.ndarray | Tensor
 
 PAD, INPUT, OUTPUT, NODE_OFFSET = 0, 1, 2, 3
 ABSENT, EDGE_OFFSET = 0, 1
+LARGEST_FEATURE = 1e100
+"""Magnitude of what is known of an architecture: differences of two such numbers, and their products, are still numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,8 @@ class ArchGraphs:
         simplified: whether what computes nothing was cut from this form (:meth:`archenc.spaces.base.Space.simplify`).
         features: float32 (R, V, k), (R, V, V, k) or (R, S, V, V, k), k numbers that are known of each operation (zero-cost scores, for
             example), or None; see :meth:`with_features`. They are no part of an architecture: hashes and texts do not depend on them.
+        architecture_features: float64 (N, k), k numbers that are known of each architecture (parameters, latency, a zero-cost score, an
+            accuracy after few epochs), NaN where one is not known, or None; see :meth:`with_architecture_features`. No part of it either.
     """
 
     space: Space
@@ -61,12 +66,18 @@ class ArchGraphs:
     mask: Tensor
     simplified: bool = False
     features: Tensor | None = None
+    architecture_features: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.features is not None and self.features.shape[:-1] != self.ops.shape:
             raise InvalidParameter(
                 f"features of shape {tuple(self.features.shape)} do not fit operations of shape {tuple(self.ops.shape)}; "
                 "give a vector for each place of an operation"
+            )
+        known = self.architecture_features
+        if known is not None and (known.dim() != 2 or len(known) != len(self) or known.shape[1] == 0):
+            raise InvalidParameter(
+                f"features of shape {tuple(known.shape)} do not fit {len(self)} architectures; give a row of numbers for each, or None"
             )
 
     @property
@@ -90,6 +101,11 @@ class ArchGraphs:
         return 0 if self.features is None else self.features.shape[-1]
 
     @property
+    def num_architecture_features(self) -> int:
+        """k: how many numbers are known of an architecture, 0 where there are none."""
+        return 0 if self.architecture_features is None else self.architecture_features.shape[1]
+
+    @property
     def device(self) -> torch.device:
         return self.adjacency.device
 
@@ -107,28 +123,41 @@ class ArchGraphs:
 
     def __getitem__(self, index: Index | tuple[Index, EllipsisType]) -> ArchGraphs:
         """The architectures at ``index`` (an int, a slice, positions or a boolean mask), always as a batch; see :func:`positions`."""
-        rows = self._rows(index)
+        at, rows = self._rows(index)
         try:
-            return self.map_arrays(lambda array: array[rows])
+            return self.map_arrays(lambda array: array[rows], lambda known: known[at])
         except (IndexError, TypeError):
             raise NoSuchPosition(f"{shown(index)} is out of the range of these {len(self)} architectures; give numbers inside") from None
 
-    def _rows(self, index: Index | tuple[Index, EllipsisType]) -> Tensor | slice:
+    def _rows(self, index: Index | tuple[Index, EllipsisType]) -> tuple[Tensor | slice, Tensor | slice]:
+        """The places of architectures, and those of their rows."""
         cells = self.space.cells
         if isinstance(index, slice) and cells == 1 and index.step is None:
-            return index  # a view
+            return index, index  # views
         if not (isinstance(index, Tensor) and index.dtype == torch.int64 and index.dim() == 1):  # the batch of a training loop
             index = torch.from_numpy(positions(index, len(self)))
         picked = index.to(self.device)
-        return picked if cells == 1 else (picked[:, None] * cells + torch.arange(cells, device=self.device)).flatten()
+        return picked, picked if cells == 1 else (picked[:, None] * cells + torch.arange(cells, device=self.device)).flatten()
 
     def to(self, device: torch.device | str) -> ArchGraphs:
-        return self.map_arrays(lambda array: array.to(device))
+        return self.map_arrays(lambda array: array.to(device), lambda known: known.to(device))
 
-    def map_arrays(self, change: Callable[[Tensor], Tensor]) -> ArchGraphs:
-        """The graphs with ``change`` applied to each of their arrays, all of which have R rows."""
-        features = None if self.features is None else change(self.features)
-        return replace(self, adjacency=change(self.adjacency), ops=change(self.ops), mask=change(self.mask), features=features)
+    def map_arrays(self, change: Callable[[Tensor], Tensor], change_known: Callable[[Tensor], Tensor] | None = None) -> ArchGraphs:
+        """The graphs with ``change`` applied to each of their arrays of R rows.
+
+        Args:
+            change: what is done to these.
+            change_known: what is done to the features of architectures, which have N rows; they stay as they are without it.
+        """
+        features, known = self.features, self.architecture_features
+        return replace(
+            self,
+            adjacency=change(self.adjacency),
+            ops=change(self.ops),
+            mask=change(self.mask),
+            features=None if features is None else change(features),
+            architecture_features=known if known is None or change_known is None else change_known(known),
+        )
 
     def with_features(self, features: np.ndarray | Tensor | None) -> ArchGraphs:
         """The same architectures with other features of their operations, or with none.
@@ -152,6 +181,28 @@ class ArchGraphs:
         if not values.isfinite().all():
             raise InvalidParameter("a feature of an operation is not a finite number; fill such gaps first, for example with the mean")
         return replace(checked, features=values)
+
+    def with_architecture_features(self, features: Any) -> ArchGraphs:
+        """The same architectures with other numbers that are known of each (side information), or with none.
+
+        They go with their architectures through every change of form and choice of rows. Graphs of PyTorch Geometric or networkx do not
+        carry them, and what draws new architectures, such as :meth:`archenc.spaces.base.Space.mutate`, gives graphs without.
+
+        Args:
+            features: numbers (N, k), or (N,) for a single one each; NaN where one is not known.
+
+        Raises:
+            InvalidParameter: another shape, infinities, or magnitudes beyond :data:`LARGEST_FEATURE`.
+        """
+        if features is None:
+            return replace(self, architecture_features=None)
+        values = as_numbers(features, "the array of architecture features", InvalidParameter)
+        values = values[:, None] if values.ndim == 1 else values
+        if (np.abs(values) > LARGEST_FEATURE).any():
+            raise InvalidParameter(
+                f"a feature of an architecture is infinite or beyond {LARGEST_FEATURE:g}; give NaN where it is not known, or its logarithm"
+            )
+        return replace(self, architecture_features=torch.tensor(values, dtype=torch.float64, device=self.device))
 
     def edge_ops(self) -> Tensor:
         """Operation ids on edges with an explicit slot axis, (R, S, V, V)."""
@@ -241,10 +292,15 @@ def concatenate(batches: Sequence[ArchGraphs]) -> ArchGraphs:
         raise InvalidParameter("only graphs of one space and one form can be concatenated; convert them first")
     if any(b.num_features != first.num_features for b in batches):
         raise InvalidParameter("only graphs with equally many features can be concatenated; attach or drop them by with_features first")
+    if any(b.num_architecture_features != first.num_architecture_features for b in batches):
+        remedy = "attach or drop them by with_architecture_features first"
+        raise InvalidParameter(f"only graphs with equally many architecture features can be concatenated; {remedy}")
+    known = [b.architecture_features for b in batches if b.architecture_features is not None]
     return replace(
         first,
         adjacency=torch.cat([b.adjacency for b in batches]),
         ops=torch.cat([b.ops for b in batches]),
         mask=torch.cat([b.mask for b in batches]),
         features=torch.cat([b.features for b in batches if b.features is not None]) if first.num_features else None,
+        architecture_features=torch.cat(known) if known else None,
     )

@@ -50,12 +50,15 @@ class LabelTransform:
             step = max(deviation, np.spacing(abs(mean)))  # so that the two points differ
             return cls(np.array([mean, mean + step]), np.array([0.0, 1.0]))
         if kind == "normal-scores":
-            values, first = np.unique(y, return_index=True)
-            if len(values) < 2:
-                return cls.fit("standardize", y)
-            quantiles = (rankdata(y)[first] - 0.5) / len(y)  # Hazen's plotting positions
-            return cls(values, ndtri(quantiles))
+            return cls.normal_scores(y) if np.ptp(y) > 0 else cls.fit("standardize", y)
         raise InvalidParameter(f"there is no label transform {kind!r}; choose 'standardize', 'normal-scores', 'fraction' or 'none'")
+
+    @classmethod
+    def normal_scores(cls, y: np.ndarray) -> LabelTransform:
+        """The normal quantiles of the ranks of numbers (n,), at least two of which differ."""
+        values, first = np.unique(y, return_index=True)
+        quantiles = (rankdata(y)[first] - 0.5) / len(y)  # Hazen's plotting positions
+        return cls(values, ndtri(quantiles))
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

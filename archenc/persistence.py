@@ -25,6 +25,7 @@ from archenc.heads.base import NeuralHead
 from archenc.labels import ColumnTransforms
 from archenc.pretrained import FrozenEncoder
 from archenc.sealed import as_large_as, load_state, pack, read_arrays, rebuilding, state_arrays, under
+from archenc.side_information import SideInformation
 from archenc.spaces import from_config
 from archenc.torch_state import own_state
 
@@ -106,6 +107,7 @@ def _staged(digest: str) -> str:
 def _learnt(predictor: Predictor) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and JSON values."""
     arrays = {f"labels.{name}": array for name, array in predictor.labels_.arrays.items()}
+    arrays |= {f"side.{name}": array for name, array in predictor.side_.arrays.items()}
     if isinstance(predictor.head_, NeuralHead):
         frozen = state_arrays(predictor.encoder_, "encoder") if isinstance(predictor.encoder_, FrozenEncoder) else {}
         return {**state_arrays(predictor.network_, "network"), **frozen, **arrays}, {}
@@ -160,6 +162,7 @@ def _rebuild(description: Description, saved: Description | SavedCompanion, arra
     """The predictor of a description, without companions, or one of its companions."""
     predictor = _blank(description, saved.parameters, device)
     predictor.labels_ = labels.restore(under("labels", arrays))
+    predictor.side_ = SideInformation.restore(under("side", arrays))
     with own_state(seed=0), as_large_as(arrays.values()):
         predictor.encoder_ = predictor._build_encoder().eval()
         if predictor._head_is_neural():
@@ -194,8 +197,9 @@ def _restore_network(predictor: Predictor, arrays: dict[str, np.ndarray]) -> Non
 
     if isinstance(predictor.encoder_, FrozenEncoder):
         load_state(predictor.encoder_, under("encoder", arrays))
-    predictor.head_ = predictor._build_head(dim=predictor.encoder_.dim)
-    first = Standardise(torch.zeros(1, predictor.encoder_.dim)) if predictor.encoder_.fixed else predictor.encoder_
+    dim = predictor.encoder_.dim + predictor.side_.dim
+    predictor.head_ = predictor._build_head(dim=dim)
+    first = Standardise(torch.zeros(1, dim)) if predictor.encoder_.fixed else predictor.encoder_
     predictor.network_ = Network(first, predictor.head_)
     load_state(predictor.network_, under("network", arrays))
     predictor.network_.to(predictor.fitted_params_["device"]).eval()
@@ -203,9 +207,11 @@ def _restore_network(predictor: Predictor, arrays: dict[str, np.ndarray]) -> Non
 
 def _check_sizes(predictor: Predictor) -> None:
     """Raise :class:`CorruptFile` unless labels, head and encoder go together."""
-    outputs, dim = predictor.head_.outputs, predictor.encoder_.dim
+    outputs, dim = predictor.head_.outputs, predictor.encoder_.dim + predictor.side_.dim
     columns = len(predictor.labels_.columns) if isinstance(predictor.labels_, ColumnTransforms) else 1
     if columns != outputs or outputs not in (1, predictor.encoder_.parts):
         raise CorruptFile(f"the labels have {columns} columns and the head {outputs} outputs; {REMEDY}")
     if not isinstance(predictor.head_, NeuralHead) and not predictor.head_.takes(dim):
         raise CorruptFile(f"the head was not fitted on encodings of {dim} numbers, which the encoder gives; {REMEDY}")
+    if predictor.side_.dim and not predictor.encoder_.fixed:
+        raise CorruptFile(f"a learned encoder has no place for side information; {REMEDY}")

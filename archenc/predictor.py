@@ -17,7 +17,7 @@ from archenc import companions, labels
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable, NotFitted
 from archenc.graphs import ArchGraphs, as_graphs
-from archenc.heads.base import NeuralHead
+from archenc.heads.base import GIVE_DEVIATIONS, NeuralHead
 from archenc.losses import Loss, MSELoss, PointwiseLoss
 from archenc.metrics import kendall_tau
 from archenc.parameters import build, checked_by
@@ -25,6 +25,7 @@ from archenc.pretrained import FrozenEncoder, load_pretrained, read_card
 from archenc.pretraining import check_device
 from archenc.registry import ENCODERS, HEADS, LOSSES, normalise
 from archenc.rules import Count, Name, NotNegative, Positive, RandomState, Share, Whole
+from archenc.side_information import SideInformation, refuse_side_information
 from archenc.torch_state import ordinary, own_state, plain_torch
 from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
 from archenc.values import as_numbers
@@ -66,6 +67,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             :meth:`set_params` changes later.
         space_: the search space of the training graphs.
         simplified_: whether these were simplified.
+        side_: what was learnt about side information, the columns that are appended to a fixed encoding.
         encoder_: the encoder, trained.
         network_: encoder and neural head, if there was gradient training.
         head_: the head, trained.
@@ -131,7 +133,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Train on n architectures and their labels, higher is better.
 
         Args:
-            graphs: n architectures of one space.
+            graphs: n architectures of one space; what is known of each
+                (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`) is appended to a fixed encoding.
             y: (n,) finite labels, for example accuracies in percent; (n, T) for a head of T outputs, in order of the training time, the
                 final accuracy last.
             on_epoch_end: called as ``on_epoch_end(epoch, self)`` after each epoch of a predictor with a neural head.
@@ -147,7 +150,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         parameters = self._checked_parameters()
         seed = _seed(self.random_state)
         with self._all_or_nothing():
-            self.fitted_params_ = _chosen(parameters, graphs)
+            self.side_ = SideInformation.fit(graphs)
+            self.fitted_params_ = self.side_.told(_chosen(parameters, graphs))
             self.space_, self.simplified_ = graphs.space, graphs.simplified
             self.loss_ = self._build_loss()
             self._check_order(y)
@@ -156,6 +160,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             with own_state(seed, parameters["device"]):
                 graphs = ordinary(graphs)
                 self.encoder_ = self._initial_encoder().to(parameters["device"])
+                if not self.encoder_.fixed:
+                    refuse_side_information(graphs, self.fitted_params_["encoder"])
                 if self._head_is_neural():
                     self._fit_neural(graphs, targets, seed, on_epoch_end)
                 else:
@@ -178,7 +184,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise
 
     def _fit_neural(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
-        self.head_ = self._build_head(dim=self.encoder_.dim)
+        self.head_ = self._build_head(dim=self.encoder_.dim + self.side_.dim)
         self._check_outputs(targets)
         self._train(graphs, targets, seed, on_epoch_end)
 
@@ -190,7 +196,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self.head_ = build("head", "mlp", HEADS.get("mlp"), self.encoder_.dim)
             self._train(graphs, targets, seed, None)
             self.head_ = final
-        final.fit(self.encoder_.encode(graphs.to(self.fitted_params_["device"])), targets, self.loss_)
+        final.fit(self._encodings(graphs), targets, self.loss_)
 
     def _train(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
         parameters = self.fitted_params_
@@ -217,8 +223,12 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def _network_inputs(self, graphs: ArchGraphs) -> ArchGraphs | torch.Tensor:
         graphs = graphs.to(self.fitted_params_["device"])
         if self.encoder_.fixed:
-            return torch.as_tensor(self.encoder_.encode(graphs), device=graphs.device)
+            return torch.as_tensor(self._encodings(graphs), device=graphs.device)
         return self.encoder_.prepare(graphs)
+
+    def _encodings(self, graphs: ArchGraphs) -> np.ndarray:
+        """What the head gets of a finished encoding: that of the graph, and side information."""
+        return self.side_.appended(self.encoder_.encode(graphs.to(self.fitted_params_["device"])), graphs)
 
     # -- using -----------------------------------------------------------------------------------------------------
 
@@ -239,14 +249,13 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             NotFitted: before :meth:`fit`.
-            InvalidTable: architectures of another space, or one whose score is not a finite number.
+            InvalidTable: architectures of another space or without the side information of the training, or one whose score is not a
+                finite number.
             InvalidParameter: deviations of a head that has none.
         """
         graphs = self._usable(graphs)
         if return_std and not getattr(self.head_, "has_std", False):
-            raise InvalidParameter(
-                f"the head {self.fitted_params_['head']!r} does not say how sure it is; choose 'mixture', 'gp' or 'dngo'"
-            )
+            raise InvalidParameter(f"the head {self.fitted_params_['head']!r} does not say how sure it is; {GIVE_DEVIATIONS}")
         if len(graphs) == 0:
             empty = np.zeros(self._shape(0))
             return (empty, empty) if return_std else empty
@@ -266,9 +275,6 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         with plain_torch(self.fitted_params_["device"]):
             mean, deviation = self.head_.predict_distribution(self._encodings(graphs))
         return mean, deviation
-
-    def _encodings(self, graphs: ArchGraphs) -> np.ndarray:
-        return self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
 
     def _in_units(self, scores: np.ndarray) -> np.ndarray:
         """Scores in the units of the labels if the loss is pointwise, else as they are."""
@@ -291,7 +297,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")} | {"companions": beside} | report
 
     def embed(self, graphs: ArchGraphs) -> np.ndarray:
-        """float32 (N, dim): the encodings of the fitted encoder."""
+        """float32 (N, dim): the encodings of the fitted encoder, without side information."""
         graphs = self._usable(graphs)
         return self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
 
@@ -426,7 +432,9 @@ def _chosen(parameters: dict[str, Any], graphs: ArchGraphs) -> dict[str, Any]:
         return parameters
     from archenc.recommend import recommend
 
-    return parameters | recommend(graphs.space, len(graphs), parameters["budget"])
+    chosen = parameters | recommend(graphs.space, len(graphs), parameters["budget"])
+    known_more = graphs.architecture_features is not None  # networks do not see it
+    return chosen | ({"companions": None} if known_more else {})
 
 
 def _seed(random_state: Any) -> int:

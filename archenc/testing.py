@@ -27,6 +27,7 @@ from archenc import create_space, load_dataset, transforms
 from archenc.assertions import (
     all_examples,
     assert_close,
+    assert_deviations,
     assert_keywords,
     assert_pretrains,
     assert_raises,
@@ -349,7 +350,9 @@ def _check_fitted_head(head: str, loss: str, graphs: ArchGraphs, y: np.ndarray) 
     assert np.array_equal(again.predict(graphs), scores), f"with the loss {loss!r} the same seed gives other scores"
     with tempfile.TemporaryDirectory() as folder:
         predictor.save(folder)
-        assert np.array_equal(Predictor.load(folder).predict(graphs), scores), f"with the loss {loss!r} loading gives other scores"
+        loaded = Predictor.load(folder)
+        assert np.array_equal(loaded.predict(graphs), scores), f"with the loss {loss!r} loading gives other scores"
+        assert_deviations(predictor, loaded, graphs)
 
 
 # -- data sets -------------------------------------------------------------------------------------------------------------

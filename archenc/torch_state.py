@@ -132,4 +132,8 @@ def own_dropout(network: nn.Module) -> None:
 
 def ordinary(graphs: ArchGraphs) -> ArchGraphs:
     """Graphs that can be trained on: copies of arrays that were made inside ``inference_mode``, which autograd refuses."""
-    return graphs.map_arrays(lambda array: array.clone() if array.is_inference() else array)
+
+    def ordinary_array(array: Tensor) -> Tensor:
+        return array.clone() if array.is_inference() else array
+
+    return graphs.map_arrays(ordinary_array, ordinary_array)

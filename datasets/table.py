@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 import archenc
-from archenc.dataset import ArchDataset, Duplicates, Provenance, group_means
+from archenc.dataset import ArchDataset, Duplicates, Provenance, averaged_graphs, group_means
 from archenc.documents import parse_json
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.files import sha256
@@ -31,6 +31,7 @@ def load(
     operations: str = "operations",
     labels: Sequence[str] | str | None = None,
     label: str | None = None,
+    architecture_features: Sequence[str] | str | None = None,
     missing: Literal["error", "keep"] = "error",
     duplicates: Literal["error", "keep", "mean"] = "error",
     name: str | None = None,
@@ -47,9 +48,11 @@ def load(
         operations: the column of the operations that goes with it, a list of names.
         labels: columns of labels; None for every other column whose first value is a number.
         label: the selected label; None selects the only one, or none of several.
+        architecture_features: columns of side information, such as parameters, zero-cost scores or accuracies after few epochs
+            (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`); an empty cell is a gap, NaN.
         missing: ``"error"`` refuses an empty or NaN label; ``"keep"`` reads it as NaN.
         duplicates: what isomorphic architectures in several rows are: an ``"error"``, rows of their own (``"keep"``), or one row with the
-            ``"mean"`` of their labels, at the place of the first.
+            ``"mean"`` of their labels and side information, at the place of the first.
         name: what the data set is called; None for the file's name.
 
     Raises:
@@ -65,6 +68,8 @@ def load(
     for option, optional in {"label": label, "name": name}.items():
         checked("the data set 'table'", option, optional, Name | None)
     checked("the data set 'table'", "labels", labels, Name | list[Name] | None)
+    checked("the data set 'table'", "architecture_features", architecture_features, Name | list[Name] | None)
+    side = [architecture_features] if isinstance(architecture_features, str) else list(architecture_features or [])
     file = given_path("the data set 'table'", "path", path)
     space = space if isinstance(space, Space) else archenc.create_space(space)
     rows = read_rows(file)
@@ -79,9 +84,12 @@ def load(
             f"{file}, line {rows[0][0]}: no column {arch!r}, nor {adjacency!r} and {operations!r}, among {found}; "
             "name the column of the architectures"
         )
-    names = _label_columns(file, rows, columns, sources, labels)
+    _check_columns(file, rows, columns, side)
+    names = _label_columns(file, rows, columns, [*sources, *side], labels)
     graphs = parse_rows(file, space, [(row[0], _architecture(file, row, sources)) for row in rows])
     table = {column: np.array([_label(file, row, column, missing) for row in rows]) for column in names}
+    if side:
+        graphs = graphs.with_architecture_features([[_label(file, row, column, "keep") for column in side] for row in rows])
     graphs, table, found_duplicates = _resolve_duplicates(file, rows, graphs, table, duplicates)
     return ArchDataset(
         name=name or file.name.split(".")[0],
@@ -91,6 +99,7 @@ def load(
         descriptions={column: f"column {column!r} of {file.name}" for column in names},
         duplicates=found_duplicates,
         provenance=Provenance(source=file.name, files={str(file): sha256(file)}),
+        architecture_features=tuple(side),
     )
 
 
@@ -104,16 +113,20 @@ def given_path(owner: str, name: str, value: Any) -> Path:
 # -- labels --------------------------------------------------------------------------------------------------------
 
 
-def _label_columns(file: Path, rows: list[Row], columns: list[str], sources: list[str], labels: Sequence[str] | str | None) -> list[str]:
+def _check_columns(file: Path, rows: list[Row], columns: list[str], names: Sequence[str]) -> None:
+    for column in names:
+        if column not in columns:
+            near = difflib.get_close_matches(column, columns, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose among {', '.join(map(repr, columns[:8])):.160}"
+            raise InvalidTable(f"{file}, line {rows[0][0]}: no column {column!r}; {hint}")
+
+
+def _label_columns(file: Path, rows: list[Row], columns: list[str], others: list[str], labels: Sequence[str] | str | None) -> list[str]:
     if labels is not None:
         names = [labels] if isinstance(labels, str) else list(labels)
-        for column in names:
-            if column not in columns:
-                near = difflib.get_close_matches(column, columns, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"choose among {', '.join(map(repr, columns[:8])):.160}"
-                raise InvalidTable(f"{file}, line {rows[0][0]}: no column {column!r}; {hint}")
+        _check_columns(file, rows, columns, names)
     else:
-        names = [column for column in columns if column and column not in sources and _starts_with_number(rows, column)]
+        names = [column for column in columns if column and column not in others and _starts_with_number(rows, column)]
     if not names:
         raise InvalidTable(f"{file}, line {rows[0][0]}: no column of numbers that could be a label; add one")
     return names
@@ -196,4 +209,4 @@ def _resolve_duplicates(
         )
     order = np.argsort(first)
     averaged = {column: group_means(values, group)[order] for column, values in labels.items()}
-    return graphs[first[order]], averaged, "averaged"
+    return averaged_graphs(graphs, first, group), averaged, "averaged"

@@ -162,6 +162,7 @@ def train(
     size: Annotated[int, typer.Option(min=2, help="Number of training architectures.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to save the predictor.")],
     label: Annotated[str | None, typer.Option(help="Label to learn; default: the data set's own choice.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(metavar="LABEL", help="Another label as side information; repeatable.")] = None,
     encoder: Annotated[str, typer.Option(help="Name of an encoder.")] = "gates",
     head: Annotated[str, typer.Option(help="Name of a head.")] = "mlp",
     loss: Annotated[str, typer.Option(help="Name of a loss.")] = "hinge",
@@ -192,6 +193,7 @@ def train(
     parameters = {"simplify": simplify, "random_state": seed, "progress": True, **parameters}
     predictor = build("predictor", "+".join(names.values()), archenc.Predictor, encoder, head, loss, **parameters)
     data = archenc.load_dataset(dataset, label=label)
+    data = data.with_architecture_features(feature) if feature else data
     split = halves(data.labelled_rows(), seed=0)
     rows = split.training_subset(size, seed)
     tracker = create_tracker(track, out, {"dataset": dataset, "label": data.label, "size": size, **predictor.get_params()})

@@ -134,6 +134,8 @@ MALFORMED = [
     "train --dataset small --size 12 --set body.margin=1 --out p",
     "train --dataset small --size 12 --set encoder_params=1 --out p",
     "train --dataset small --size 12 --encoder op-count --track mlflow --out p",
+    "train --dataset small --size 12 --encoder op-count --feature toy/acuracy --out p",
+    "train --dataset small --size 12 --feature toy/constant --out p",
     "train --dataset small --size 12 --out FILES",
     "train --dataset small --size 12 --out FILES/good.txt",
     "predict",
@@ -177,6 +179,11 @@ def test_malformed_input_files(name: str, part: str, files: Path, capsys: pytest
     assert part in error
     assert error.count("\n") == 1
     assert not Path("ranks.csv").exists()
+
+
+def test_train_with_another_label_as_side_information(files: Path) -> None:
+    assert train(files / "p", "--feature", "toy/constant", "--feature", "toy/accuracy") == 0
+    assert archenc.Predictor.load(files / "p").side_.dim == 1  # the constant is of no use
 
 
 @pytest.mark.parametrize("name", ["good.txt", "good.csv", "good.jsonl"])

@@ -16,6 +16,11 @@ from archenc.errors import InvalidParameter, NotFitted
 from archenc.losses import Loss, MSELoss
 from archenc.parameters import Checked
 
+GIVE_DEVIATIONS = (
+    "choose 'mixture', 'gp', 'dngo', 'random-forest' or 'mlp-ensemble', or give boosted trees by head_params={'bags': 10} bags to differ"
+)
+"""What to do where a head has no deviations."""
+
 
 class Head(Checked, ABC):
     """What both kinds share; the annotations of a constructor's keywords are checked (:mod:`archenc.rules`).
@@ -24,12 +29,13 @@ class Head(Checked, ABC):
         paper: authors, venue, year and section of the source, where there is one.
         outputs: labels of an architecture that it learns and predicts. With more than one, scores and targets are (n, outputs), and the
             head takes an encoding of as many parts (:attr:`archenc.encoder.Encoder.parts`).
-        has_std: whether it says how sure it is (:meth:`EstimatorHead.predict_distribution`).
+        has_std: whether it says how sure it is (:meth:`EstimatorHead.predict_distribution`); where that depends on parameters, the class
+            says what holds for the defaults, and an instance what holds for its own.
     """
 
     paper: ClassVar[str] = ""
     outputs: int = 1
-    has_std: ClassVar[bool] = False
+    has_std: bool = False
 
     @classmethod
     @abstractmethod
@@ -57,8 +63,11 @@ class EstimatorHead(Head):
         """(n, dim) to float64 (n,) scores, in the units of the targets where the loss is pointwise."""
 
     def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, dim) to the means and standard deviations of the scores, float64 (n,) each, of heads that have some (``has_std``)."""
-        raise InvalidParameter(f"the head {type(self).__name__} does not say how sure it is; choose 'mixture', 'gp' or 'dngo'")
+        """(n, dim) to what :meth:`predict` gives and its standard deviations, float64 (n,) each, of heads that have some (``has_std``).
+
+        They are those of a label that would be observed, noise included, as far as the head's docstring says nothing else.
+        """
+        raise InvalidParameter(f"the head {type(self).__name__} does not say how sure it is; {GIVE_DEVIATIONS}")
 
     @abstractmethod
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

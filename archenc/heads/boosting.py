@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -9,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.random import RandomState
 
-from archenc.errors import CorruptFile
+from archenc.errors import CorruptFile, InvalidParameter
 from archenc.heads.base import EstimatorHead
 from archenc.heads.saved_boosters import SavedBooster, read_lightgbm, read_xgboost
 from archenc.heads.trees import in_a_row
-from archenc.losses import Loss
-from archenc.rules import Count, Fraction, NotNegative, Positive, Seed, TreeDepth
-from archenc.sealed import saved_arrays, saved_numbers
+from archenc.losses import Loss, PointwiseLoss
+from archenc.rules import Count, Few, Fraction, NotNegative, Positive, Seed, TreeDepth
+from archenc.sealed import saved_arrays, saved_numbers, under
 
 Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -39,6 +41,10 @@ class BoostingHead(EstimatorHead):
     targets under MSE, and zero under losses that see only differences of scores. Runs on one thread, and gives the same trees for the same
     ``random_state``.
 
+    With ``bags``, as many further models are fitted on bootstrap samples, which takes as many times longer and does not change what is
+    predicted. The variance of a prediction is then that of their scores and, where scores are in the units of the targets, the noise: how
+    much larger the mean squared error on architectures that a bag has not seen is than the variance of the bags there.
+
     Args:
         n_estimators: number of trees.
         learning_rate: factor on each tree.
@@ -46,12 +52,15 @@ class BoostingHead(EstimatorHead):
         subsample: share of the architectures that each tree sees, at least one.
         colsample: share of the encoding's columns that each tree sees.
         reg_lambda: L2 penalty on the leaves' values.
+        bags: models on bootstrap samples, for standard deviations: at least 2, 10 say a lot; 0 for none.
         random_state: seed of the samples of architectures and columns.
     """
 
     start_: float
     booster_: Any
     saved_: SavedBooster | None = None
+    bags_: list[BoostingHead]
+    noise_: float
 
     def __init__(
         self,
@@ -62,14 +71,19 @@ class BoostingHead(EstimatorHead):
         subsample: Fraction = 0.7,
         colsample: Fraction = 0.4,
         reg_lambda: NotNegative = 1.0,
+        bags: Few = 0,
         random_state: Seed | None = None,
     ) -> None:
+        if bags == 1:
+            raise InvalidParameter(f"the head {type(self).__name__} got bags = 1, which differs from nothing; give at least 2, or 0")
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
         self.max_depth = max_depth
         self.subsample = subsample
         self.colsample = colsample
         self.reg_lambda = reg_lambda
+        self.bags = bags
+        self.has_std = bags > 0
         self.random_state = random_state
 
     @classmethod
@@ -82,8 +96,27 @@ class BoostingHead(EstimatorHead):
         gradient, hessian = newton_terms(loss, np.zeros(len(targets)), targets)
         self.start_ = float(-gradient.sum() / hessian.sum())
         self.saved_ = None
-        self.booster_ = self._boost(encodings, lambda raw: newton_terms(loss, self.start_ + raw, targets), self._seed())
+        seed = self._seed()
+        self.booster_ = self._boost(encodings, lambda raw: newton_terms(loss, self.start_ + raw, targets), seed)
+        self.bags_, self.noise_ = [], 0.0
+        if self.bags:
+            self._fit_bags(encodings, targets, loss, RandomState(seed))
         return self
+
+    def _fit_bags(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss, rng: RandomState) -> None:
+        rows = rng.randint(len(targets), size=(self.bags, len(targets)))
+        self.bags_ = [bag.fit(encodings[at], targets[at], loss) for bag, at in zip(self._new_bags(), rows, strict=True)]
+        scores = np.stack([bag.predict(encodings) for bag in self.bags_])
+        unseen = np.stack([~np.isin(np.arange(len(targets)), at) for at in rows])
+        if unseen.any() and isinstance(loss, PointwiseLoss) and loss.predicted_targets(scores) is scores:
+            excess = (scores - targets) ** 2 - scores.var(0)
+            self.noise_ = math.sqrt(max(float(excess[unseen].mean()), 0.0))
+
+    def _new_bags(self) -> list[BoostingHead]:
+        bags = [copy.copy(self) for _ in range(self.bags)]
+        for number, bag in enumerate(bags):
+            bag.bags, bag.has_std, bag.random_state = 0, False, number
+        return bags
 
     def _seed(self) -> int:
         return int(RandomState().randint(2**31)) if self.random_state is None else self.random_state
@@ -93,14 +126,32 @@ class BoostingHead(EstimatorHead):
         raw = self._raw(encodings) if self.saved_ is None else self.saved_.raw(encodings)
         return self.start_ + np.asarray(raw, dtype=np.float64)
 
+    def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not self.has_std:
+            return super().predict_distribution(encodings)
+        mean = self.predict(encodings)
+        return mean, np.hypot(np.std([bag.predict(encodings) for bag in self.bags_], axis=0), self.noise_)
+
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()
         model = self._dump() if self.saved_ is None else self.saved_.model
-        return {"model": np.frombuffer(model, dtype=np.uint8)}, {"start": self.start_}
+        arrays: dict[str, np.ndarray] = {"model": np.frombuffer(model, dtype=np.uint8)}
+        values: dict[str, Any] = {"start": self.start_, **({"noise": self.noise_} if self.bags_ else {})}
+        for number, (bag_arrays, bag_values) in enumerate(bag.state() for bag in self.bags_):
+            arrays |= {f"bag.{number}.{name}": array for name, array in bag_arrays.items()}
+            values |= {f"bag.{number}.{name}": value for name, value in bag_values.items()}
+        return arrays, values
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> BoostingHead:
-        (self.start_,) = saved_numbers(values, "start")
-        (model,) = saved_arrays(arrays, {"model": ((None,), "u")})
+        of_bags = tuple(f"bag.{number}." for number in range(self.bags))
+        own_values = {name: value for name, value in values.items() if not name.startswith(of_bags)}
+        self.start_, *noise = saved_numbers(own_values, "start", *(["noise"] if self.bags else []))
+        self.noise_ = sum(noise)
+        self.bags_ = [
+            bag.restore(under(f"bag.{number}", arrays), under(f"bag.{number}", values)) for number, bag in enumerate(self._new_bags())
+        ]
+        own = {name: array for name, array in arrays.items() if not name.startswith(of_bags)}
+        (model,) = saved_arrays(own, {"model": ((None,), "u")})
         try:
             self.saved_ = self._parse(model.tobytes())
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
@@ -109,7 +160,7 @@ class BoostingHead(EstimatorHead):
         return self
 
     def takes(self, dim: int) -> bool:
-        return self.saved_ is None or self.saved_.columns in (None, dim)
+        return (self.saved_ is None or self.saved_.columns in (None, dim)) and all(bag.takes(dim) for bag in self.bags_)
 
     @abstractmethod
     def _boost(self, encodings: np.ndarray, objective: Objective, seed: int) -> Any:

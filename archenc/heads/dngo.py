@@ -51,6 +51,7 @@ class DNGOHead(EstimatorHead):
         random_state: seed of initial weights and minibatches.
     """
 
+    has_std = True
     paper = "Snoek et al.: Scalable Bayesian Optimization Using Deep Neural Networks, ICML 2015, section 3"
 
     layers_: list[tuple[np.ndarray, np.ndarray]]

@@ -28,7 +28,8 @@ class MLPEnsembleHead(EstimatorHead):
 
     Each member is a stack of linear maps with a ReLU behind all but the last. It starts from Glorot's uniform weights and zero biases, and
     Adam trains it at a constant rate. All members are trained at once as batched matrices; as no gradient passes between them, each
-    learns what it would learn alone. The defaults are those of BANANAS; its encoding is "path", its loss the absolute error.
+    learns what it would learn alone. The defaults are those of BANANAS; its encoding is "path", its loss the absolute error. Standard
+    deviations are those of the members' scores, as in BANANAS: they say how much the members differ, without the noise of labels.
 
     Deviation: the targets are what the predictor's label transform gives, where BANANAS divides its absolute error by the distance of the
     true error from a lower bound.
@@ -43,6 +44,7 @@ class MLPEnsembleHead(EstimatorHead):
         random_state: seed of initial weights and minibatches.
     """
 
+    has_std = True
     paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 4"
 
     layers_: list[Layer]
@@ -59,6 +61,7 @@ class MLPEnsembleHead(EstimatorHead):
         random_state: Seed | None = None,
     ) -> None:
         self.members = members
+        self.has_std = members > 1
         self.hidden = hidden
         self.epochs = epochs
         self.batch_size = batch_size
@@ -103,13 +106,23 @@ class MLPEnsembleHead(EstimatorHead):
             layers.append((weights.requires_grad_(), biases.requires_grad_()))
         return layers
 
+    def predict(self, encodings: np.ndarray) -> np.ndarray:
+        mean: np.ndarray = self._scores(encodings).mean(0).numpy()
+        return mean
+
+    def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not self.has_std:
+            return super().predict_distribution(encodings)
+        scores = self._scores(encodings)
+        return scores.mean(0).numpy(), scores.std(0, correction=0).numpy()
+
     @plain_torch()
     @torch.no_grad()
-    def predict(self, encodings: np.ndarray) -> np.ndarray:
+    def _scores(self, encodings: np.ndarray) -> Tensor:
+        """(E, n): those of each member."""
         self._check_fitted()
         blocks = torch.split(torch.tensor(encodings, dtype=torch.float32), ROWS_PER_BLOCK)
-        scores = [ensemble_scores(self.layers_, block.expand(self.members, -1, -1)).double().mean(0) for block in blocks]
-        return torch.cat(scores).numpy()
+        return torch.cat([ensemble_scores(self.layers_, block.expand(self.members, -1, -1)).double() for block in blocks], dim=1)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()

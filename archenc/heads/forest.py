@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ class RandomForestHead(EstimatorHead):
 
     Trees are grown by scikit-learn and kept as flat arrays, so a saved forest predicts the same whatever version reads it.
 
+    The variance of a prediction is that of the leaves' means over the trees, plus the mean over the trees of the variance in the leaf: the
+    law of total variance (Hutter, Xu, Hoos, Leyton-Brown: Algorithm runtime prediction, Artificial Intelligence 2014).
+
     Args:
         n_estimators: number of trees.
         max_features: share of the encoding's columns that each split looks at.
@@ -30,9 +34,11 @@ class RandomForestHead(EstimatorHead):
         random_state: seed of the bootstrap samples and columns.
     """
 
+    has_std = True
     paper = "Breiman, Random Forests, Machine Learning 2001"
 
     trees_: Trees
+    variance_: np.ndarray
 
     def __init__(
         self,
@@ -60,26 +66,43 @@ class RandomForestHead(EstimatorHead):
             n_jobs=1,
         )
         self.trees_ = _flat_trees(forest.fit(encodings, targets))
+        impurities = [estimator.tree_.impurity for estimator in forest.estimators_]  # of squared errors: variances
+        self.variance_ = np.maximum(np.concatenate(impurities), 0.0)  # rounding may leave -1e-17
         return self
 
     def predict(self, encodings: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.zeros(0), *(self.trees_.value[leaves].mean(axis=1) for leaves in self._leaves(encodings))])
+
+    def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        means, variances = [np.zeros(0)], [np.zeros(0)]
+        for leaves in self._leaves(encodings):
+            values = self.trees_.value[leaves]
+            means.append(values.mean(axis=1))
+            variances.append(values.var(axis=1) + self.variance_[leaves].mean(axis=1))
+        return np.concatenate(means), np.sqrt(np.concatenate(variances))
+
+    def _leaves(self, encodings: np.ndarray) -> Iterator[np.ndarray]:
+        """(block, T): the leaves that blocks of encodings reach."""
         self._check_fitted()
         values = encodings.astype(np.float32)  # as scikit-learn compares them
-        blocks = (values[start : start + ROWS_PER_BLOCK] for start in range(0, len(values), ROWS_PER_BLOCK))
-        return np.concatenate([np.zeros(0), *(self.trees_.leaf_values(block).mean(axis=1) for block in blocks)])
+        return (self.trees_.leaves(values[start : start + ROWS_PER_BLOCK]) for start in range(0, len(values), ROWS_PER_BLOCK))
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()
-        return dict(vars(self.trees_)), {}
+        return {**vars(self.trees_), "variance": self.variance_}, {}
 
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> RandomForestHead:
         saved_numbers(values)
         fields: dict[str, Field] = dict.fromkeys(("root", "left", "right", "feature"), ((None,), "i"))
-        fields |= dict.fromkeys(("threshold", "value"), ((None,), "f"))
+        fields |= dict.fromkeys(("threshold", "value", "variance"), ((None,), "f"))
         found = {name: array for name, array in arrays.items() if name != "depth"}  # which was written formerly
-        self.trees_ = Trees(*saved_arrays(found, fields))
+        found.setdefault("variance", np.zeros(len(found.get("value", ()))))  # which was not
+        *trees, self.variance_ = saved_arrays(found, fields)
+        self.trees_ = Trees(*trees)
         if len(self.trees_.root) == 0:
             raise CorruptFile("the saved forest has no tree; train and save again")
+        if len(self.variance_) != len(self.trees_.value) or self.variance_.min(initial=0.0) < 0:
+            raise CorruptFile("the saved forest has not one variance from 0 up for each node; train and save again")
         return self
 
     def takes(self, dim: int) -> bool:

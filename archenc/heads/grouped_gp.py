@@ -10,9 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Kernel, WhiteKernel
 
+from archenc.errors import InvalidParameter
 from archenc.heads.gp import GaussianProcessHead
 from archenc.heads.kernels import GroupedMatern, LogNormalPriors
-from archenc.rules import Count, Seed
+from archenc.rules import Count, Seed, Whole
 
 NEVER_VARIES = 1e-4
 """A column whose deviation is below this part of its mean (of 1, if that is larger) is constant up to the noise of float32."""
@@ -43,22 +44,33 @@ class GroupedGaussianProcessHead(GaussianProcessHead):
 
     Args:
         groups: the lengths of the groups in an encoding, for each cell again; empty for a single group.
+        side_columns: how many columns at the end are one more group, for the architecture as a whole; :meth:`archenc.Predictor.fit` sets it
+            where ``groups`` are given and there is side information.
         search_size, random_state: as in :class:`archenc.heads.gp.GaussianProcessHead`.
     """
 
     paper = "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 4.2.1, 5.1 and 5.4"
 
-    def __init__(self, *, groups: Sequence[Count] = (), search_size: Count = 450, random_state: Seed | None = None) -> None:
+    def __init__(
+        self, *, groups: Sequence[Count] = (), side_columns: Whole = 0, search_size: Count = 450, random_state: Seed | None = None
+    ) -> None:
         super().__init__(search_size=search_size, random_state=random_state)
         self.groups = groups
+        self.side_columns = side_columns
 
     def _scaler(self, encodings: np.ndarray) -> VaryingColumns:
         return VaryingColumns(encodings.astype(np.float64))
 
     def _group_of(self, dim: int) -> np.ndarray:
         """Int (dim,): the group of each column."""
-        lengths = self.groups or [dim]
-        return np.resize(np.repeat(np.arange(len(lengths)), lengths), dim)
+        if self.side_columns >= dim:
+            raise InvalidParameter(
+                f"the head 'grouped-gp' got side_columns = {self.side_columns} for encodings of {dim} numbers; give how many of them are "
+                "side information"
+            )
+        ends = np.cumsum(self.groups or [dim])
+        of_cells = np.searchsorted(ends, np.arange(dim - self.side_columns) % ends[-1], side="right")
+        return np.concatenate([of_cells, np.full(self.side_columns, of_cells.max() + 1)])
 
     def _kernel(self, dim: int) -> Kernel:
         group_of = self._group_of(dim)

@@ -50,13 +50,17 @@ class Trees:
 
     def leaf_values(self, encodings: np.ndarray) -> np.ndarray:
         """(n, T): the values of the leaves that float32 encodings (n, dim) reach."""
+        return np.asarray(self.value[self.leaves(encodings)])
+
+    def leaves(self, encodings: np.ndarray) -> np.ndarray:
+        """(n, T): these leaves, as nodes."""
         row = np.arange(len(encodings))[:, None]
         node = np.tile(self.root, (len(encodings), 1))
         while True:
             is_left = encodings[row, self.feature[node]] <= self.threshold[node]
             following = np.where(is_left, self.left[node], self.right[node])
             if (following == node).all():
-                return np.asarray(self.value[node])
+                return node
             node = following
 
 

@@ -305,7 +305,7 @@ class CellSpace(Space):
         splits an edge; then nodes on no path are cut.
         """
         self.check_form(graphs)
-        graphs, rng = graphs.with_features(None), generator(seed)  # they describe the operations of the parents
+        graphs, rng = graphs.with_features(None).with_architecture_features(None), generator(seed)  # they describe the parents
         chosen = torch.from_numpy(np.arange(len(graphs)) * self.cells + rng.integers(self.cells, size=len(graphs)))
         parents = variation.take_cells(graphs, chosen)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -202,7 +203,8 @@ class GenotypeSpace(CellSpace):
             row = torch.arange(rows, device=graphs.device)[:, None, None]
             node = torch.arange(INPUTS, INPUTS + self.nodes, device=graphs.device)[:, None]
             features = pad(features[row, slot, source, node].flatten(1, 2) * mask[:, INPUTS:-1, None], (0, 0, INPUTS, 1))
-        return transforms.keep_nodes(ArchGraphs(self, adjacency.to(torch.uint8), ops, mask, features=features), mask)
+        form = replace(graphs, adjacency=adjacency.to(torch.uint8), ops=ops, mask=mask, simplified=False, features=features)
+        return transforms.keep_nodes(form, mask)
 
     # -- reading and writing -----------------------------------------------------------------------------------------
 
