@@ -59,8 +59,8 @@ def from_networkx(graph: nx.Graph, space: Space, where: str = "the graph") -> Ar
 
     Nodes may come in any order; where several orders are topological, whole numbers as names and then the order in the graph decide.
     Operations on nodes are the node attribute ``op``, with one ``"input"`` for each input and one ``"output"``. Operations on edges are the
-    edge attribute ``op``; what no edge enters is an input and what no edge leaves the output, unless the node attribute ``role`` says so. The
-    nodes of several cells have the attribute ``cell``. What lies on no input-output path is cut where the space does so, too.
+    edge attribute ``op``; what no edge enters is an input and what no edge leaves the output, unless the node attribute ``role`` says so.
+    The nodes of several cells have the attribute ``cell``. What lies on no input-output path is cut where the space does so, too.
 
     Args:
         graph: directed.
@@ -82,6 +82,10 @@ def from_networkx(graph: nx.Graph, space: Space, where: str = "the graph") -> Ar
         return space.validate(_batch(rows, space))
     except InvalidArchitecture as error:
         raise InvalidArchitecture(str(error).replace("architecture 0", where, 1)) from None
+
+
+_Found = tuple[tuple[int, ...], int, dict[str, Any]]
+"""Place in the array of operations, id and attributes of an operation."""
 
 
 class _Row:
@@ -137,18 +141,7 @@ def _batch(rows: list[_Row], space: Space) -> ArchGraphs:
         mask[at, list(place.values())] = True
         for source, target in row.graph.edges():
             adjacency[at, place[source], place[target]] = 1
-        ends = set(row.nodes[: space.num_inputs]) | {row.nodes[-1]}
-        if on_nodes:
-            found = [
-                ((at, place[node]), row.number(values, f"node {shown(node)}") + NODE_OFFSET, values)
-                for node, values in row.graph.nodes(data=True)
-                if node not in ends
-            ]
-            ops[at, : space.num_inputs], ops[at, -1] = INPUT, OUTPUT
-            features |= {(at, place[node]): values for node, values in row.graph.nodes(data="features") if values is not None}
-        else:
-            found = _placed(row, place, at)
-        for index, number, values in found:
+        for index, number, values in _node_ops(row, place, at) if on_nodes else _edge_ops(row, place, at):
             ops[index] = number
             if values.get("features") is not None:
                 features[index] = values["features"]
@@ -157,13 +150,23 @@ def _batch(rows: list[_Row], space: Space) -> ArchGraphs:
     return graphs.with_features(_as_array(features, ops, on_nodes, rows[0].where).reshape(*tensor.shape, -1)) if features else graphs
 
 
-def _placed(row: _Row, place: dict[Hashable, int], at: int) -> list[tuple[tuple[int, ...], int, Any]]:
-    """Index, id and attributes of each edge; those that join the same two nodes are in descending order of their ids."""
+def _node_ops(row: _Row, place: dict[Hashable, int], at: int) -> list[_Found]:
+    inputs = row.nodes[: row.space.num_inputs]
+    ends = {**dict.fromkeys(inputs, INPUT), row.nodes[-1]: OUTPUT}
+    return [
+        ((at, place[node]), ends[node] if node in ends else row.number(values, f"node {shown(node)}") + NODE_OFFSET, values)
+        for node, values in row.graph.nodes(data=True)
+    ]
+
+
+def _edge_ops(row: _Row, place: dict[Hashable, int], at: int) -> list[_Found]:
+    """Those that join the same two nodes are in descending order of their ids."""
     edges = [
         (row.number(values, f"edge {shown(source)} -> {shown(target)}") + EDGE_OFFSET, place[source], place[target], values)
         for source, target, values in row.graph.edges(data=True)
     ]
-    found, taken = [], dict.fromkeys([(source, target) for _, source, target, _ in edges], 0)
+    found: list[_Found] = []
+    taken = dict.fromkeys([(source, target) for _, source, target, _ in edges], 0)
     for number, source, target, values in sorted(edges, key=lambda edge: -edge[0]):
         slot = taken[source, target]
         if slot == row.space.edges_per_pair:
@@ -180,7 +183,9 @@ def _as_array(features: dict[tuple[int, ...], Any], ops: np.ndarray, on_nodes: b
         if vectors.ndim != 2:
             raise ValueError
     except (TypeError, ValueError):
-        raise InvalidArchitecture(f"{where}: the attributes 'features' are no lists of equally many numbers; correct or remove them") from None
+        raise InvalidArchitecture(
+            f"{where}: the attributes 'features' are no lists of equally many numbers; correct or remove them"
+        ) from None
     ends = np.isin(ops, (INPUT, OUTPUT)) & on_nodes
     array = np.repeat(np.where(ends, 0.0, np.nan)[..., None], vectors.shape[1], axis=-1)
     array[tuple(np.array(list(features)).T)] = vectors

@@ -53,7 +53,7 @@ def as_items(architectures: Any) -> list[Any] | None:
         items = list(architectures.tolist() if isinstance(architectures, np.ndarray | Tensor) else architectures)
     except (TypeError, RuntimeError):
         return None
-    shape = getattr(architectures, "shape", ())
+    shape: tuple[int, ...] = getattr(architectures, "shape", ())
     if len(shape) == 2 and shape[1] == 1:  # a column
         items = [item for (item,) in items]
     return [_plain(item) for item in items]

@@ -220,9 +220,9 @@ def as_graphs(architectures: Any, space: Space | None = None, notation: str | No
     """What somebody gave as architectures: the one place where they come in.
 
     Args:
-        architectures: graphs, or a list of graphs. If the space is known, also what its ``parse`` takes, objects with ``matrix`` and ``ops``,
-            networkx graphs (:func:`archenc.convert.from_networkx`), and lists, tuples, arrays and pandas columns of all these, mixed as
-            they come.
+        architectures: graphs, or a list of graphs. If the space is known, also what its ``parse`` takes, objects with ``matrix`` and
+            ``ops``, networkx graphs (:func:`archenc.convert.from_networkx`), and lists, tuples, arrays and pandas columns of all these,
+            mixed as they come.
         space: the space they are expected to be of, where that is known; graphs of another one come back as they are.
         notation: how numbers are read, one of the space's ``notations``; None for the one that its ``parse`` documents as the default.
 
@@ -232,10 +232,9 @@ def as_graphs(architectures: Any, space: Space | None = None, notation: str | No
     """
     if isinstance(architectures, ArchGraphs):
         return architectures
-    if space is None and isinstance(architectures, list | tuple) and architectures:
-        if all(isinstance(item, ArchGraphs) for item in architectures):
-            return concatenate(architectures)
     if space is None:
+        if isinstance(architectures, list | tuple) and architectures and all(isinstance(item, ArchGraphs) for item in architectures):
+            return concatenate(architectures)
         remedy = "give ArchGraphs, or say of which space they are, as in Predictor(space='nasbench201')"
         raise InvalidArchitecture(f"{shown(architectures)} is no batch of architectures; {remedy}")
     from archenc.given import read

@@ -34,6 +34,7 @@ def load(
     missing: Literal["error", "keep"] = "error",
     duplicates: Literal["error", "keep", "mean"] = "error",
     name: str | None = None,
+    notation: str | None = None,
 ) -> ArchDataset:
     """Read architectures and their labels from ``.csv``, ``.jsonl``, ``.csv.gz`` or ``.jsonl.gz`` (UTF-8).
 
@@ -51,6 +52,7 @@ def load(
         duplicates: what isomorphic architectures in several rows are: an ``"error"``, rows of their own (``"keep"``), or one row with the
             ``"mean"`` of their labels, at the place of the first.
         name: what the data set is called; None for the file's name.
+        notation: how numbers in architectures are read, one of the space's ``notations``, as ``"naslib"``; None for its default.
 
     Raises:
         DataNotFound: the file cannot be read.
@@ -62,7 +64,7 @@ def load(
             raise InvalidParameter(f"{option} is {value!r:.80} for a table; choose one of {', '.join(known)}")
     for option, given in {"arch": arch, "adjacency": adjacency, "operations": operations}.items():
         checked("the data set 'table'", option, given, Name)
-    for option, optional in {"label": label, "name": name}.items():
+    for option, optional in {"label": label, "name": name, "notation": notation}.items():
         checked("the data set 'table'", option, optional, Name | None)
     checked("the data set 'table'", "labels", labels, Name | list[Name] | None)
     file = given_path("the data set 'table'", "path", path)
@@ -80,7 +82,7 @@ def load(
             "name the column of the architectures"
         )
     names = _label_columns(file, rows, columns, sources, labels)
-    graphs = parse_rows(file, space, [(row[0], _architecture(file, row, sources)) for row in rows])
+    graphs = parse_rows(file, space, [(row[0], _architecture(file, row, sources)) for row in rows], notation)
     table = {column: np.array([_label(file, row, column, missing) for row in rows]) for column in names}
     graphs, table, found_duplicates = _resolve_duplicates(file, rows, graphs, table, duplicates)
     return ArchDataset(

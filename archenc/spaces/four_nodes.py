@@ -21,9 +21,9 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 class FourNodeSpace(CellSpace):
     """Cells of four joined nodes whose operations include "none" and "skip_connect", written as the benchmark's own string.
 
-    They are also read as six operations (names or numbers k) in the order of ``EDGES``, as the text of six such numbers (``"(4, 0, 3, 1, 4, 3)"``
-    or ``"4 0 3 1 4 3"``), and as a dict of the six edges in any order, or its JSON text: ``{"0_1": "none", ...}``, where a key can also be
-    ``"0->1"``, ``"1<-0"`` or ``(0, 1)``.
+    They are also read as six operations (names or numbers k) in the order of ``EDGES``, as the text of six such numbers
+    (``"(4, 0, 3, 1, 4, 3)"`` or ``"4 0 3 1 4 3"``), and as a dict of the six edges in any order, or its JSON text:
+    ``{"0_1": "none", ...}``, where a key can also be ``"0->1"``, ``"1<-0"`` or ``(0, 1)``.
 
     Attributes:
         title: the benchmark's name, for messages.

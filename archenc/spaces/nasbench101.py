@@ -27,8 +27,8 @@ class NASBench101(CellSpace):
     """The cell space of NAS-Bench-101: 423,624 cells up to isomorphism.
 
     Architectures are written as a dict or JSON text with ``adjacency`` (or ``matrix``) and ``ops``, as in the official records, or as a
-    pair (matrix, ops). What
-    lies on no input-output path is cut first, as the official ``ModelSpec`` does; then at most 7 nodes and 9 edges may be left.
+    pair (matrix, ops). What lies on no input-output path is cut first, as the official ``ModelSpec`` does; then at most 7 nodes and 9
+    edges may be left.
     """
 
     published_hash = True

@@ -41,10 +41,10 @@ class NASBench201(FourNodeSpace):
 
     * ``"official"``, the default: six numbers are operations k in the order of the string, edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3;
     * ``"naslib"``: six operations, numbers or names, are in NASLib's order of the edges, and numbers are NASLib's (:meth:`from_naslib`);
-    * ``"index"``: every number is an index.
+    * ``"index"``: a list of whole numbers is one of indices, also if it has six.
 
-    A list of six whole numbers is one architecture and a list of any other length one of indices, but for ``"index"``. Nothing in six numbers
-    tells which notation they are in.
+    A list of six whole numbers is one architecture and a list of any other length one of indices, but for ``"index"``. Nothing in six
+    numbers tells which notation they are in.
 
     The 15,625 cells have 14,125 values of :meth:`hash` ("none" edges count as absent) and 5,257 after
     ``space.hash(space.simplify(space.node_form(graphs)))``. The published 6,466 isomorphism groups are neither coarser nor finer than
