@@ -7,7 +7,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -16,9 +17,14 @@ from archenc.graphs import ArchGraphs, Index, as_graphs, positions
 from archenc.hashing import classes
 from archenc.spaces.base import Space
 from archenc.splits import Split, halves, without_twins
+from archenc.text import shown
 from archenc.values import as_numbers, as_positions
 
+if TYPE_CHECKING:
+    from archenc.lookup import Lookup
+
 Duplicates = Literal["unknown", "none", "kept", "first", "averaged"]
+Missing = Literal["error", "mark"]
 Dedup = Literal["keep", "first", "mean"]
 
 
@@ -162,6 +168,39 @@ class ArchDataset:
         """The architectures of a named part; raises :class:`UnknownName` with the nearest name."""
         self._check_name("subset", name, self.subsets)
         return self[self.subsets[name]]
+
+    def find(self, architectures: Any, *, notation: str | None = None, missing: Missing = "error") -> np.ndarray:
+        """int64 (n,): the row of each of the given architectures, or of its first isomorphic twin where it has no row itself.
+
+        The first call hashes all architectures of the data set: seconds for tens of thousands.
+
+        Args:
+            architectures: whatever :func:`archenc.graphs.as_graphs` takes; where the hashes of the space are the published ones
+                (NAS-Bench-101), also their texts of 32 hexadecimal digits.
+            notation: how numbers in them are read, one of the space's ``notations``.
+            missing: what an architecture is that the data set does not have: an ``"error"``, or the row -1 (``"mark"``).
+
+        Raises:
+            UnknownName: the first architecture that the data set does not have.
+            InvalidArchitecture: one that does not belong to the space.
+            InvalidParameter: another ``missing``.
+        """
+        if missing not in get_args(Missing):
+            raise InvalidParameter(f"missing is {shown(missing)}; choose one of {', '.join(get_args(Missing))}")
+        rows = self._lookup.rows(architectures, notation)
+        absent = np.flatnonzero(rows < 0)
+        if missing == "error" and absent.size:
+            raise UnknownName(
+                f"{absent.size} of {len(rows)} architectures are not in the data set {self.name!r}, the first at position {absent[0]}; "
+                "leave them out, or pass missing='mark' for rows of -1"
+            )
+        return rows
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        from archenc.lookup import Lookup
+
+        return Lookup(self.graphs)
 
     def twins(self) -> np.ndarray:
         """int64 (N,): a number that isomorphic architectures share, from the published :attr:`groups`, else from their hashes."""

@@ -267,20 +267,30 @@ def positions(index: Any, n: int) -> np.ndarray:
     return np.atleast_1d(np.arange(n)[array])
 
 
-def as_graphs(architectures: Any, space: Space | None = None) -> ArchGraphs:
-    """What somebody gave as architectures, for whoever takes some.
+def as_graphs(architectures: Any, space: Space | None = None, notation: str | None = None) -> ArchGraphs:
+    """What somebody gave as architectures: the one place where they come in.
 
     Args:
-        architectures: graphs.
-        space: the space they are expected to be of, where that is known.
+        architectures: graphs, or a list of graphs. If the space is known, also what its ``parse`` takes, objects with ``matrix`` and
+            ``ops``, networkx graphs (:func:`archenc.convert.from_networkx`), and lists, tuples, arrays and pandas columns of all these,
+            mixed as they come.
+        space: the space they are expected to be of, where that is known; graphs of another one come back as they are.
+        notation: how numbers are read, one of the space's ``notations``; None for the one that its ``parse`` documents as the default.
 
     Raises:
-        InvalidArchitecture: something else.
+        InvalidArchitecture: something else, or one that does not belong to the space, with its position.
+        InvalidParameter: a notation that the space does not have.
     """
     if isinstance(architectures, ArchGraphs):
         return architectures
-    name = "space" if space is None else f"archenc.create_space({space.name!r})"
-    raise InvalidArchitecture(f"{shown(architectures)} is no batch of architectures; give ArchGraphs, such as {name}.parse(texts)")
+    if space is None:
+        if isinstance(architectures, list | tuple) and architectures and all(isinstance(item, ArchGraphs) for item in architectures):
+            return concatenate(architectures)
+        remedy = "give ArchGraphs, or say of which space they are, as in Predictor(space='nasbench201')"
+        raise InvalidArchitecture(f"{shown(architectures)} is no batch of architectures; {remedy}")
+    from archenc.given import read
+
+    return read(architectures, space, notation)
 
 
 def concatenate(batches: Sequence[ArchGraphs]) -> ArchGraphs:
@@ -290,6 +300,8 @@ def concatenate(batches: Sequence[ArchGraphs]) -> ArchGraphs:
     first = as_graphs(batches[0])
     if any(as_graphs(b).space != first.space or b.ops.shape[1:] != first.ops.shape[1:] for b in batches):
         raise InvalidParameter("only graphs of one space and one form can be concatenated; convert them first")
+    if any(b.simplified != first.simplified for b in batches):
+        raise InvalidParameter("simplified graphs and plain ones cannot be concatenated; simplify all of them, or none")
     if any(b.num_features != first.num_features for b in batches):
         raise InvalidParameter("only graphs with equally many features can be concatenated; attach or drop them by with_features first")
     if any(b.num_architecture_features != first.num_architecture_features for b in batches):

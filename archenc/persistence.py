@@ -183,9 +183,14 @@ def _blank(description: Description, parameters: dict[str, Any], device: str | N
     unknown = sorted(parameters.keys() - Predictor._get_param_names())
     if unknown:
         raise CorruptFile(f"'parameters': unknown key {unknown[0][:60]!r}; {REMEDY}")
+    space = from_config({"name": description.space.name, "parameters": description.space.parameters})
+    if parameters.get("space") is not None:
+        if parameters["space"] != space.config():
+            raise CorruptFile(f"'parameters': 'space' is not the space of the predictor; {REMEDY}")
+        parameters["space"] = space
     predictor = Predictor(**parameters)
     predictor.fitted_params_ = predictor._checked_parameters()
-    predictor.space_ = from_config({"name": description.space.name, "parameters": description.space.parameters})
+    predictor.space_ = space
     predictor.simplified_ = description.simplified
     predictor.loss_ = predictor._build_loss()
     predictor.companions_ = []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
@@ -26,9 +26,13 @@ from archenc.pretraining import check_device
 from archenc.registry import ENCODERS, HEADS, LOSSES, normalise
 from archenc.rules import Count, Name, NotNegative, Positive, RandomState, Share, Whole
 from archenc.side_information import SideInformation, refuse_side_information
+from archenc.spaces.base import Space
 from archenc.torch_state import ordinary, own_state, plain_torch
 from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
-from archenc.values import as_numbers
+from archenc.values import as_frame, as_labels
+
+if TYPE_CHECKING:
+    import pandas
 
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
@@ -61,6 +65,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         random_state: seed of initial weights, minibatches, pairs and trees, or a generator to draw one from; None draws one.
         device: where the gradient training runs.
         progress: a progress bar, if the standard error is a terminal.
+        space: the space of the architectures, or its name, for those that are given as texts, dicts, networkx graphs and so on
+            (:func:`archenc.graphs.as_graphs`); None learns it from the graphs of :meth:`fit`.
+        notation: how numbers in such architectures are read, one of the space's ``notations``, as ``"naslib"``; None for its default.
 
     Attributes:
         fitted_params_: the parameters of :meth:`fit` as plain values. What is predicted and saved depends on these, whatever
@@ -101,6 +108,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         random_state: RandomState = None,
         device: Name = "cpu",
         progress: bool = False,
+        space: Space | Name | None = None,
+        notation: Name | None = None,
     ) -> None:
         self.encoder = encoder
         self.head = head
@@ -126,28 +135,30 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.device = device
         self.progress = progress
+        self.space = space
+        self.notation = notation
 
     # -- fitting ---------------------------------------------------------------------------------------------------
 
-    def fit(self, graphs: ArchGraphs, y: np.ndarray, on_epoch_end: EpochCallback | None = None) -> Predictor:
+    def fit(self, graphs: Any, y: Any, on_epoch_end: EpochCallback | None = None) -> Predictor:
         """Train on n architectures and their labels, higher is better.
 
         Args:
-            graphs: n architectures of one space; what is known of each
-                (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`) is appended to a fixed encoding.
-            y: (n,) finite labels, for example accuracies in percent; (n, T) for a head of T outputs, in order of the training time, the
-                final accuracy last.
+            graphs: n architectures of one space: graphs, or with ``space`` whatever :func:`archenc.graphs.as_graphs` takes. What is known of
+                each (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`) is appended to a fixed encoding.
+            y: (n,) or (n, 1) finite labels, for example accuracies in percent; (n, T) for a head of T outputs, in order of the training
+                time, the final accuracy last.
             on_epoch_end: called as ``on_epoch_end(epoch, self)`` after each epoch of a predictor with a neural head.
 
         Raises:
             InvalidTable: labels that are missing, not finite, all equal where they are to be ranked, or not as many for each
                 architecture as the head has outputs.
-            InvalidArchitecture: something else than graphs.
+            InvalidArchitecture: no architectures of the space, or no graphs where the space is not known.
             UnknownName, InvalidParameter: an encoder, head, loss or parameter that does not exist or does not go together.
         """
-        graphs = as_graphs(graphs)
-        y = _checked_labels(graphs, y)
         parameters = self._checked_parameters()
+        graphs = self._given(graphs)
+        y = _checked_labels(graphs, y)
         seed = _seed(self.random_state)
         with self._all_or_nothing():
             self.side_ = SideInformation.fit(graphs)
@@ -169,6 +180,20 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self.companions_ = companions.fit(self, graphs, y, seed)
             self.predict(graphs[:2])  # raises where the training has gone astray
         return self
+
+    def _given(self, architectures: Any) -> ArchGraphs:
+        """The architectures to learn from; raises :class:`InvalidTable` for those of another space than ``space``."""
+        space = self._named_space()
+        graphs = as_graphs(architectures, space, self.notation)
+        if space is not None and graphs.space != space:
+            raise InvalidTable(f"the predictor is for {space.name!r} and the graphs belong to {graphs.space.name!r}; change one of them")
+        return graphs
+
+    def _named_space(self) -> Space | None:
+        """The space that the parameter ``space`` says."""
+        from archenc import create_space
+
+        return create_space(self.space) if isinstance(self.space, str) else self.space
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
@@ -233,22 +258,23 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     # -- using -----------------------------------------------------------------------------------------------------
 
     @overload
-    def predict(self, graphs: ArchGraphs, return_std: Literal[False] = False) -> np.ndarray: ...
+    def predict(self, graphs: Any, return_std: Literal[False] = False) -> np.ndarray: ...
 
     @overload
-    def predict(self, graphs: ArchGraphs, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+    def predict(self, graphs: Any, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
 
-    def predict(self, graphs: ArchGraphs, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    def predict(self, graphs: Any, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """float64 (N,): a score for each architecture, higher is better; in the labels' units if the loss is pointwise.
 
         With a head of T outputs (N, T), in the order of the labels.
 
         Args:
-            graphs: the architectures.
+            graphs: the architectures, in any form that :func:`archenc.graphs.as_graphs` takes.
             return_std: whether the standard deviation of each prediction, in the same units, is given beside it, as in scikit-learn.
 
         Raises:
             NotFitted: before :meth:`fit`.
+            InvalidArchitecture: no architectures of the space.
             InvalidTable: architectures of another space or without the side information of the training, or one whose score is not a
                 finite number.
             InvalidParameter: deviations of a head that has none.
@@ -285,6 +311,24 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         width = self._in_units(mean + deviation) - self._in_units(mean - deviation)
         return _checked_scores(self._in_units(mean)), _checked_scores(width / 2)
 
+    def predict_frame(self, graphs: Any) -> pandas.DataFrame:
+        """:meth:`predict` as a pandas DataFrame: the columns ``architecture`` (text), ``score`` and, where the head has it, ``std``.
+
+        With a head of T outputs the columns ``score0`` to ``score{T - 1}``.
+
+        Raises:
+            DataNotFound: pandas, which archenc does not need otherwise, is not installed.
+        """
+        graphs = self._usable(graphs)
+        columns: dict[str, Any] = {"architecture": self.space_.format(graphs)}
+        if getattr(self.head_, "has_std", False):
+            columns["score"], columns["std"] = self.predict(graphs, return_std=True)
+        elif (scores := self.predict(graphs)).ndim == 1:
+            columns["score"] = scores
+        else:
+            columns |= {f"score{at}": column for at, column in enumerate(scores.T)}
+        return as_frame(columns)
+
     @property
     def report_(self) -> dict[str, Any]:
         """What a head that chooses did: members, weights, out-of-fold Kendall's tau, seconds; raises :class:`NotFitted` before a fit."""
@@ -296,14 +340,14 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         beside = {each.predictor.fitted_params_["encoder"]: each.scale.weight for each in self.companions_}
         return {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")} | {"companions": beside} | report
 
-    def embed(self, graphs: ArchGraphs) -> np.ndarray:
+    def embed(self, graphs: Any) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder, without side information."""
         graphs = self._usable(graphs)
         return self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
 
-    def score(self, graphs: ArchGraphs, y: np.ndarray) -> float:
+    def score(self, graphs: Any, y: Any) -> float:
         """Kendall's tau-b between predictions and labels; of the last column where there are several."""
-        return float(kendall_tau(_final(as_numbers(y, "y")), _final(self.predict(graphs))))
+        return float(kendall_tau(_final(as_labels(y)), _final(self.predict(graphs))))
 
     def save(self, folder: str | Path) -> Path:
         """Write ``predictor.json`` and ``weights.safetensors`` into ``folder``, which is made if absent; nothing is pickled.
@@ -346,6 +390,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             raise InvalidParameter("fine_tune is for pretrained weights; give pretrained=..., or leave fine_tune out")
         if "simplify" in (parameters["encoder_params"] or {}):
             raise InvalidParameter("encoder_params holds 'simplify', which is a parameter of the predictor; give it as simplify=...")
+        if (space := self._named_space()) is not None:
+            parameters["space"] = space.config()
         Schedule(**{field.name: parameters[field.name] for field in fields(Schedule)})
         check_device(parameters["device"])
         return parameters
@@ -417,7 +463,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Architectures as those of the training; raises :class:`NotFitted`, or :class:`InvalidTable` for others."""
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
-        graphs = as_graphs(architectures, self.space_)
+        graphs = as_graphs(architectures, self.space_, self.fitted_params_["notation"])
         if graphs.space != self.space_:
             raise InvalidTable(f"this predictor was fitted on {self.space_.name!r} and cannot rank {graphs.space.name!r}; fit another one")
         if graphs.simplified != self.simplified_ and not self.encoder_.simplify:
@@ -447,7 +493,7 @@ def _seed(random_state: Any) -> int:
 
 
 def _checked_labels(graphs: ArchGraphs, given: Any) -> np.ndarray:
-    y = as_numbers(given, "y")
+    y = as_labels(given)
     if y.ndim not in (1, 2) or len(y) != len(graphs):
         raise InvalidTable(f"y has shape {y.shape} for {len(graphs)} architectures; give one label each")
     if len(y) < 2:

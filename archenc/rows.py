@@ -160,23 +160,33 @@ def _size(value: Any) -> int:
 # -- architectures -------------------------------------------------------------------------------------------------
 
 
-def parse_rows(path: Path, space: Space, rows: Sequence[tuple[int, Any]]) -> ArchGraphs:
-    """The architectures of numbered lines; raises :class:`InvalidTable` with the first line that holds none of the space."""
+def parse_rows(path: Path, space: Space, rows: Sequence[tuple[int, Any]], notation: str | None = None) -> ArchGraphs:
+    """The architectures of numbered lines, numbers being read by ``notation`` (:func:`archenc.graphs.as_graphs`).
+
+    Raises:
+        InvalidTable: the first line that holds none of the space.
+        InvalidParameter: a notation that the space does not have.
+    """
+    from archenc.graphs import as_graphs
+    from archenc.spaces.base import is_whole
+
     architectures = [architecture for _, architecture in rows]
+    if space.notations:  # a number is an architecture here, however many lines there are
+        architectures = [str(item) if is_whole(item) else item for item in architectures]
     try:
-        return space.parse(architectures)
+        return as_graphs(architectures, space, notation)
     except InvalidArchitecture as error:
         reason = error
     good, bad = 0, len(architectures)  # the first `good` can be read, the first `bad` cannot
     while bad - good > 1:
         middle = (good + bad) // 2
         try:
-            space.parse(architectures[:middle])
+            as_graphs(architectures[:middle], space, notation)
             good = middle
         except InvalidArchitecture as error:
             bad, reason = middle, error
     try:
-        space.parse(architectures[good] if isinstance(architectures[good], str) else [architectures[good]])
+        as_graphs(architectures[good] if isinstance(architectures[good], str) else [architectures[good]], space, notation)
     except InvalidArchitecture as error:
         reason = error
     text = re.sub(r"^architecture \d+[:, ]*", "", str(reason))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
+import archenc
 from archenc.errors import InvalidParameter
-from archenc.graphs import ArchGraphs, concatenate
+from archenc.graphs import ArchGraphs, as_graphs, concatenate
 from archenc.hashing import keys
 from archenc.predictor import Predictor
 from archenc.spaces.base import Space
+from archenc.values import as_labels
 
 MOST_CANDIDATES = 500_000
 SAMPLED = 10_000
@@ -53,11 +56,13 @@ class Suggestions:
 
 
 def suggest(
-    trained: ArchGraphs,
-    y: np.ndarray,
+    trained: Any,
+    y: Any,
     count: int = 10,
     *,
-    candidates: ArchGraphs | None = None,
+    space: Space | str | None = None,
+    notation: str | None = None,
+    candidates: Any = None,
     explore: float = 0.0,
     predictor: Predictor | None = None,
     random_state: int = 0,
@@ -67,9 +72,11 @@ def suggest(
     Isomorphic twins of trained architectures, and of each other, are never suggested.
 
     Args:
-        trained: n architectures.
+        trained: n architectures; graphs, or with ``space`` whatever :func:`archenc.graphs.as_graphs` takes.
         y: (n,) labels, higher is better.
         count: how many to suggest.
+        space: the search space, or its name, where the architectures are no graphs; by default the predictor's.
+        notation: how numbers in architectures are read, one of the space's ``notations``.
         candidates: what to choose among; by default the whole space where it can be listed, else random architectures and mutations of the
             best ones.
         explore: share of the suggestions, from 0 to 1, that are chosen by prediction + two deviations.
@@ -82,8 +89,10 @@ def suggest(
     if not 0 <= explore <= 1:
         raise InvalidParameter(f"explore is {explore!r}; give a share from 0 to 1")
     predictor = Predictor("auto", random_state=random_state) if predictor is None else predictor
+    space = predictor.space if space is None else space
+    trained, y = as_graphs(trained, archenc.create_space(space) if isinstance(space, str) else space, notation), as_labels(y)
     predictor.fit(trained, y)
-    pool = candidate_pool(trained, y, random_state) if candidates is None else candidates
+    pool = candidate_pool(trained, y, random_state) if candidates is None else as_graphs(candidates, trained.space, notation)
     pool = without_twins(pool, trained)
     if len(pool) < count:
         raise InvalidParameter(f"only {len(pool)} candidates are left that were not trained; ask for at most {len(pool)}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archenc.errors import ArchencError, InvalidParameter, InvalidTable
+from archenc.errors import ArchencError, DataNotFound, InvalidParameter, InvalidTable
 from archenc.text import shown
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def as_numbers(values: Any, what: str, error: type[ArchencError] = InvalidTable) -> np.ndarray:
@@ -37,9 +40,16 @@ def as_numbers(values: Any, what: str, error: type[ArchencError] = InvalidTable)
         if isinstance(problem, ArchencError):
             raise
         raise error(f"{what} cannot be read as an array of numbers; give a list of numbers, or rows of equally many") from None
-    first = shown(array.flat[0]) if array.size else f"no {array.dtype} at all"
+    wrong = [value for value in array.flat if not isinstance(value, Real | Decimal)] if array.dtype == object else array.flat
+    first = shown(wrong[0]) if array.size else f"no {array.dtype} at all"
     kinds = {"c": "complex numbers", "M": "dates", "m": "durations", "U": "text", "S": "text"}
     raise error(f"{what} holds {kinds.get(array.dtype.kind, 'values that are not numbers')}, such as {first}; give real numbers")
+
+
+def as_labels(values: Any, what: str = "y") -> np.ndarray:
+    """:func:`as_numbers`, one column (n, 1) as (n,)."""
+    array = as_numbers(values, what)
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def _unwrapped(values: Any, what: str, error: type[ArchencError]) -> Any:
@@ -64,3 +74,12 @@ def as_positions(values: Any, what: str) -> np.ndarray:
     if array.ndim != 1 or not ((array >= 0) & (array < 2**53) & (array == np.floor(array))).all():
         raise InvalidParameter(f"{what} is no list of positions; give whole numbers from 0 up")
     return array.astype(np.int64)
+
+
+def as_frame(columns: Mapping[str, Any]) -> pandas.DataFrame:
+    """A pandas DataFrame of the columns; raises :class:`DataNotFound` where pandas is not installed."""
+    try:
+        import pandas
+    except ImportError:
+        raise DataNotFound("a DataFrame needs the package pandas, which is not installed; run: pip install pandas") from None
+    return pandas.DataFrame(columns)

@@ -35,6 +35,7 @@ def load(
     missing: Literal["error", "keep"] = "error",
     duplicates: Literal["error", "keep", "mean"] = "error",
     name: str | None = None,
+    notation: str | None = None,
 ) -> ArchDataset:
     """Read architectures and their labels from ``.csv``, ``.jsonl``, ``.csv.gz`` or ``.jsonl.gz`` (UTF-8).
 
@@ -54,6 +55,7 @@ def load(
         duplicates: what isomorphic architectures in several rows are: an ``"error"``, rows of their own (``"keep"``), or one row with the
             ``"mean"`` of their labels and side information, at the place of the first.
         name: what the data set is called; None for the file's name.
+        notation: how numbers in architectures are read, one of the space's ``notations``, as ``"naslib"``; None for its default.
 
     Raises:
         DataNotFound: the file cannot be read.
@@ -65,7 +67,7 @@ def load(
             raise InvalidParameter(f"{option} is {value!r:.80} for a table; choose one of {', '.join(known)}")
     for option, given in {"arch": arch, "adjacency": adjacency, "operations": operations}.items():
         checked("the data set 'table'", option, given, Name)
-    for option, optional in {"label": label, "name": name}.items():
+    for option, optional in {"label": label, "name": name, "notation": notation}.items():
         checked("the data set 'table'", option, optional, Name | None)
     checked("the data set 'table'", "labels", labels, Name | list[Name] | None)
     checked("the data set 'table'", "architecture_features", architecture_features, Name | list[Name] | None)
@@ -86,7 +88,7 @@ def load(
         )
     _check_columns(file, rows, columns, side)
     names = _label_columns(file, rows, columns, [*sources, *side], labels)
-    graphs = parse_rows(file, space, [(row[0], _architecture(file, row, sources)) for row in rows])
+    graphs = parse_rows(file, space, [(row[0], _architecture(file, row, sources)) for row in rows], notation)
     table = {column: np.array([_label(file, row, column, missing) for row in rows]) for column in names}
     if side:
         graphs = graphs.with_architecture_features([[_label(file, row, column, "keep") for column in side] for row in rows])

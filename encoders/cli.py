@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_SEED = 2**32 - 1
 
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; repeat the option for more.")]
+Notation = Annotated[
+    str | None, typer.Option(metavar="NAME", help="How numbers in --input are read, where the space has several ways: naslib, index.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is already there.")]
 Simplify = Annotated[bool, typer.Option("--simplify", help="Cut what computes nothing before encoding.")]
 
@@ -75,7 +78,7 @@ def check_output(path: Path, force: bool, suffixes: tuple[str, ...] = ()) -> Non
         raise InvalidParameter(f"--out {path} already exists; choose another name or add --force")
 
 
-def parse_architectures(space: Space, path: Path) -> ArchGraphs:
+def parse_architectures(space: Space, path: Path, notation: str | None = None) -> ArchGraphs:
     """The architectures of a file: one a line, or the column ``arch`` of a CSV or JSONL table; any of them can be compressed (``.gz``).
 
     Raises:
@@ -94,7 +97,7 @@ def parse_architectures(space: Space, path: Path) -> ArchGraphs:
             found.append((line, row["arch"]))
     if not found:
         raise InvalidTable(f"{path} holds no architecture; write one a line")
-    return parse_rows(path, space, found)
+    return parse_rows(path, space, found, notation)
 
 
 # -- commands ------------------------------------------------------------------------------------------------------
@@ -108,6 +111,7 @@ def encode(
     input_: Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text (one a line), .csv or .jsonl ('arch').")] = None,
     settings: Settings = None,
     simplify: Simplify = False,
+    notation: Notation = None,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the weights of a learned encoder.")] = 0,
     force: Force = False,
 ) -> None:
@@ -123,7 +127,7 @@ def encode(
     else:
         assert space is not None
         assert input_ is not None
-        graphs = parse_architectures(archenc.create_space(space), input_)
+        graphs = parse_architectures(archenc.create_space(space), input_, notation)
     parameters = parse_settings(settings)
     check_types("encoder", archenc.registry.ENCODERS.get(encoder), parameters)
     with own_state(seed):
@@ -241,6 +245,7 @@ def predict(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What 'archenc train --out' wrote.")],
     input_: Annotated[Path, typer.Option("--input", metavar="FILE", help="Text (one a line), .csv or .jsonl ('arch').")],
     out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write a CSV file instead of printing.")] = None,
+    notation: Notation = None,
     force: Force = False,
 ) -> None:
     """Rank architectures, best first: rank, score, architecture."""
@@ -252,7 +257,7 @@ def predict(
     from archenc.predictor import Predictor
 
     predictor = Predictor.load(folder)
-    graphs = parse_architectures(predictor.space_, input_)
+    graphs = parse_architectures(predictor.space_, input_, notation or predictor.notation)
     scores = predictor.predict(graphs)
     names = graphs.space.format(graphs)
     ranks = enumerate(np.argsort(-scores, kind="stable"), 1)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+
+import pytest
 
 from archenc.errors import ArchencError
 
@@ -20,3 +23,10 @@ def assert_one_sentence(error: BaseException) -> None:
     assert fault, f"no remedy after a semicolon: {message!r}"
     assert remedy, f"no remedy after a semicolon: {message!r}"
     assert "Traceback" not in message
+
+
+def refused(call: Callable[[], object], error: type[ArchencError] = ArchencError, says: str | None = None) -> None:
+    """The call ends in an error of that type, in one sentence that matches ``says``."""
+    with pytest.raises(error, match=says) as caught:
+        call()
+    assert_one_sentence(caught.value)

@@ -122,7 +122,9 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(parameters, error):
     assert_one_sentence(caught.value)
 
 
-@pytest.mark.parametrize("y", [Y[:-1], np.where(np.arange(60) == 7, np.nan, Y), np.where(np.arange(60) == 7, np.inf, Y), Y[:, None]])
+@pytest.mark.parametrize(
+    "y", [Y[:-1], np.where(np.arange(60) == 7, np.nan, Y), np.where(np.arange(60) == 7, np.inf, Y), np.stack([Y, Y], 1)]
+)
 def test_bad_labels_are_refused_in_a_sentence(y):
     with pytest.raises(InvalidTable) as caught:
         Predictor().fit(GRAPHS, y)

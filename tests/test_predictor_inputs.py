@@ -141,7 +141,7 @@ def test_a_training_that_goes_astray_ends_in_a_sentence():
 # -- graphs --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("x", [None, 5, "text", ["text"], np.ones((40, 3)), torch.ones(40), {}, object(), Predictor, lambda: 0])
+@pytest.mark.parametrize("x", [None, 5.5, "text", ["text"], np.ones((40, 3)), torch.ones(40), {}, object(), Predictor, lambda: 0])
 def test_anything_but_graphs_is_refused_everywhere(x):
     fitted, encoder = ridge().fit(GRAPHS, Y), archenc.create_encoder("gcn", SPACE)
     calls = [lambda: fitted.fit(x, Y), lambda: fitted.predict(x), lambda: fitted.embed(x), lambda: fitted.score(x, Y)]

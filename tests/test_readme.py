@@ -15,6 +15,12 @@ PYTHON = [body for language, body in BLOCKS if language == "python"]
 NUMBER = re.compile(r"\d+\.\d+")
 
 
+def example(words):
+    """The one that holds these words, wherever it stands."""
+    (found,) = [body for body in PYTHON if words in body]
+    return found
+
+
 def run(code):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -34,12 +40,17 @@ def test_the_first_example_prints_what_is_printed_below_it(tmp_path, monkeypatch
 
 
 def test_the_own_space_example_runs():
-    assert '"ops":["input"' in run(PYTHON[1])
+    assert '"ops":["input"' in run(example("CellSpace("))
+
+
+def test_the_example_of_architectures_in_many_forms_runs():
+    (score,) = map(float, NUMBER.findall(run(example("runs = ["))))
+    assert 85 < score < 95
 
 
 @pytest.mark.slow
 def test_the_own_models_example_ranks_real_networks():
-    graphs, accuracies, tau = run(PYTHON[2]).splitlines()
+    graphs, accuracies, tau = run(example("from_modules(networks")).splitlines()
     assert graphs == "ArchGraphs(operations: 40 architectures, 16 nodes, ops on nodes)"
     low, high = map(float, NUMBER.findall(accuracies))
     assert low < 20 < 75 < high
@@ -47,7 +58,7 @@ def test_the_own_models_example_ranks_real_networks():
 
 
 def test_the_example_with_weights_by_name_runs():
-    shape, score = run(PYTHON[3]).rsplit(maxsplit=1)
+    shape, score = run(example("load_pretrained(")).rsplit(maxsplit=1)
     assert shape == "(15625, 16)"
     assert float(score) > 0.4
 

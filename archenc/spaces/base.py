@@ -64,6 +64,8 @@ class Space(ABC):
         none_op, skip_op: the operations that compute zero and identity, or None.
         join_op: the operation of edges that only hand a value to the output, where there are such edges: the last of ``operations``,
             never a choice, and without nodes in the op-on-node form; or None.
+        notations: names of the ways in which numbers are read, where there are several, the default first: ``parse(x, notation=name)``.
+        published_hash: whether :meth:`hash` gives the hashes that the benchmark published, so that their texts name architectures.
         paper: where the space was published.
     """
 
@@ -79,6 +81,8 @@ class Space(ABC):
     none_op: str | None = None
     skip_op: str | None = None
     join_op: str | None = None
+    notations: tuple[str, ...] = ()
+    published_hash: bool = False
     paper: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -233,6 +237,11 @@ def is_list(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether this is a whole number, Python's or numpy's."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def as_array(values: Any) -> np.ndarray:

@@ -30,7 +30,8 @@ class CellSpace(Space):
 
     An architecture is written as a dict or its JSON text:
 
-    * operations on nodes: ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}``, in any node order;
+    * operations on nodes: ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}``, in any node order; with a free
+      topology and one cell also as the pair of the two;
     * operations on edges: ``{"nodes": 3, "edges": [[0, 1, "conv"], [1, 2, "skip"]]}``, ``nodes`` being ``max_nodes`` when left out;
     * of a fixed topology also as the list of its operations (names or numbers k), in the order of :meth:`edge_slots` or of the nodes;
     * of several cells as the list of its cells.

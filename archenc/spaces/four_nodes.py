@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import ArchGraphs
 from archenc.spaces import notation
-from archenc.spaces.base import as_sequence, is_list
+from archenc.spaces.base import as_sequence, is_list, is_whole
 from archenc.spaces.cell import CellSpace
 from archenc.text import shown
 
@@ -20,6 +20,10 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 class FourNodeSpace(CellSpace):
     """Cells of four joined nodes whose operations include "none" and "skip_connect", written as the benchmark's own string.
+
+    They are also read as six operations (names or numbers k) in the order of ``EDGES``, as the text of six such numbers
+    (``"(4, 0, 3, 1, 4, 3)"`` or ``"4 0 3 1 4 3"``), and as a dict of the six edges in any order, or its JSON text:
+    ``{"0_1": "none", ...}``, where a key can also be ``"0->1"``, ``"1<-0"`` or ``(0, 1)``.
 
     Attributes:
         title: the benchmark's name, for messages.
@@ -39,7 +43,9 @@ class FourNodeSpace(CellSpace):
         return {"name": self.name, "parameters": {}}
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        items = as_sequence(architectures, self._is_part)
+        return self._parsed(as_sequence(architectures, self._is_part))
+
+    def _parsed(self, items: Sequence[Any]) -> ArchGraphs:
         rows = [self._operation_numbers(item, f"architecture {number}") for number, item in enumerate(items)]
         return self.from_ops(np.array(rows, dtype=np.int64).reshape(-1, 6))
 
@@ -58,10 +64,56 @@ class FourNodeSpace(CellSpace):
     def _operations(self, item: Any, where: str) -> Sequence[Any]:
         """The names or numbers of the operations of one architecture, as they stand in it."""
         if isinstance(item, str):
-            match = self.pattern.fullmatch(item.strip())
-            if match is None:
-                raise InvalidArchitecture(f"{where}: {shown(item)} is no {self.title} string; write it as {self.example}")
-            return match.groups()
+            return self._from_text(item.strip(), where)
+        if isinstance(item, Mapping):
+            return self._from_edges(item, where)
         if is_list(item):
             return list(item)
         raise InvalidArchitecture(f"{where}: a {type(item).__name__} is no {self.title} architecture; write it as {self.example}")
+
+    def _from_text(self, text: str, where: str) -> Sequence[Any]:
+        match = self.pattern.fullmatch(text)
+        if match is not None:
+            return match.groups()
+        if text.startswith("{"):
+            return self._operations(notation.load_json(text, where, self.name, '{"0_1": "none", ...}'), where)
+        if numbers := six_numbers(text):
+            return numbers
+        raise InvalidArchitecture(f"{where}: {shown(text)} is no {self.title} string; write it as {self.example}")
+
+    def _from_edges(self, item: Mapping[Any, Any], where: str) -> list[Any]:
+        """The operations of a dict of edges, in the order of ``EDGES``."""
+        found: dict[tuple[int, int], Any] = {}
+        for key, operation in item.items():
+            edge = _edge(key)
+            if edge not in EDGES:
+                raise InvalidArchitecture(f"{where}: {shown(key)} is no edge of {self.title}; name the six edges '0_1' to '2_3'")
+            if edge in found:
+                raise InvalidArchitecture(f"{where}: the edge '{edge[0]}_{edge[1]}' is given twice; give each of the six edges once")
+            found[edge] = operation
+        for source, target in EDGES:
+            if (source, target) not in found:
+                raise InvalidArchitecture(f"{where}: the edge '{source}_{target}' is missing; give each of the six edges an operation")
+        return [found[edge] for edge in EDGES]
+
+
+_SIX_NUMBERS = re.compile(r"[(\[]?\s*\d{1,3}(?:(?:\s*,\s*|\s+)\d{1,3}){5}\s*,?\s*[)\]]?", re.ASCII)
+_FORWARD = re.compile(r"\s*([0-3])\s*(?:_|->)\s*([0-3])\s*", re.ASCII)
+_BACKWARD = re.compile(r"\s*([0-3])\s*<-\s*([0-3])\s*", re.ASCII)
+
+
+def six_numbers(text: str) -> list[int]:
+    """The numbers of the text of six; an empty list for another text."""
+    return [int(number) for number in re.findall(r"\d+", text)] if _SIX_NUMBERS.fullmatch(text.strip()) else []
+
+
+def _edge(key: Any) -> tuple[int, int] | None:
+    """Source and target of an edge that is named by its key: ``"0_1"``, ``"0->1"``, ``"1<-0"`` or ``(0, 1)``."""
+    if isinstance(key, tuple) and len(key) == 2 and all(is_whole(node) for node in key):
+        return int(key[0]), int(key[1])
+    text = key if isinstance(key, str) else ""
+    if match := _FORWARD.fullmatch(text):
+        return int(match[1]), int(match[2])
+    if match := _BACKWARD.fullmatch(text):
+        return int(match[2]), int(match[1])
+    return None

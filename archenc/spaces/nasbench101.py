@@ -26,10 +26,12 @@ _ROW_IDS = np.array([INPUT, *range(NODE_OFFSET, NODE_OFFSET + len(OPERATIONS)), 
 class NASBench101(CellSpace):
     """The cell space of NAS-Bench-101: 423,624 cells up to isomorphism.
 
-    Architectures are written as a dict or JSON text with ``adjacency`` (or ``matrix``) and ``ops``, as in the official records. What
-    lies on no input-output path is cut first, as the official ``ModelSpec`` does; then at most 7 nodes and 9 edges may be left.
+    Architectures are written as a dict or JSON text with ``adjacency`` (or ``matrix``) and ``ops``, as in the official records, or as a
+    pair (matrix, ops). What lies on no input-output path is cut first, as the official ``ModelSpec`` does; then at most 7 nodes and 9
+    edges may be left.
     """
 
+    published_hash = True
     paper = "Ying, Klein, Christiansen, Real, Murphy, Hutter: NAS-Bench-101, ICML 2019, sections 2.1 and 2.2"
 
     def __init__(self) -> None:

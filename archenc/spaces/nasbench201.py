@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
-from archenc.spaces.base import as_array, as_sequence, is_list
-from archenc.spaces.four_nodes import EDGES, FourNodeSpace
+from archenc.spaces.base import as_array, as_sequence, is_list, is_whole
+from archenc.spaces.four_nodes import EDGES, FourNodeSpace, six_numbers
+from archenc.spaces.notation import load_json
+from archenc.text import shown
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 STAGES, CELLS_PER_STAGE = (16, 32, 64), 5  # channels of each stage
@@ -22,15 +26,25 @@ _TO_NASLIB_OP = np.argsort(_FROM_NASLIB_OP)
 _FROM_NASLIB_EDGE = np.array([_NASLIB_EDGES.index(edge) for edge in EDGES])  # NASLib's place of each of our edges
 _TO_NASLIB_EDGE = np.argsort(_FROM_NASLIB_EDGE)
 _OP = r"([^|~]+)~"
+NUM_CELLS = len(OPERATIONS) ** len(EDGES)
+_INDEX = re.compile(r"\d{1,5}", re.ASCII)
 
 
 class NASBench201(FourNodeSpace):
     """The topology space of NAS-Bench-201 (also of NATS-Bench): 15,625 cells.
 
     Architectures are written as the official string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, as the official nested tuple
-    ``((("op", 0),), (("op", 0), ("op", 1)), (("op", 0), ("op", 1), ("op", 2)))``, or as six operations (names or numbers k) in the
-    order of the string: edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3. NASLib numbers operations and edges otherwise:
-    :meth:`from_naslib`, :meth:`to_naslib`.
+    ``((("op", 0),), (("op", 0), ("op", 1)), (("op", 0), ("op", 1), ("op", 2)))``, in any form of :class:`FourNodeSpace`, or as the official
+    index, a whole number from 0 to 15,624 or its text (:meth:`from_index`).
+
+    Numbers are read by a notation, ``parse(x, notation="naslib")``:
+
+    * ``"official"``, the default: six numbers are operations k in the order of the string, edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3;
+    * ``"naslib"``: six operations, numbers or names, are in NASLib's order of the edges, and numbers are NASLib's (:meth:`from_naslib`);
+    * ``"index"``: a list of whole numbers is one of indices, also if it has six.
+
+    A list of six whole numbers is one architecture and a list of any other length one of indices, but for ``"index"``. Nothing in six
+    numbers tells which notation they are in.
 
     The 15,625 cells have 14,125 values of :meth:`hash` ("none" edges count as absent) and 5,257 after
     ``space.hash(space.simplify(space.node_form(graphs)))``. The published 6,466 isomorphism groups are neither coarser nor finer than
@@ -44,8 +58,33 @@ class NASBench201(FourNodeSpace):
     pattern = re.compile(rf"\|{_OP}0\|\+\|{_OP}0\|{_OP}1\|\+\|{_OP}0\|{_OP}1\|{_OP}2\|")
     example = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
 
+    notations = ("official", "naslib", "index")
+
     def __init__(self) -> None:
         super().__init__("nasbench201", OPERATIONS)
+
+    def parse(self, architectures: Any, notation: str = "official") -> ArchGraphs:
+        items = [architectures] if is_whole(architectures) else as_sequence(architectures)
+        whole = all(map(is_whole, items))
+        is_one = len(items) == 6 and notation != "index" if whole else any(not is_whole(item) and self._is_part(item) for item in items)
+        if is_one and whole:
+            _check_digits(items)
+        items = [items] if is_one else items
+        if notation == "naslib":
+            items = [self._official(item, f"architecture {number}") for number, item in enumerate(items)]
+        return self._parsed(items)
+
+    def _official(self, item: Any, where: str) -> Any:
+        """One architecture in NASLib's notation in the official one; what is in neither is left to be refused."""
+        if isinstance(item, str) and item.lstrip().startswith("{"):
+            item = load_json(item, where, self.name, self.example)
+        if isinstance(item, str):
+            item = six_numbers(item) or item
+        if isinstance(item, Mapping):
+            return {edge: _official_number(operation) for edge, operation in item.items()}
+        if is_list(item) and len(item) == len(EDGES):
+            return [_official_number(item[place]) for place in _FROM_NASLIB_EDGE]
+        return item
 
     def costs(self, graphs: ArchGraphs, *, classes: int = 10, image_side: int = 32) -> dict[str, np.ndarray]:
         """Parameters and FLOPs of the networks, as the official records count them.
@@ -81,7 +120,37 @@ class NASBench201(FourNodeSpace):
         return _is_node(item) or super()._is_part(item)
 
     def _operations(self, item: Any, where: str) -> Sequence[Any]:
+        if is_whole(item):
+            return self._of_index(int(item), where)
         return _names_of_nested(item, where) if is_list(item) and any(map(_is_node, item)) else super()._operations(item, where)
+
+    def _from_text(self, text: str, where: str) -> Sequence[Any]:
+        return self._of_index(int(text), where) if _INDEX.fullmatch(text) else super()._from_text(text, where)
+
+    def _of_index(self, index: int, where: str) -> list[int]:
+        if not 0 <= index < NUM_CELLS:
+            raise InvalidArchitecture(f"{where}: {shown(index)} is no index of NAS-Bench-201; give a number from 0 to {NUM_CELLS - 1:,}")
+        return _digits(_official_order()[index : index + 1])[0].tolist()  # type: ignore[no-any-return]
+
+    def from_index(self, indices: Any) -> ArchGraphs:
+        """Architectures by their official indices, the rows of the official table and of ``load_dataset("nasbench201")``.
+
+        The official order is the counting order of :meth:`enumerate`, shuffled once by Python's ``random`` with the seed 88 (D-X-Y,
+        AutoDL-Projects, ``generate_meta_info``); it equals the order of the table for all 15,625 cells.
+
+        Args:
+            indices: whole numbers (N,) from 0 to 15,624.
+
+        Raises:
+            InvalidArchitecture: one that is no index.
+        """
+        return self.parse(as_sequence([indices] if is_whole(indices) else indices), notation="index")
+
+    def to_index(self, graphs: ArchGraphs) -> np.ndarray:
+        """(N,) int64: the official index of each architecture."""
+        counting = self.to_ops(graphs) @ len(OPERATIONS) ** np.arange(len(EDGES) - 1, -1, -1)
+        indices: np.ndarray = np.argsort(_official_order())[counting]
+        return indices
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The official string of each architecture."""
@@ -117,6 +186,33 @@ class NASBench201(FourNodeSpace):
         """(N, 6) int64: NASLib's numbers, see :meth:`from_naslib`."""
         numbers: np.ndarray = _TO_NASLIB_OP[self.to_ops(graphs)][:, _TO_NASLIB_EDGE]
         return numbers
+
+
+@cache
+def _official_order() -> np.ndarray:
+    """(15625,) int64: the place in counting order of each official index; see :meth:`NASBench201.from_index`."""
+    places = list(range(NUM_CELLS))
+    random.Random(88).shuffle(places)
+    return np.array(places)
+
+
+def _digits(places: np.ndarray) -> np.ndarray:
+    """(N, 6): the operations of the cells at these places of the counting order."""
+    return places[:, None] // len(OPERATIONS) ** np.arange(len(EDGES) - 1, -1, -1) % len(OPERATIONS)
+
+
+def _official_number(operation: Any) -> Any:
+    return int(_FROM_NASLIB_OP[operation]) if is_whole(operation) and 0 <= operation < len(OPERATIONS) else operation
+
+
+def _check_digits(numbers: Sequence[int]) -> None:
+    """Raise :class:`InvalidArchitecture` for six numbers that are indices rather than operations."""
+    for place, number in enumerate(numbers):
+        if number >= len(OPERATIONS):
+            raise InvalidArchitecture(
+                f"architecture 0, place {place}: {number} is no operation of nasbench201; give six numbers from 0 to "
+                f"{len(OPERATIONS) - 1}, or notation='index' if these are official indices"
+            )
 
 
 def _is_node(item: Any) -> bool:

@@ -51,7 +51,14 @@ def is_part(space: CellSpace, item: Any) -> bool:
     """Whether an item of a sequence is an operation, or one cell of several, and not an architecture."""
     if space.topology is not None and _is_op(space, item):
         return True
+    if _takes_pairs(space) and is_list(item) and len(item) > 0 and all(isinstance(name, str) for name in item):
+        return True  # the operations of a pair (matrix, operations)
     return space.cells > 1 and (isinstance(item, Mapping) or (space.topology is not None and _is_ops_of_cell(space, item)))
+
+
+def _takes_pairs(space: CellSpace) -> bool:
+    """Whether a cell may be written as (adjacency matrix, names of the operations)."""
+    return space.op_on == "node" and space.topology is None and space.cells == 1
 
 
 def _is_op(space: CellSpace, item: Any) -> bool:
@@ -127,6 +134,8 @@ def read_cell(space: CellSpace, cell: Any, where: str) -> Cell:
     """A cell from its dict, in topological order and without nodes on no input-output path."""
     if space.topology is not None and is_list(cell):
         return _fixed_cell(space, read_ops(space, cell, where))
+    if _takes_pairs(space) and is_list(cell) and len(cell) == 2 and is_list(cell[1]):
+        cell = {"adjacency": cell[0], "ops": cell[1]}
     if not isinstance(cell, Mapping):
         keys = "'adjacency' and 'ops'" if space.op_on == "node" else "'edges'"
         raise InvalidArchitecture(f"{where}: a {type(cell).__name__} is no cell of {space.name}; give a dict with {keys}")

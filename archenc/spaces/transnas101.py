@@ -17,9 +17,9 @@ class TransNAS101Micro(FourNodeSpace):
     """The cell-level ("micro") space of TransNAS-Bench-101: 4,096 cells.
 
     Architectures are written as the official string ``64-41414-A_BC_DEF``, whose digits are the operations' numbers k by target node
-    (edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3), or as six operations (names or numbers) in that order, which is also NASLib's form. The
-    first two parts, 64 channels and the modules 41414 (4 doubles the channels and halves the resolution, 1 keeps both), are the macro
-    structure; it is the same for all cells and may be left out.
+    (edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3), or in any form of :class:`FourNodeSpace`; six numbers are in that order, which is also
+    NASLib's. The first two parts, 64 channels and the modules 41414 (4 doubles the channels and halves the resolution, 1 keeps both), are
+    the macro structure; it is the same for all cells and may be left out.
     """
 
     paper = "Duan, Chen, Xu, Chen, Liang, Zhang, Li: TransNAS-Bench-101, CVPR 2021"
@@ -30,9 +30,9 @@ class TransNAS101Micro(FourNodeSpace):
     def __init__(self) -> None:
         super().__init__("transnas101-micro", OPERATIONS)
 
-    def _operations(self, item: Any, where: str) -> Sequence[Any]:
-        found = super()._operations(item, where)
-        return [int(digit) for digit in found] if isinstance(item, str) else found
+    def _from_text(self, text: str, where: str) -> Sequence[Any]:
+        found = super()._from_text(text, where)
+        return [int(digit) for digit in found] if self.pattern.fullmatch(text) else found
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The official string of each architecture."""
