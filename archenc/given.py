@@ -98,7 +98,8 @@ def _batch(item: Any, space: Space, where: str) -> ArchGraphs | None:
 
 def _text(graphs: ArchGraphs, number: int) -> Any:
     """The one architecture of a batch as text, for a list that holds others than graphs."""
-    if len(graphs) != 1 or graphs.simplified or graphs.features is not None or graphs.op_on != graphs.space.op_on:
+    known_more = graphs.features is not None or graphs.architecture_features is not None
+    if len(graphs) != 1 or graphs.simplified or known_more or graphs.op_on != graphs.space.op_on:
         raise InvalidArchitecture(
             f"item {number} is a batch that stands beside texts or dicts and is not one plain architecture; give all of them as graphs"
         )

@@ -144,8 +144,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Train on n architectures and their labels, higher is better.
 
         Args:
-            graphs: n architectures of one space: graphs, or with ``space`` whatever :func:`archenc.graphs.as_graphs` takes. What is known of
-                each (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`) is appended to a fixed encoding.
+            graphs: n architectures of one space: graphs, or with ``space`` whatever :func:`archenc.graphs.as_graphs` takes. What is known
+                of each (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`) is appended to a fixed encoding.
             y: (n,) or (n, 1) finite labels, for example accuracies in percent; (n, T) for a head of T outputs, in order of the training
                 time, the final accuracy last.
             on_epoch_end: called as ``on_epoch_end(epoch, self)`` after each epoch of a predictor with a neural head.
