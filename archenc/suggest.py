@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.stats import norm
+from sklearn.base import clone
 
-from archenc.errors import InvalidParameter
-from archenc.graphs import ArchGraphs, concatenate
+from archenc.errors import InvalidParameter, InvalidTable
+from archenc.graphs import ArchGraphs, as_graphs, concatenate
 from archenc.hashing import keys
+from archenc.pareto import leading
 from archenc.predictor import Predictor
 from archenc.spaces.base import Space
+from archenc.values import as_numbers
 
 MOST_CANDIDATES = 500_000
 SAMPLED = 10_000
 """Random architectures, and mutations of the best, that stand for a space too large to list."""
+SAMPLED_BYTES = 2**26
+"""Most bytes of adjacency matrices of random architectures, which are fewer where architectures are large."""
 PARENTS = 20
 INTERVAL = float(norm.ppf(0.9))
 """Deviations to either side that hold 80 percent of a normal distribution."""
+
+Known = Callable[[ArchGraphs], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -27,19 +37,21 @@ class Suggestions:
 
     Attributes:
         graphs: the architectures.
-        score: float64 (count,), predicted labels.
-        deviation: float64 (count,), standard deviations of the predictions, calibrated on architectures left out in turn.
-        reasons: why each is there: ``"predicted best"``, ``"uncertain"``.
+        positions: int64 (count,), where they stand among the candidates.
+        score: float64 (count,), predicted labels; (count, M) where there are M > 1 objectives, the known ones last.
+        deviation: as ``score``, standard deviations of the predictions, calibrated on architectures left out in turn; 0 for known ones.
+        reasons: why each is there: ``"predicted best"``, with several objectives ``"predicted front 1"``, or ``"uncertain"``.
         nearest: int64 (count,), the trained architecture whose encoding is nearest.
-        predictor: the fitted predictor.
+        predictors: the fitted predictor of each column of labels.
     """
 
     graphs: ArchGraphs
+    positions: np.ndarray
     score: np.ndarray
     deviation: np.ndarray
     reasons: tuple[str, ...]
     nearest: np.ndarray
-    predictor: Predictor
+    predictors: tuple[Predictor, ...]
 
     @property
     def low(self) -> np.ndarray:
@@ -53,50 +65,66 @@ class Suggestions:
 
 
 def suggest(
-    trained: ArchGraphs,
+    trained: Any,
     y: np.ndarray,
     count: int = 10,
     *,
-    candidates: ArchGraphs | None = None,
+    space: Space | None = None,
+    candidates: Any = None,
     explore: float = 0.0,
+    known: Known | None = None,
     predictor: Predictor | None = None,
     random_state: int = 0,
 ) -> Suggestions:
     """The ``count`` architectures to train next: the highest predictions, or with ``explore`` a share of upper confidence bounds.
 
-    Isomorphic twins of trained architectures, and of each other, are never suggested.
+    Isomorphic twins of trained architectures, and of each other, are never suggested. Several objectives give the candidates that no other
+    one is predicted to beat in all of them, then those that only these beat, and so on (:func:`archenc.pareto.leading`).
 
     Args:
-        trained: n architectures.
-        y: (n,) labels, higher is better.
+        trained: n architectures; graphs, or with ``space`` whatever that parses.
+        y: (n,) labels, higher is better, or (n, T) for T objectives, each of which gets a predictor.
         count: how many to suggest.
+        space: the search space, where the architectures are no graphs.
         candidates: what to choose among; by default the whole space where it can be listed, else random architectures and mutations of the
             best ones.
         explore: share of the suggestions, from 0 to 1, that are chosen by prediction + two deviations.
-        predictor: a predictor to fit; by default ``Predictor("auto")``.
-        random_state: seed of the predictor and of drawn candidates.
+        known: further objectives that need no prediction: a function of graphs that gives (N, K) numbers, higher is better.
+        predictor: a predictor, of which copies are fitted; by default ``Predictor("auto")``.
+        random_state: seed of the default predictor and of drawn candidates.
 
     Raises:
-        InvalidParameter: fewer candidates than ``count``.
+        InvalidParameter: fewer candidates than ``count``, a count below 1, a share that is none, a predictor without deviations.
+        InvalidTable: labels that are not one finite number for each architecture and objective.
+        InvalidArchitecture: what cannot be read as architectures.
     """
-    if not 0 <= explore <= 1:
-        raise InvalidParameter(f"explore is {explore!r}; give a share from 0 to 1")
-    predictor = Predictor("auto", random_state=random_state) if predictor is None else predictor
-    predictor.fit(trained, y)
-    pool = candidate_pool(trained, y, random_state) if candidates is None else candidates
-    pool = without_twins(pool, trained)
-    if len(pool) < count:
-        raise InvalidParameter(f"only {len(pool)} candidates are left that were not trained; ask for at most {len(pool)}")
-    score, deviation = predictor.predict(pool, return_std=True)
-    uncertain = round(count * explore)
-    best = np.argsort(-score, kind="stable")[: count - uncertain]
-    bound = score + 2 * deviation
-    bound[best] = -np.inf
-    chosen = np.concatenate([best, np.argsort(-bound, kind="stable")[:uncertain]])
-    chosen = chosen[np.argsort(-score[chosen], kind="stable")]
-    reasons = tuple("predicted best" if at in best else "uncertain" for at in chosen)
-    graphs = pool[chosen]
-    return Suggestions(graphs, score[chosen], deviation[chosen], reasons, _nearest(predictor, graphs, trained), predictor)
+    if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
+        raise InvalidParameter(f"count is {count!r:.80}; give a whole number of at least 1")
+    if not isinstance(explore, int | float | np.number) or not 0 <= explore <= 1:
+        raise InvalidParameter(f"explore is {explore!r:.80}; give a share from 0 to 1")
+    trained, labels = _batch(trained, space), _columns(y)
+    pool = None if candidates is None else _batch(candidates, trained.space)
+    usual = usual_predictor(random_state) if predictor is None else predictor
+    predictors = tuple(clone(usual).fit(trained, column) for column in labels.T)
+    pool = candidate_pool(trained, labels[:, 0], random_state) if pool is None else pool
+    at = untrained(pool, trained)
+    if len(at) < count:
+        remedy = f"ask for at most {len(at)}" if len(at) else "give others"
+        raise InvalidParameter(f"only {len(at):,} of {len(pool):,} candidates are left that were not trained; {remedy}")
+    score, deviation = _predictions(predictors, pool[at], known)
+    chosen, reasons = _choose(score, deviation, int(count), explore)
+    graphs, score, deviation = pool[at[chosen]], score[chosen], deviation[chosen]
+    if score.shape[1] == 1:
+        score, deviation = score[:, 0], deviation[:, 0]
+    return Suggestions(graphs, at[chosen], score, deviation, reasons, _nearest(predictors[0], graphs, trained), predictors)
+
+
+def usual_predictor(random_state: int) -> Predictor:
+    """The predictor that :func:`suggest` uses unless it is given one."""
+    return Predictor("auto", random_state=random_state)
+
+
+# -- candidates ------------------------------------------------------------------------------------------------------
 
 
 def candidate_pool(trained: ArchGraphs, y: np.ndarray, seed: int) -> ArchGraphs:
@@ -109,33 +137,111 @@ def candidate_pool(trained: ArchGraphs, y: np.ndarray, seed: int) -> ArchGraphs:
     if pool is not None and len(pool) <= MOST_CANDIDATES:
         return pool
     rng = np.random.default_rng(seed)
+    sampled = max(1, min(SAMPLED, SAMPLED_BYTES // (space.cells * space.max_nodes**2)))
     parents = trained[np.argsort(-y, kind="stable")[:PARENTS]]
     mutants = [parents.with_features(None)]
-    for _ in range(max(1, SAMPLED // (2 * len(parents)))):  # walks away from the best, one change after the other
+    for _ in range(max(1, sampled // (2 * len(parents)))):  # walks away from the best, one change after the other
         start = mutants[0] if rng.random() < 0.5 else mutants[-1]
         mutants.append(space.mutate(start, rng))
-    return concatenate([space.sample(SAMPLED, rng), *mutants[1:]])
+    return concatenate([space.sample(sampled, rng), *mutants[1:]])
 
 
-def without_twins(pool: ArchGraphs, trained: ArchGraphs) -> ArchGraphs:
-    """The architectures of ``pool``, one of each isomorphism class, that have no twin among the trained ones."""
+def untrained(pool: ArchGraphs, trained: ArchGraphs) -> np.ndarray:
+    """int64: positions in ``pool`` of one of each isomorphism class that has no twin among the trained ones, in ascending order."""
     found, known = keys(pool.hash()), keys(trained.hash())
     _, first = np.unique(found, return_index=True)
     first = np.sort(first)
-    return pool[first[~np.isin(found[first], known)]]
+    positions: np.ndarray = first[~np.isin(found[first], known)]
+    return positions
+
+
+# -- choice ----------------------------------------------------------------------------------------------------------
+
+
+def _batch(architectures: Any, space: Space | None) -> ArchGraphs:
+    if isinstance(architectures, ArchGraphs) or space is None:
+        return as_graphs(architectures, space)
+    return space.parse(architectures)
+
+
+def _columns(y: Any) -> np.ndarray:
+    """float64 (n, T)."""
+    labels = as_numbers(y, "y")
+    if labels.ndim not in (1, 2) or labels.size == 0:
+        raise InvalidTable(f"y has shape {labels.shape}; give one label for each architecture, or a column for each objective")
+    return labels.reshape(len(labels), -1)
+
+
+def _predictions(predictors: tuple[Predictor, ...], pool: ArchGraphs, known: Known | None) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and deviations (N, M) of all objectives."""
+    means, deviations = zip(*(predictor.predict(pool, return_std=True) for predictor in predictors), strict=True)
+    exact = np.empty((len(pool), 0)) if known is None else as_numbers(known(pool), "known").reshape(len(pool), -1)
+    return np.column_stack([*means, exact]), np.column_stack([*deviations, np.zeros(exact.shape)])
+
+
+def _choose(score: np.ndarray, deviation: np.ndarray, count: int, explore: float) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Positions of the chosen among the candidates, best first, and why each was chosen."""
+    uncertain = round(count * explore)
+    best, fronts = leading(score, count - uncertain)
+    rest = np.setdiff1d(np.arange(len(score)), best)
+    bold, _ = leading((score + 2 * deviation)[rest], uncertain)
+    chosen = np.concatenate([best, rest[bold]])
+    several = score.shape[1] > 1
+    reasons = [*(f"predicted front {front}" if several else "predicted best" for front in fronts), *["uncertain"] * uncertain]
+    order, _ = leading(score[chosen], count)
+    return chosen[order], tuple(reasons[at] for at in order)
 
 
 def _nearest(predictor: Predictor, graphs: ArchGraphs, trained: ArchGraphs) -> np.ndarray:
     ours, theirs = predictor.embed(graphs).astype(np.float64), predictor.embed(trained).astype(np.float64)
     scale = np.where(theirs.std(0) > 0, theirs.std(0), np.inf)
-    distance = np.linalg.norm((ours[:, None] - theirs[None]) / scale, axis=2)
-    nearest: np.ndarray = distance.argmin(1)
+    nearest: np.ndarray = cdist(ours / scale, theirs / scale).argmin(1)
     return nearest
 
 
-def honesty(predictor: Predictor, n: int) -> tuple[str, bool]:
-    """One sentence on how well the predictor ranked architectures left out in turn, and whether that is better than chance."""
-    tau = predictor.report_["out_of_fold_tau"]
-    chance = 1.64 * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))  # the 95th percentile of tau without any relation (Kendall 1938)
-    members = " + ".join(name for name, member in predictor.report_["members"].items() if member["weight"] > 0)
-    return f"{members} on {n} labels; left out in turn: tau {tau:.2f}", bool(tau > chance)
+# -- honesty ---------------------------------------------------------------------------------------------------------
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How well a fitted predictor ranked the architectures it was given, each predicted by a fit without it.
+
+    Attributes:
+        predictor: what it consists of.
+        labels: how many there were.
+        tau: Kendall's tau of these predictions; None where the predictor made none.
+        hits: how many of the ``top`` best predicted are among the ``top`` best labels; None where that is not known.
+        top: 5, or all where there are fewer.
+        better_than_chance: whether tau is above 95 percent of those of unrelated numbers (Kendall 1938); None where it is not known.
+    """
+
+    predictor: str
+    labels: int
+    tau: float | None
+    hits: int | None
+    top: int
+    better_than_chance: bool | None
+
+    def __str__(self) -> str:
+        begin = f"{self.predictor} on {self.labels} labels"
+        if self.tau is None:
+            return f"{begin}; how well it ranks was not measured"
+        hits = "" if self.hits is None else f", top-{self.top} hit {self.hits} of {self.top}"
+        return f"{begin}; left out in turn: tau {self.tau:.2f}{hits}"
+
+
+def trust(predictor: Predictor, y: np.ndarray) -> Trust:
+    """What the report of a predictor, fitted on the labels ``y`` (n,), says about its ranks."""
+    report, n, top = predictor.report_, len(y), min(TOP, len(y))
+    members = [name for name, member in report.get("members", {}).items() if member.get("weight", 1) > 0]
+    name = " + ".join(members) or "+".join(str(report[part]) for part in ("encoder", "head", "loss"))
+    tau, unseen = report.get("out_of_fold_tau"), report.get("out_of_fold")
+    hits = None if unseen is None or len(unseen) != n else _hits(np.asarray(unseen), y, top)
+    chance = 1.645 * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+    return Trust(name, n, tau, hits, top, None if tau is None else bool(tau > chance))
+
+
+def _hits(scores: np.ndarray, y: np.ndarray, top: int) -> int:
+    return int((y[np.argsort(-scores, kind="stable")[:top]] >= np.sort(y)[-top]).sum())
