@@ -16,7 +16,7 @@ from archenc.graphs import ArchGraphs, as_graphs, concatenate
 from archenc.hashing import keys
 from archenc.pareto import leading
 from archenc.predictor import Predictor
-from archenc.spaces.base import Space
+from archenc.spaces.base import Space, checked_graphs
 from archenc.values import as_numbers
 
 MOST_CANDIDATES = 500_000
@@ -96,21 +96,21 @@ def suggest(
     Raises:
         InvalidParameter: fewer candidates than ``count``, a count below 1, a share that is none, a predictor without deviations.
         InvalidTable: labels that are not one finite number for each architecture and objective.
-        InvalidArchitecture: what cannot be read as architectures.
+        InvalidArchitecture: what cannot be read as architectures; candidates of another space.
     """
     if not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1:
         raise InvalidParameter(f"count is {count!r:.80}; give a whole number of at least 1")
     if not isinstance(explore, int | float | np.number) or not 0 <= explore <= 1:
         raise InvalidParameter(f"explore is {explore!r:.80}; give a share from 0 to 1")
-    trained, labels = _batch(trained, space), _columns(y)
-    pool = None if candidates is None else _batch(candidates, trained.space)
-    usual = usual_predictor(random_state) if predictor is None else predictor
-    predictors = tuple(clone(usual).fit(trained, column) for column in labels.T)
-    pool = candidate_pool(trained, labels[:, 0], random_state) if pool is None else pool
-    at = untrained(pool, trained)
+    trained = _batch(trained, space)
+    labels = _columns(y, len(trained))
+    pool = candidate_pool(trained, labels[:, 0], random_state) if candidates is None else _batch(candidates, trained.space)
+    at = untrained(checked_graphs(trained.space, pool), trained)
     if len(at) < count:
         remedy = f"ask for at most {len(at)}" if len(at) else "give others"
         raise InvalidParameter(f"only {len(at):,} of {len(pool):,} candidates are left that were not trained; {remedy}")
+    usual = usual_predictor(random_state) if predictor is None else predictor
+    predictors = tuple(clone(usual).fit(trained, column) for column in labels.T)
     score, deviation = _predictions(predictors, pool[at], known)
     chosen, reasons = _choose(score, deviation, int(count), explore)
     graphs, score, deviation = pool[at[chosen]], score[chosen], deviation[chosen]
@@ -164,11 +164,11 @@ def _batch(architectures: Any, space: Space | None) -> ArchGraphs:
     return space.parse(architectures)
 
 
-def _columns(y: Any) -> np.ndarray:
+def _columns(y: Any, n: int) -> np.ndarray:
     """float64 (n, T)."""
     labels = as_numbers(y, "y")
-    if labels.ndim not in (1, 2) or labels.size == 0:
-        raise InvalidTable(f"y has shape {labels.shape}; give one label for each architecture, or a column for each objective")
+    if labels.ndim not in (1, 2) or labels.size == 0 or len(labels) != n:
+        raise InvalidTable(f"y has shape {labels.shape} for {n} architectures; give one label each, or a column for each objective")
     return labels.reshape(len(labels), -1)
 
 
