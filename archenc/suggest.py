@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.graphs import ArchGraphs, as_graphs, concatenate
-from archenc.hashing import keys
+from archenc.hashing import keys, wl_hash
 from archenc.pareto import leading
 from archenc.predictor import Predictor
 from archenc.spaces.base import Space, checked_graphs
@@ -78,7 +78,7 @@ def suggest(
 ) -> Suggestions:
     """The ``count`` architectures to train next: the highest predictions, or with ``explore`` a share of upper confidence bounds.
 
-    Isomorphic twins of trained architectures, and of each other, are never suggested. Several objectives give the candidates that no other
+    Twins of trained architectures, and of each other, are never suggested (:func:`untrained`). Several objectives give the candidates that no other
     one is predicted to beat in all of them, then those that only these beat, and so on (:func:`archenc.pareto.leading`).
 
     Args:
@@ -147,12 +147,25 @@ def candidate_pool(trained: ArchGraphs, y: np.ndarray, seed: int) -> ArchGraphs:
 
 
 def untrained(pool: ArchGraphs, trained: ArchGraphs) -> np.ndarray:
-    """int64: positions in ``pool`` of one of each isomorphism class that has no twin among the trained ones, in ascending order."""
-    found, known = keys(pool.hash()), keys(trained.hash())
+    """int64: positions in ``pool``, ascending, of architectures that are worth a training of their own.
+
+    They have no isomorphic twin among the trained ones and among those before them, nor one that is the same when both are simplified
+    (:meth:`archenc.spaces.base.Space.simplify`).
+    """
+    space: Space = pool.space
+    positions = _new(keys(pool.hash()), keys(trained.hash()))
+    if space.op_on == "edge" or space.none_op is not None or space.skip_op is not None:
+        cut, known = (wl_hash(space.simplify(graphs)) for graphs in (pool[positions], trained))
+        positions = positions[_new(keys(cut), keys(known))]
+    return positions
+
+
+def _new(found: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Positions of the first of each value that is not a known one, in ascending order."""
     _, first = np.unique(found, return_index=True)
     first = np.sort(first)
-    positions: np.ndarray = first[~np.isin(found[first], known)]
-    return positions
+    new: np.ndarray = first[~np.isin(found[first], known)]
+    return new
 
 
 # -- choice ----------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def rank(
 ) -> None:
     """Order candidates, given what was trained.
 
-    Those that were trained, and twins of others, are left out.
+    Those that were trained, or are twins of others, are left out.
     """
     from archenc import suggest as engine
 

@@ -61,6 +61,22 @@ def test_a_trained_architecture_among_the_candidates_is_left_out_with_its_twins(
         suggest(TRAINED, Y, 5, candidates=pool, predictor=cheap())
 
 
+def test_what_differs_in_dead_ends_only_is_a_twin_too():
+    texts = [f"|none~0|+|none~0|{dead}~1|+|nor_conv_3x3~0|none~1|none~2|" for dead in ("none", "avg_pool_3x3")]
+    other = "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+    assert len(np.unique(keys(SPACE.parse(texts).hash()))) == 2, "they are no isomorphic ones"
+    assert untrained(SPACE.parse([texts[1], other]), SPACE.parse(texts[0])).tolist() == [1]
+    assert untrained(SPACE.parse([*texts, other]), TRAINED).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench-graph", "nasbench-macro", "genetic-cnn", "nasbench-nlp", "proxylessnas"])
+def test_twins_are_found_in_every_kind_of_space(name):
+    graphs = archenc.create_space(name).sample(12, 2)
+    fresh = untrained(graphs, graphs[:4])
+    assert set(fresh) <= set(range(4, 12))
+    assert len(fresh) >= 4
+
+
 def test_the_nearest_trained_architecture_is_named():
     found = suggest(TRAINED, Y, 5, candidates=POOL, predictor=cheap())
     ours, theirs = (found.predictors[0].embed(graphs) for graphs in (found.graphs, TRAINED))
