@@ -78,8 +78,8 @@ def suggest(
 ) -> Suggestions:
     """The ``count`` architectures to train next: the highest predictions, or with ``explore`` a share of upper confidence bounds.
 
-    Twins of trained architectures, and of each other, are never suggested (:func:`untrained`). Several objectives give the candidates that no other
-    one is predicted to beat in all of them, then those that only these beat, and so on (:func:`archenc.pareto.leading`).
+    Twins of trained architectures, and of each other, are never suggested (:func:`untrained`). Several objectives give the candidates that
+    no other one is predicted to beat in all of them, then those that only these beat, and so on (:func:`archenc.pareto.leading`).
 
     Args:
         trained: n architectures; graphs, or with ``space`` whatever that parses.

@@ -94,7 +94,13 @@ def rank(
 
 
 def _read(
-    runs: Path, space: str | None, dataset: str | None, models: Path | None, candidates: Path | None, objective: str | None, out: Path | None
+    runs: Path,
+    space: str | None,
+    dataset: str | None,
+    models: Path | None,
+    candidates: Path | None,
+    objective: str | None,
+    out: Path | None,
 ) -> tuple[Source, Results]:
     if out is not None and out.suffix not in (".csv", ".jsonl"):
         raise InvalidParameter(f"--out {out} should end in .csv or .jsonl; choose another name")

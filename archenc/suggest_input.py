@@ -104,7 +104,7 @@ def find_source(space: str | None, dataset: str | None, models: Path | None, run
 
 class _Definition(Record):
     name: Name
-    parameters: dict[str, object] = {}
+    parameters: dict[str, object]
 
 
 def _space(text: str) -> Space:
@@ -114,7 +114,7 @@ def _space(text: str) -> Space:
         return archenc.create_space(text)
     content = read_json(path) if path.suffix.lower() == ".json" else read_yaml(path)
     definition = record(content, _Definition, f"the space file {path}", "write a 'name' and 'parameters'")
-    return from_config({"name": definition.name, "parameters": dict(definition.parameters)})
+    return from_config({"name": definition.name, "parameters": definition.parameters})
 
 
 # -- results ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from archenc.dataset import ArchDataset, Provenance

@@ -181,7 +181,15 @@ def train(
             check_types(part, registry.get(names[part]), parameters.get(f"{part}_params", {}))
     check_types("predictor", archenc.Predictor, parameters)
     parameters = {"simplify": simplify, "random_state": seed, "progress": True, **parameters}
-    predictor = build("predictor", encoder if normalise(encoder) == "auto" else "+".join(names.values()), archenc.Predictor, encoder, head, loss, **parameters)
+    predictor = build(
+        "predictor",
+        encoder if normalise(encoder) == "auto" else "+".join(names.values()),
+        archenc.Predictor,
+        encoder,
+        head,
+        loss,
+        **parameters,
+    )
     data = archenc.load_dataset(dataset, label=label)
     split = halves(data.labelled_rows(), seed=0)
     rows = split.training_subset(size, seed)

@@ -28,7 +28,9 @@ def test_fifty_results_become_ten_suggestions(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     run(PYTHON[0])
-    command = next(line for language, body in BLOCKS if language == "sh" for line in body.splitlines() if line.startswith("archenc suggest"))
+    command = next(
+        line for language, body in BLOCKS if language == "sh" for line in body.splitlines() if line.startswith("archenc suggest")
+    )
     assert main(command.split()[1:]) == 0
     printed, expected = capsys.readouterr().out.splitlines(), TEXT[0].splitlines()
     assert len(printed) == len(expected) == 3 + 10 + 2

@@ -69,7 +69,9 @@ def test_what_differs_in_dead_ends_only_is_a_twin_too():
     assert untrained(SPACE.parse([*texts, other]), TRAINED).tolist() == [0, 2]
 
 
-@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench-graph", "nasbench-macro", "genetic-cnn", "nasbench-nlp", "proxylessnas"])
+@pytest.mark.parametrize(
+    "name", ["darts", "nasbench101", "nasbench-graph", "nasbench-macro", "genetic-cnn", "nasbench-nlp", "proxylessnas"]
+)
 def test_twins_are_found_in_every_kind_of_space(name):
     graphs = archenc.create_space(name).sample(12, 2)
     fresh = untrained(graphs, graphs[:4])
