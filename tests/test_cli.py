@@ -219,6 +219,13 @@ def test_settings_reach_the_predictor(tmp_path: Path) -> None:
     assert [record.get("step") for record in records] == [None, 1, 2, 3]
 
 
+def test_train_chooses_the_parts_itself(tmp_path: Path) -> None:
+    assert main(["train", "--dataset", "small", "--size", "12", "--out", str(tmp_path / "p")]) == 0
+    predictor = archenc.Predictor.load(tmp_path / "p")
+    chosen = archenc.recommend(archenc.load_dataset("small"), 12)
+    assert (predictor.encoder, predictor.head, predictor.loss) == (chosen["encoder"], chosen["head"], chosen["loss"])
+
+
 def test_a_failed_training_leaves_nothing(tmp_path: Path) -> None:
     assert train(tmp_path / "p", "--loss", "hinge", "--track", "jsonl") == 2
     assert not (tmp_path / "p").exists()
