@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 from sklearn.base import clone
 
+import archenc
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.graphs import ArchGraphs, as_graphs, concatenate
 from archenc.hashing import keys, wl_hash
@@ -69,7 +70,7 @@ def suggest(
     y: np.ndarray,
     count: int = 10,
     *,
-    space: Space | None = None,
+    space: Space | str | None = None,
     candidates: Any = None,
     explore: float = 0.0,
     known: Known | None = None,
@@ -85,16 +86,16 @@ def suggest(
         trained: n architectures; graphs, or with ``space`` whatever that parses.
         y: (n,) labels, higher is better, or (n, T) for T objectives, each of which gets a predictor.
         count: how many to suggest.
-        space: the search space, where the architectures are no graphs.
+        space: the search space, or its name, where the architectures are no graphs.
         candidates: what to choose among; by default the whole space where it can be listed, else random architectures and mutations of the
             best ones.
         explore: share of the suggestions, from 0 to 1, that are chosen by prediction + two deviations.
         known: further objectives that need no prediction: a function of graphs that gives (N, K) numbers, higher is better.
-        predictor: a predictor, of which copies are fitted; by default ``Predictor("auto")``.
+        predictor: a predictor, of which copies are fitted; by default ``Predictor("auto")``. One without deviations gives NaN for them.
         random_state: seed of the default predictor and of drawn candidates.
 
     Raises:
-        InvalidParameter: fewer candidates than ``count``, a count below 1, a share that is none, a predictor without deviations.
+        InvalidParameter: fewer candidates than ``count``, a count below 1, a share that is none, or one of a predictor without deviations.
         InvalidTable: labels that are not one finite number for each architecture and objective.
         InvalidArchitecture: what cannot be read as architectures; candidates of another space.
     """
@@ -102,7 +103,7 @@ def suggest(
         raise InvalidParameter(f"count is {count!r:.80}; give a whole number of at least 1")
     if not isinstance(explore, int | float | np.number) or not 0 <= explore <= 1:
         raise InvalidParameter(f"explore is {explore!r:.80}; give a share from 0 to 1")
-    trained = _batch(trained, space)
+    trained = _batch(trained, archenc.create_space(space) if isinstance(space, str) else space)
     labels = _columns(y, len(trained))
     pool = candidate_pool(trained, labels[:, 0], random_state) if candidates is None else _batch(candidates, trained.space)
     at = untrained(checked_graphs(trained.space, pool), trained)
@@ -111,7 +112,7 @@ def suggest(
         raise InvalidParameter(f"only {len(at):,} of {len(pool):,} candidates are left that were not trained; {remedy}")
     usual = usual_predictor(random_state) if predictor is None else predictor
     predictors = tuple(clone(usual).fit(trained, column) for column in labels.T)
-    score, deviation = _predictions(predictors, pool[at], known)
+    score, deviation = _predictions(predictors, pool[at], known, needed=explore > 0)
     chosen, reasons = _choose(score, deviation, int(count), explore)
     graphs, score, deviation = pool[at[chosen]], score[chosen], deviation[chosen]
     if score.shape[1] == 1:
@@ -185,11 +186,19 @@ def _columns(y: Any, n: int) -> np.ndarray:
     return labels.reshape(len(labels), -1)
 
 
-def _predictions(predictors: tuple[Predictor, ...], pool: ArchGraphs, known: Known | None) -> tuple[np.ndarray, np.ndarray]:
+def _predictions(predictors: tuple[Predictor, ...], pool: ArchGraphs, known: Known | None, needed: bool) -> tuple[np.ndarray, np.ndarray]:
     """Scores and deviations (N, M) of all objectives."""
-    means, deviations = zip(*(predictor.predict(pool, return_std=True) for predictor in predictors), strict=True)
+    means, deviations = zip(*(_distribution(predictor, pool, needed) for predictor in predictors), strict=True)
     exact = np.empty((len(pool), 0)) if known is None else as_numbers(known(pool), "known").reshape(len(pool), -1)
     return np.column_stack([*means, exact]), np.column_stack([*deviations, np.zeros(exact.shape)])
+
+
+def _distribution(predictor: Predictor, pool: ArchGraphs, needed: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and their deviations, which are NaN where the head has none; raises :class:`InvalidParameter` if they are ``needed``."""
+    if needed or getattr(predictor.head_, "has_std", False):
+        return predictor.predict(pool, return_std=True)
+    score = predictor.predict(pool)
+    return score, np.full(len(score), np.nan)
 
 
 def _choose(score: np.ndarray, deviation: np.ndarray, count: int, explore: float) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -99,8 +99,14 @@ def test_a_space_too_large_to_list_is_sampled_around_the_best(monkeypatch):
     assert found.score.mean() > count.mean()
 
 
+def test_a_predictor_without_deviations_suggests_what_it_holds_for_best():
+    found = suggest(TRAINED, Y, 3, candidates=POOL, predictor=Predictor("op-count", "ridge", "mse"))
+    assert np.isnan(found.deviation).all()
+    assert (np.diff(found.score) <= 0).all()
+
+
 def test_texts_are_taken_where_the_space_is_known():
-    found = suggest(SPACE.format(TRAINED), Y, 3, space=SPACE, candidates=SPACE.format(POOL), predictor=cheap())
+    found = suggest(SPACE.format(TRAINED), Y, 3, space="nasbench201", candidates=SPACE.format(POOL), predictor=cheap())
     same = suggest(TRAINED, Y, 3, candidates=POOL, predictor=cheap())
     np.testing.assert_array_equal(found.positions, same.positions)
 
@@ -122,7 +128,7 @@ def test_texts_are_taken_where_the_space_is_known():
         ({"y": np.full(24, np.nan)}, InvalidTable),
         ({"y": ["good"] * 24}, InvalidTable),
         ({"y": []}, InvalidTable),
-        ({"predictor": Predictor("op-count", "ridge", "mse")}, InvalidParameter),
+        ({"predictor": Predictor("op-count", "ridge", "mse"), "explore": 0.5}, InvalidParameter),
     ],
 )
 def test_nonsense_is_refused_in_a_sentence(changed, error):
