@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES
 
 if TYPE_CHECKING:
+    from archenc.automatic import recommend
     from archenc.dataset import ArchDataset, Dedup
     from archenc.encoder import Encoder
     from archenc.graphs import ArchGraphs
@@ -35,6 +36,7 @@ _LAZY = {  # heavy names are imported when first asked for, so that `import arch
     "load_embeddings": "archenc.pretrained",
     "load_pretrained": "archenc.pretrained",
     "pretrain": "archenc.pretraining",
+    "recommend": "archenc.automatic",
 }
 
 
@@ -133,4 +135,5 @@ __all__ = [
     "load_embeddings",
     "load_pretrained",
     "pretrain",
+    "recommend",
 ]

@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import archenc
 from archenc.errors import ArchencError, UnknownName
@@ -28,6 +29,16 @@ _LISTS: dict[str, Callable[[], list[str]]] = {
     "datasets": archenc.list_datasets,
     "pretrained": archenc.list_pretrained,
 }
+
+
+_ORDER = ("suggest", "rank", "train", "predict", "data", "list", "encode", "pretrain", "embed-report", "bench")
+"""In which ``archenc --help`` shows the commands: the question that most come with first; those of other packages follow by name."""
+
+
+class _Commands(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        place = {name: at for at, name in enumerate(_ORDER)}
+        return sorted(self.commands, key=lambda name: (place.get(name, len(place)), name))
 
 
 def list_names(
@@ -48,7 +59,10 @@ def _show_version(wanted: bool) -> None:
 def _callback(
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
 ) -> None:
-    """Architecture encodings for neural architecture search: an architecture into a vector, a vector into a rank."""
+    """What should I train next? 'archenc suggest' answers from a file of what was trained.
+
+    Behind it are predictors of neural architectures: encodings, heads and losses, on real benchmark tables.
+    """
 
 
 def _unavailable(point: EntryPoint, reason: Exception) -> Callable[[], None]:
@@ -63,10 +77,10 @@ def _unavailable(point: EntryPoint, reason: Exception) -> Callable[[], None]:
 
 def create_app() -> typer.Typer:
     """The application with every declared subcommand; imports the modules that declare them and nothing heavier."""
-    app = typer.Typer(name="archenc", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app = typer.Typer(name="archenc", cls=_Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.callback()(_callback)
     app.command("list")(list_names)
-    for point in sorted(entry_points(group="archenc.commands"), key=lambda point: point.name):
+    for point in entry_points(group="archenc.commands"):
         try:
             command: Any = point.load()
         except Exception as reason:

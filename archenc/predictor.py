@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -47,9 +48,10 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     the embeddings that the encoder learnt with an MLP head under the same loss.
 
     Args:
-        encoder: name of an encoder (``archenc.list_encoders()``).
-        head: name of a head.
-        loss: name of a loss.
+        encoder: name of an encoder (``archenc.list_encoders()``), or ``"auto"`` for the encoder, head and loss that
+            :func:`archenc.recommend` gives for the space and the number of labels; what it did is in :attr:`report_`.
+        head: name of a head; the one given here is for an encoder of your own choice.
+        loss: name of a loss; likewise.
         simplify: whether the encoder sees simplified graphs.
         pretrained: the encoder's pretrained weights: the folder of an ``archenc pretrain``, or a name (``archenc.list_pretrained()``).
         fine_tune: whether pretrained weights are trained together with the head; if not, they are frozen and the encoding is a fixed one.
@@ -83,7 +85,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        encoder: Name = "gates",
+        encoder: Name = "auto",
         head: Name = "mlp",
         loss: Name = "hinge",
         *,
@@ -476,11 +478,21 @@ def _chosen(parameters: dict[str, Any], graphs: ArchGraphs) -> dict[str, Any]:
     """The parameters, with those that ``"auto"`` stands for."""
     if normalise(parameters["encoder"]) != "auto":
         return parameters
-    from archenc.recommend import recommend
+    _check_left_to_auto(parameters)
+    from archenc.automatic import recommend
 
     chosen = parameters | recommend(graphs.space, len(graphs), parameters["budget"])
     known_more = graphs.architecture_features is not None  # networks do not see it
     return chosen | ({"companions": None} if known_more else {})
+
+
+def _check_left_to_auto(parameters: dict[str, Any]) -> None:
+    """Raise :class:`InvalidParameter` for a part that was given to ``"auto"``, which would not use it."""
+    usual = {name: parameter.default for name, parameter in inspect.signature(Predictor).parameters.items()}
+    parts = ("head", "loss", "simplify", "pretrained", "encoder_params", "head_params", "loss_params")
+    given = [name for name in parts if parameters[name] != usual[name]]
+    if given:
+        raise InvalidParameter(f"the encoder 'auto' chooses all parts, and {given[0]} was given; leave it out, or give an encoder too")
 
 
 def _seed(random_state: Any) -> int:

@@ -160,6 +160,27 @@ def _size(value: Any) -> int:
 # -- architectures -------------------------------------------------------------------------------------------------
 
 
+def read_architectures(path: Path, column: str = "arch") -> list[tuple[int, Any]]:
+    """The numbered lines of a file of architectures: one a line, or a column of a CSV or JSONL table; compressed (``.gz``) or not.
+
+    Raises:
+        DataNotFound: the file cannot be read.
+        InvalidTable: the line without an architecture, or at which a bound is passed; a file that holds none.
+    """
+    found: list[tuple[int, Any]] = []
+    if table_kind(path) not in (".csv", ".jsonl"):
+        found += read_lines(path)
+    else:
+        for line, row in read_rows(path):
+            if row.get(column) in (None, ""):
+                remedy = "fill it, or name the column so"
+                raise InvalidTable(f"{path}, line {line}: there is no architecture in a column {column!r}; {remedy}")
+            found.append((line, row[column]))
+    if not found:
+        raise InvalidTable(f"{path} holds no architecture; write one a line")
+    return found
+
+
 def parse_rows(path: Path, space: Space, rows: Sequence[tuple[int, Any]], notation: str | None = None) -> ArchGraphs:
     """The architectures of numbered lines, numbers being read by ``notation`` (:func:`archenc.graphs.as_graphs`).
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from archenc.dataset import ArchDataset, Provenance
 from archenc.datasets import table as tables
-from archenc.errors import CorruptFile, InvalidArchitecture, InvalidParameter
-from archenc.files import inside, sha256
-from archenc.graphs import ArchGraphs
-from archenc.spaces.base import as_sequence
-from archenc.spaces.traced.network import Drawing
-from archenc.spaces.traced.onnx_file import read_drawing
-from archenc.spaces.traced.pytorch import fitting_space
+from archenc.files import sha256
+from archenc.spaces.traced.model_files import ModelFiles
 from archenc.spaces.traced.space import OperationSpace
 
 
@@ -50,7 +44,7 @@ def load(
     """
     owner = "the data set 'models'"
     place = tables.given_path(owner, "folder", folder)
-    files = _ModelFiles(place, space)
+    files = ModelFiles(place, space)
     dataset = tables.load(
         path=place / tables.given_path(owner, "table", table),
         space=files,
@@ -64,38 +58,3 @@ def load(
     checksums = {str(place / file): sha256(place / file) for file in files.drawings}
     provenance = Provenance(source=dataset.provenance.source, files={**dataset.provenance.files, **checksums})
     return replace(dataset, provenance=provenance)
-
-
-class _ModelFiles(OperationSpace):
-    """The space of operations, which here reads names of files."""
-
-    def __init__(self, folder: Path, chosen: OperationSpace | None) -> None:
-        super().__init__()
-        self.folder = folder
-        self.chosen = chosen
-        self.drawings: dict[str, Drawing] = {}
-
-    def parse(self, architectures: Any) -> ArchGraphs:
-        names = as_sequence(architectures)
-        for number, name in enumerate(names):
-            if not isinstance(name, str):
-                raise InvalidArchitecture(f"architecture {number}: {name!r:.60} is no name of a file; give that of an ONNX file")
-            if name not in self.drawings:
-                self.drawings[name] = self._read(name, f"architecture {number}")
-        drawings = [self.drawings[name] for name in names]
-        return (self.chosen or fitting_space(drawings)).place(drawings)
-
-    def _read(self, name: str, where: str) -> Drawing:
-        try:
-            path = inside(self.folder, name)
-        except InvalidParameter:
-            path = None
-        if path is None or path.suffix.lower() != ".onnx":
-            reason = f"{name!r:.60} is no ONNX file inside {self.folder}; export the model as ONNX into that folder"
-            raise InvalidArchitecture(f"{where}: {reason}")
-        if not os.path.isfile(path):  # unlike Path.is_file, for names of any length
-            raise InvalidArchitecture(f"{where}: there is no file {str(path)!r:.160}; put it there or drop the row")
-        try:
-            return read_drawing(path)
-        except (CorruptFile, InvalidArchitecture) as error:
-            raise InvalidArchitecture(f"{where}: {error}") from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
+from archenc.errors import CorruptFile, InvalidParameter
 from archenc.text import csv_text, say
 
 if TYPE_CHECKING:
@@ -85,19 +85,9 @@ def parse_architectures(space: Space, path: Path, notation: str | None = None) -
         DataNotFound: the file cannot be read.
         InvalidTable: the line that is malformed, holds no architecture of the space, or passes a bound of :mod:`archenc.rows`.
     """
-    from archenc.rows import parse_rows, read_lines, read_rows, table_kind
+    from archenc.rows import parse_rows, read_architectures
 
-    found: list[tuple[int, Any]] = []
-    if table_kind(path) not in (".csv", ".jsonl"):
-        found += read_lines(path)
-    else:
-        for line, row in read_rows(path):
-            if row.get("arch") in (None, ""):
-                raise InvalidTable(f"{path}, line {line}: there is no architecture in a column 'arch'; fill it, or name the column so")
-            found.append((line, row["arch"]))
-    if not found:
-        raise InvalidTable(f"{path} holds no architecture; write one a line")
-    return parse_rows(path, space, found, notation)
+    return parse_rows(path, space, read_architectures(path), notation)
 
 
 # -- commands ------------------------------------------------------------------------------------------------------
@@ -167,9 +157,9 @@ def train(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to save the predictor.")],
     label: Annotated[str | None, typer.Option(help="Label to learn; default: the data set's own choice.")] = None,
     feature: Annotated[list[str] | None, typer.Option(metavar="LABEL", help="Another label as side information; repeatable.")] = None,
-    encoder: Annotated[str, typer.Option(help="Name of an encoder.")] = "gates",
-    head: Annotated[str, typer.Option(help="Name of a head.")] = "mlp",
-    loss: Annotated[str, typer.Option(help="Name of a loss.")] = "hinge",
+    encoder: Annotated[str, typer.Option(help="Name of an encoder; 'auto' chooses head and loss too.")] = "auto",
+    head: Annotated[str, typer.Option(help="Name of a head, for an encoder of yours.")] = "mlp",
+    loss: Annotated[str, typer.Option(help="Name of a loss, for an encoder of yours.")] = "hinge",
     simplify: Simplify = False,
     settings: Settings = None,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the training set and of the predictor.")] = 0,
@@ -186,16 +176,25 @@ def train(
     from archenc.files import write_json
     from archenc.metrics import kendall_tau
     from archenc.parameters import build
-    from archenc.registry import ENCODERS, HEADS, LOSSES
+    from archenc.registry import ENCODERS, HEADS, LOSSES, normalise
     from archenc.splits import halves
     from archenc.tracking import create_tracker
 
     names = {"encoder": encoder, "head": head, "loss": loss}
     for part, registry in (("encoder", ENCODERS), ("head", HEADS), ("loss", LOSSES)):
-        check_types(part, registry.get(names[part]), parameters.get(f"{part}_params", {}))
+        if normalise(names[part]) != "auto":
+            check_types(part, registry.get(names[part]), parameters.get(f"{part}_params", {}))
     check_types("predictor", archenc.Predictor, parameters)
     parameters = {"simplify": simplify, "random_state": seed, "progress": True, **parameters}
-    predictor = build("predictor", "+".join(names.values()), archenc.Predictor, encoder, head, loss, **parameters)
+    predictor = build(
+        "predictor",
+        encoder if normalise(encoder) == "auto" else "+".join(names.values()),
+        archenc.Predictor,
+        encoder,
+        head,
+        loss,
+        **parameters,
+    )
     data = archenc.load_dataset(dataset, label=label)
     data = data.with_architecture_features(feature) if feature else data
     split = halves(data.labelled_rows(), seed=0)

@@ -127,10 +127,11 @@ MALFORMED = [
     "train --dataset small --size 2000 --out p",
     "train --dataset small --label toy/acuracy --size 12 --out p",
     "train --dataset small --size 12 --head ridge --loss hinge --encoder op-count --out p",
-    "train --dataset small --size 12 --loss hnige --out p",
+    "train --dataset small --size 12 --encoder gates --loss hnige --out p",
     "train --dataset small --size 12 --set epoch=3 --out p",
     "train --dataset small --size 12 --set epochs=many --out p",
-    "train --dataset small --size 12 --set loss.margin=wide --out p",
+    "train --dataset small --size 12 --encoder gates --set loss.margin=wide --out p",
+    "train --dataset small --size 12 --loss mse --out p",
     "train --dataset small --size 12 --set body.margin=1 --out p",
     "train --dataset small --size 12 --set encoder_params=1 --out p",
     "train --dataset small --size 12 --encoder op-count --track mlflow --out p",
@@ -225,6 +226,13 @@ def test_settings_reach_the_predictor(tmp_path: Path) -> None:
     assert [record.get("step") for record in records] == [None, 1, 2, 3]
 
 
+def test_train_chooses_the_parts_itself(tmp_path: Path) -> None:
+    assert main(["train", "--dataset", "small", "--size", "12", "--out", str(tmp_path / "p")]) == 0
+    predictor = archenc.Predictor.load(tmp_path / "p")
+    chosen = archenc.recommend(archenc.load_dataset("small"), 12)
+    assert (predictor.encoder, predictor.head, predictor.loss) == (chosen["encoder"], chosen["head"], chosen["loss"])
+
+
 def test_a_failed_training_leaves_nothing(tmp_path: Path) -> None:
     assert train(tmp_path / "p", "--loss", "hinge", "--track", "jsonl") == 2
     assert not (tmp_path / "p").exists()
@@ -282,8 +290,10 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("bench", "data", "encode", "list", "predict", "train"):
-        assert f"\n  {command} " in done.stdout
+    assert "What should I train next?" in done.stdout
+    shown = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].partition("Usage:")[0].splitlines() if line[2:3] > " "]
+    assert shown[:2] == ["suggest", "rank"]
+    assert {"bench", "data", "encode", "list", "predict", "train"} < set(shown)
 
 
 def test_a_closed_pipe_is_no_error() -> None:
@@ -333,7 +343,8 @@ def test_a_broken_plug_in_breaks_only_itself(monkeypatch: pytest.MonkeyPatch, ca
     ]
     monkeypatch.setattr(archenc.cli, "entry_points", lambda group: points)
     assert main(["--help"]) == 0
-    assert "broken" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.index("\n  bench ") < shown.index("\n  broken "), "commands of other packages come last"
     assert main(["bench", "list"]) == 0
     capsys.readouterr()
     assert main(["broken"]) == 2

@@ -52,7 +52,7 @@ def test_training_does_not_disturb_the_global_random_state():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    Predictor(epochs=2, random_state=0).fit(GRAPHS, Y)
+    Predictor("gates", epochs=2, random_state=0).fit(GRAPHS, Y)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -118,7 +118,7 @@ def test_an_empty_batch_has_no_scores():
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(parameters, error):
     with pytest.raises(error) as caught:
-        Predictor(**{"epochs": 1, **parameters}).fit(GRAPHS, Y)
+        Predictor(**{"encoder": "gates", "epochs": 1, **parameters}).fit(GRAPHS, Y)
     assert_one_sentence(caught.value)
 
 
@@ -127,8 +127,16 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(parameters, error):
 )
 def test_bad_labels_are_refused_in_a_sentence(y):
     with pytest.raises(InvalidTable) as caught:
-        Predictor().fit(GRAPHS, y)
+        Predictor("gates").fit(GRAPHS, y)
     assert_one_sentence(caught.value)
+
+
+def test_nothing_is_left_of_the_choice_to_who_asks_for_a_choice():
+    assert Predictor().encoder == "auto"
+    for part in ({"head": "gp"}, {"loss": "mse"}, {"simplify": True}, {"head_params": {}}, {"pretrained": "arch2vec-nasbench201"}):
+        with pytest.raises(InvalidParameter, match="'auto' chooses all parts") as caught:
+            Predictor(**part).fit(GRAPHS, Y)
+        assert_one_sentence(caught.value)
 
 
 def test_use_before_fit_and_on_another_space():

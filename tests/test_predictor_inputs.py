@@ -246,7 +246,7 @@ def test_random_states_that_all_parts_take(random_state, head, tmp_path):
     ],
 )
 def test_parameters_of_a_predictor_that_make_no_sense(parameters):
-    refused(lambda: Predictor(**{"epochs": 1, **parameters}).fit(GRAPHS, Y))
+    refused(lambda: Predictor(**{"encoder": "gates", "epochs": 1, **parameters}).fit(GRAPHS, Y))
 
 
 # -- training that does nothing ------------------------------------------------------------------------------------------

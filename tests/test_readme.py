@@ -12,6 +12,7 @@ import pytest
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
 PYTHON = [body for language, body in BLOCKS if language == "python"]
+TEXT = [body for language, body in BLOCKS if language == "text"]
 NUMBER = re.compile(r"\d+\.\d+")
 
 
@@ -28,19 +29,45 @@ def run(code):
     return printed.getvalue()
 
 
-def test_the_first_example_prints_what_is_printed_below_it(tmp_path, monkeypatch):
+def test_fifty_results_become_ten_suggestions(tmp_path, monkeypatch, capsys):
+    from archenc.cli import main
+
     monkeypatch.chdir(tmp_path)
-    expected = next(body for language, body in BLOCKS if language == "text").splitlines()
-    printed = run(PYTHON[0]).splitlines()
+    run(PYTHON[0])
+    command = next(
+        line for language, body in BLOCKS if language == "sh" for line in body.splitlines() if line.startswith("archenc suggest")
+    )
+    assert main(command.split()[1:]) == 0
+    printed, expected = capsys.readouterr().out.splitlines(), TEXT[0].splitlines()
+    assert len(printed) == len(expected) == 3 + 10 + 2
+    assert printed[2].split() == expected[2].split()
+    assert printed[-1] == expected[-1]
+    tau, stated = (float(NUMBER.findall(lines[0])[0]) for lines in (printed, expected))
+    assert tau == pytest.approx(stated, abs=0.05)  # processors round differently
+    best, told = (float(lines[3].split()[1]) for lines in (printed, expected))
+    assert best == pytest.approx(told, abs=0.5)
+
+
+def test_the_python_example_prints_what_is_printed_below_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = TEXT[1].splitlines()
+    printed = run(PYTHON[1]).splitlines()
     assert len(printed) == len(expected)
-    assert printed[:2] == expected[:2]
-    tau, stated = (float(NUMBER.findall(lines[2])[0]) for lines in (printed, expected))
+    assert (printed[0], printed[-1]) == (expected[0], expected[-1])
+    tau, stated = (float(NUMBER.findall(lines[1])[0]) for lines in (printed, expected))
     assert tau == pytest.approx(stated, abs=0.03)  # processors round differently
-    assert printed[3].startswith("train this next: |")
+    assert printed[2].startswith("train this next: |")
 
 
-def test_the_own_space_example_runs():
+def test_the_own_space_example_runs(tmp_path, monkeypatch, capsys):
     assert '"ops":["input"' in run(example("CellSpace("))
+    from archenc.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(next(body for language, body in BLOCKS if language == "yaml"))
+    Path("runs.csv").write_text('arch,accuracy\n"{""adjacency"":[[0,1],[0,0]],""ops"":[""input"",""output""]}",1\n')
+    assert main(["suggest", "runs.csv", "--space", "mine.yaml"]) == 2
+    assert "at least 2 are needed" in capsys.readouterr().err, "the space is read"
 
 
 def test_the_example_of_architectures_in_many_forms_runs():

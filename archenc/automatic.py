@@ -14,18 +14,23 @@ if TYPE_CHECKING:
 
 FEW = 100
 """Labels below which the places of operations, beside what the operations do, cost more than they tell in a single small cell."""
-SMALL = 12
-"""Nodes up to which a transformer's step over every node in turn is cheap."""
+VERY_FEW = 20
+"""Labels below which trees have nothing to split."""
+SMALL, LARGE = 12, 40
+"""Nodes up to which a transformer's step over every node in turn is cheap, and those from which one-hot places are too many columns."""
 
 
 def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal["fast", "normal", "thorough"] = "normal") -> dict[str, Any]:
     """The parameters of :class:`archenc.Predictor` that ``Predictor("auto")`` takes for ``n`` labels.
 
-    Features of the graph (GRAF-plus, path profile) and, from 100 labels on or where an architecture is more than one small cell with
-    operations on its edges, one-hot places; on them a Gaussian process with a length scale for each group, and boosted trees. Where
-    operations sit on the nodes of wirings that differ, features of a whole graph do not tell which operation sits where in a wiring that no
-    label has, and trees do not extrapolate: there a graph network goes with the Gaussian process, and trees only take its place where they
-    are clearly better on architectures left out.
+    The head is a mean of two unlike estimators on features of the graph (GRAF-plus, path profile) and, from 100 labels on or where an
+    architecture is more than one small cell with operations on its edges, one-hot places: a Gaussian process with a length scale for each
+    group of features, and boosted trees.
+
+    Where operations sit on the nodes of wirings that differ, such features do not tell which operation sits where in a wiring that no label
+    has, and trees do not extrapolate. There a graph network counts twice the Gaussian process, and trees only take the place of this where
+    they are clearly better on architectures left out. With fewer than 20 labels there are no trees, and in a small cell, counts of
+    operations and of their neighbours (WL) go with the Gaussian process.
 
     Args:
         space: the search space, or a data set.
@@ -39,31 +44,43 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal[
     simplify = space.op_on == "edge" or space.none_op is not None or space.skip_op is not None
     parts: dict[str, dict[str, Any]] = {"graf-plus": {"simplify": simplify}, "path-profile": {"simplify": simplify}}
     small_cell = space.op_on == "edge" and space.cells == 1
-    if not small_cell or n >= FEW:
+    if space.max_nodes < LARGE and (not small_cell or n >= FEW):
         parts["adjacency"] = {"kind": "onehot"}
     members = {name: dict(parameters) for name, parameters in DEFAULT_MEMBERS.items()}
     members["grouped-gp"]["groups"] = list(build("encoder", "combined", ENCODERS.get("combined"), space, parts=parts).groups)
     networks = [] if budget == "fast" else _networks(space, n) * (3 if budget == "thorough" else 1)
-    combine = "best" if networks else "mean"
+    companions = [network | {"weight": 2.0 / len(networks)} for network in networks]
+    if small_cell and n < VERY_FEW:
+        companions.append(NEIGHBOUR_COUNTS)
     return {
         "encoder": "combined",
         "head": "mixture",
         "loss": "mse",
         "simplify": False,
         "encoder_params": {"parts": parts},
-        "head_params": {"members": members, "combine": combine},
-        "companions": [network | {"weight": 2.0 / len(networks)} for network in networks] or None,
+        "head_params": {"members": members, "combine": "best" if networks or n < VERY_FEW else "mean"},
+        "companions": companions or None,
     }
 
 
+NEIGHBOUR_COUNTS: dict[str, Any] = {
+    "encoder": "wl",
+    "head": "gp",
+    "loss": "mse",
+    "simplify": True,
+    "encoder_params": {"iterations": 1},
+    "head_params": {"kernel": "linear"},
+}
+"""NASBOWL with subtrees of depth one."""
+
+
 def _networks(space: Space, n: int) -> list[dict[str, Any]]:
-    """The parameters of a graph network where one ranks better than features of the graph do."""
-    if space.op_on != "node" or not _wirings_differ(space):
+    """The parameters of graph networks where these rank better than features of the graph do."""
+    if space.op_on != "node" or space.max_nodes >= LARGE or not _wirings_differ(space):
         return []
     if space.max_nodes > SMALL:
-        return [{"encoder": "gates", "head": "mlp", "loss": "hinge"}]
-    epochs = max(8, round(60 * min(1.5, (72 / n) ** 0.5)))  # steps grow by the root of the labels
-    training = {"epochs": epochs, "batch_size": 24, "lr": 8e-4, "weight_decay": 3e-5, "optimizer": "adamw", "lr_schedule": "cosine"}
+        return [{"encoder": "gates", "head": "mlp", "loss": "hinge"}] * 2
+    epochs = max(8, round(60 * min(1.5, (72 / n) ** 0.5)))  # steps grow by the root of the number of labels
     return [
         {
             "encoder": "flowerformer",
@@ -72,9 +89,14 @@ def _networks(space: Space, n: int) -> list[dict[str, Any]]:
             "encoder_params": {"layers": 4},
             "head_params": {"hidden": []},
             "loss_params": {"margin": 0.5, "pair_ratio": 8},
+            "epochs": epochs,
             "warmup_epochs": max(1, epochs // 4),
+            "batch_size": 24,
+            "lr": 8e-4,
+            "weight_decay": 3e-5,
+            "optimizer": "adamw",
+            "lr_schedule": "cosine",
             "gradient_clip": 1.0,
-            **training,
         }
     ]
 
