@@ -31,6 +31,8 @@ from archenc.values import as_numbers
 
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
+NUMBERS_PER_BLOCK = 2**28
+"""Numbers of an encoding that :meth:`Predictor.predict` holds at once for an estimator head: 1 GiB."""
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -244,11 +246,17 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             if isinstance(self.head_, NeuralHead):
                 scores = score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
             else:
-                encodings = self.encoder_.encode(graphs.to(self.fitted_params_["device"]))
+                blocks = self._encodings(graphs.to(self.fitted_params_["device"]))
                 if return_std:
-                    return self._distribution(*self.head_.predict_distribution(encodings))
-                scores = self.head_.predict(encodings)
+                    means, deviations = zip(*map(self.head_.predict_distribution, blocks), strict=True)
+                    return self._distribution(np.concatenate(means), np.concatenate(deviations))
+                scores = np.concatenate([self.head_.predict(block) for block in blocks])
         return _checked_scores(self._in_units(scores))
+
+    def _encodings(self, graphs: ArchGraphs) -> Iterator[np.ndarray]:
+        """The encodings of architectures, a block of them at a time."""
+        rows = max(1, NUMBERS_PER_BLOCK // self.encoder_.dim)
+        return (self.encoder_.encode(graphs[start : start + rows]) for start in range(0, len(graphs), rows))
 
     def _in_units(self, scores: np.ndarray) -> np.ndarray:
         """Scores in the units of the labels if the loss is pointwise, else as they are."""
