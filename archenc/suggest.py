@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, concatenate
 from archenc.hashing import keys
 from archenc.predictor import Predictor
+from archenc.scaling import VaryingColumns
 from archenc.spaces.base import Space
 
 MOST_CANDIDATES = 500_000
@@ -126,10 +128,9 @@ def without_twins(pool: ArchGraphs, trained: ArchGraphs) -> ArchGraphs:
 
 
 def _nearest(predictor: Predictor, graphs: ArchGraphs, trained: ArchGraphs) -> np.ndarray:
-    ours, theirs = predictor.embed(graphs).astype(np.float64), predictor.embed(trained).astype(np.float64)
-    scale = np.where(theirs.std(0) > 0, theirs.std(0), np.inf)
-    distance = np.linalg.norm((ours[:, None] - theirs[None]) / scale, axis=2)
-    nearest: np.ndarray = distance.argmin(1)
+    ours, theirs = predictor.embed(graphs), predictor.embed(trained)
+    columns = VaryingColumns(theirs)
+    nearest: np.ndarray = cdist(columns.transform(ours), columns.transform(theirs)).argmin(1)
     return nearest
 
 

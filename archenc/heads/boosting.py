@@ -15,6 +15,7 @@ from archenc.heads.saved_boosters import SavedBooster, read_lightgbm, read_xgboo
 from archenc.heads.trees import in_a_row
 from archenc.losses import Loss
 from archenc.rules import Count, Fraction, NotNegative, Positive, Seed, TreeDepth
+from archenc.scaling import without_noise
 from archenc.sealed import saved_arrays, saved_numbers
 
 Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -82,7 +83,7 @@ class BoostingHead(EstimatorHead):
         gradient, hessian = newton_terms(loss, np.zeros(len(targets)), targets)
         self.start_ = float(-gradient.sum() / hessian.sum())
         self.saved_ = None
-        self.booster_ = self._boost(encodings, lambda raw: newton_terms(loss, self.start_ + raw, targets), self._seed())
+        self.booster_ = self._boost(without_noise(encodings), lambda raw: newton_terms(loss, self.start_ + raw, targets), self._seed())
         return self
 
     def _seed(self) -> int:

@@ -13,6 +13,7 @@ from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.heads.trees import Trees
 from archenc.losses import Loss
 from archenc.rules import Count, Fraction, Seed
+from archenc.scaling import without_noise
 from archenc.sealed import saved_arrays, saved_numbers
 
 ROWS_PER_BLOCK = 1024
@@ -59,7 +60,7 @@ class RandomForestHead(EstimatorHead):
             random_state=self.random_state,
             n_jobs=1,
         )
-        self.trees_ = _flat_trees(forest.fit(encodings, targets))
+        self.trees_ = _flat_trees(forest.fit(without_noise(encodings), targets))
         return self
 
     def predict(self, encodings: np.ndarray) -> np.ndarray:
