@@ -209,7 +209,11 @@ def enumerate_architectures(space: CellSpace, limit: int) -> ArchGraphs:
         numbers = all_digits(len(space.operations), digits)
         parallel = numbers.reshape(len(numbers), -1, space.edges_per_pair)  # (writings, pairs of nodes, slots)
         return space.from_ops(numbers[(np.diff(parallel, axis=2) <= 0).all((1, 2))])
-    cells = _all_cells(space.single_cell, limit)
+    return combined_cells(space, _all_cells(space.single_cell, limit), limit)
+
+
+def combined_cells(space: CellSpace, cells: ArchGraphs, limit: int) -> ArchGraphs:
+    """Every architecture of the space that the given single cells make up."""
     refuse_above(space, len(cells) ** space.cells, limit)
     rows = torch.from_numpy(all_digits(len(cells), space.cells)).flatten()
     return ArchGraphs(space, cells.adjacency[rows], cells.ops[rows], cells.mask[rows])
