@@ -31,8 +31,8 @@ from archenc.values import as_numbers
 
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
-NUMBERS_PER_BLOCK = 2**28
-"""Numbers of an encoding that :meth:`Predictor.predict` holds at once for an estimator head: 1 GiB."""
+NUMBERS_PER_BLOCK = 2**26
+"""Numbers of an encoding that :meth:`Predictor.predict` holds at once for an estimator head: 256 MiB."""
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]

@@ -44,11 +44,12 @@ class VaryingColumns:
     @property
     def varies(self) -> np.ndarray:
         """Bool (dim,): which columns vary."""
-        return self.scale < CONSTANT
+        varies: np.ndarray = self.scale < CONSTANT
+        return varies
 
     def transform(self, encodings: np.ndarray) -> np.ndarray:
         """(n, dim) to float64 (n, dim)."""
-        standardised = (encodings - self.mean) / self.scale
+        standardised: np.ndarray = (encodings - self.mean) / self.scale
         return standardised if self.furthest == math.inf else np.clip(standardised, -self.furthest, self.furthest)
 
 

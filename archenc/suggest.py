@@ -14,10 +14,15 @@ from archenc.hashing import keys
 from archenc.predictor import Predictor
 from archenc.scaling import VaryingColumns
 from archenc.spaces.base import Space
+from archenc.spaces.definition import whole_number
+from archenc.text import shown
+from archenc.values import as_numbers
 
 MOST_CANDIDATES = 500_000
 SAMPLED = 10_000
-"""Random architectures, and mutations of the best, that stand for a space too large to list."""
+"""Random architectures, and mutations of the best, that stand for a space too large to list; fewer where their graphs are large."""
+BYTES_SAMPLED = 2**28
+"""Most bytes of the adjacency matrices of either."""
 PARENTS = 20
 INTERVAL = float(norm.ppf(0.9))
 """Deviations to either side that hold 80 percent of a normal distribution."""
@@ -79,12 +84,15 @@ def suggest(
         random_state: seed of the predictor and of drawn candidates.
 
     Raises:
-        InvalidParameter: fewer candidates than ``count``.
+        InvalidParameter: fewer candidates than ``count``, or a count or share that is none.
+        InvalidTable: what :meth:`archenc.Predictor.fit` raises it for.
     """
-    if not 0 <= explore <= 1:
-        raise InvalidParameter(f"explore is {explore!r}; give a share from 0 to 1")
+    count = whole_number("suggest", "count", count, 1, MOST_CANDIDATES)
+    if not isinstance(explore, int | float) or not 0 <= explore <= 1:
+        raise InvalidParameter(f"explore is {shown(explore)}; give a share from 0 to 1")
     predictor = Predictor("auto", random_state=random_state) if predictor is None else predictor
     predictor.fit(trained, y)
+    y = as_numbers(y, "y")
     pool = candidate_pool(trained, y, random_state) if candidates is None else candidates
     pool = without_twins(pool, trained)
     if len(pool) < count:
@@ -110,13 +118,13 @@ def candidate_pool(trained: ArchGraphs, y: np.ndarray, seed: int) -> ArchGraphs:
         pool = None
     if pool is not None and len(pool) <= MOST_CANDIDATES:
         return pool
-    rng = np.random.default_rng(seed)
+    rng, sampled = np.random.default_rng(seed), min(SAMPLED, BYTES_SAMPLED // (space.cells * space.max_nodes**2))
     parents = trained[np.argsort(-y, kind="stable")[:PARENTS]]
     mutants = [parents.with_features(None)]
-    for _ in range(max(1, SAMPLED // (2 * len(parents)))):  # walks away from the best, one change after the other
+    for _ in range(max(1, sampled // (2 * len(parents)))):  # walks away from the best, one change after the other
         start = mutants[0] if rng.random() < 0.5 else mutants[-1]
         mutants.append(space.mutate(start, rng))
-    return concatenate([space.sample(SAMPLED, rng), *mutants[1:]])
+    return concatenate([space.sample(max(1, sampled), rng), *mutants[1:]])
 
 
 def without_twins(pool: ArchGraphs, trained: ArchGraphs) -> ArchGraphs:
@@ -136,6 +144,8 @@ def _nearest(predictor: Predictor, graphs: ArchGraphs, trained: ArchGraphs) -> n
 
 def honesty(predictor: Predictor, n: int) -> tuple[str, bool]:
     """One sentence on how well the predictor ranked architectures left out in turn, and whether that is better than chance."""
+    if "out_of_fold_tau" not in predictor.report_:
+        return f"{predictor.report_['head']} on {n} labels; not tried on architectures left out", True
     tau = predictor.report_["out_of_fold_tau"]
     chance = 1.64 * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))  # the 95th percentile of tau without any relation (Kendall 1938)
     members = " + ".join(name for name, member in predictor.report_["members"].items() if member["weight"] > 0)

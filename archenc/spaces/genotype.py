@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -301,7 +302,8 @@ class GenotypeSpace(CellSpace):
         variation.refuse_above(self, math.prod(lengths), ENUMERATION_LIMIT)
         digits = np.unravel_index(np.arange(math.prod(lengths)), lengths)
         table = np.stack([pairs[digit] for pairs, digit in zip(choices, digits, strict=True)], axis=1)
-        cells = self.single_cell._build(torch.from_numpy(table))
+        cells = self._build(torch.from_numpy(table))
+        cells = replace(cells, space=self.single_cell)
         return cells[variation.first_of_each(cells.hash())]
 
     def _choices_of_node(self, node: int) -> np.ndarray:
