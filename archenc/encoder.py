@@ -15,6 +15,9 @@ from archenc.parameters import Checked
 from archenc.spaces.base import Space
 from archenc.torch_state import plain_torch
 
+NUMBERS_PER_BATCH = 2**24
+"""Pairs of nodes, or of a node and an operation, in a batch of :meth:`Encoder.encode`: what encoders make of them has to fit memory."""
+
 
 class Encoder(Checked, nn.Module, ABC):
     """Maps each architecture of a space to a vector.
@@ -109,15 +112,20 @@ class Encoder(Checked, nn.Module, ABC):
         return self.encode_cells(graphs).reshape(-1, self.dim)
 
     def encode(self, graphs: ArchGraphs, batch_size: int = 8192) -> np.ndarray:
-        """Encode a whole store without gradients, (N, dim) float32; leaves the train/eval mode as it was."""
+        """Encode a whole store without gradients, (N, dim) float32, in smaller batches if graphs are large.
+
+        It leaves the train/eval mode as it was.
+        """
         training, graphs = self.training, as_graphs(graphs, self.space)
         encodings = np.empty((len(graphs), self.dim), dtype=np.float32)
         self.eval()
         try:
             with plain_torch(graphs.device), torch.no_grad():
                 prepared = self.prepare(graphs)
-                for start in range(0, len(graphs), batch_size):
-                    encodings[start : start + batch_size] = self(prepared[start : start + batch_size]).cpu()
+                numbers = self.space.cells * prepared.num_nodes * max(prepared.num_nodes, prepared.num_ops)  # of an architecture
+                rows = max(1, min(batch_size, NUMBERS_PER_BATCH // numbers))
+                for start in range(0, len(graphs), rows):
+                    encodings[start : start + rows] = self(prepared[start : start + rows]).cpu()
         finally:
             self.train(training)
         return encodings

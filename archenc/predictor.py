@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
 Budget = Literal["fast", "normal", "thorough"]
+NUMBERS_PER_BLOCK = 2**26
+"""Numbers of an encoding that :meth:`Predictor.predict` holds at once for an estimator head: 256 MiB."""
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -297,12 +299,17 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         with plain_torch(self.fitted_params_["device"]):
             if isinstance(self.head_, NeuralHead):
                 return score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
-            return np.asarray(self.head_.predict(self._encodings(graphs)))
+            return np.concatenate([self.head_.predict(block) for block in self._blocks(graphs)])
 
     def _own_distribution(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray]:
         with plain_torch(self.fitted_params_["device"]):
-            mean, deviation = self.head_.predict_distribution(self._encodings(graphs))
-        return mean, deviation
+            means, deviations = zip(*map(self.head_.predict_distribution, self._blocks(graphs)), strict=True)
+        return np.concatenate(means), np.concatenate(deviations)
+
+    def _blocks(self, graphs: ArchGraphs) -> Iterator[np.ndarray]:
+        """The encodings of architectures, a block of them at a time."""
+        rows = max(1, NUMBERS_PER_BLOCK // self.encoder_.dim)
+        return (self._encodings(graphs[start : start + rows]) for start in range(0, len(graphs), rows))
 
     def _in_units(self, scores: np.ndarray) -> np.ndarray:
         """Scores in the units of the labels if the loss is pointwise, else as they are."""

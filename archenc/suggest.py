@@ -17,6 +17,7 @@ from archenc.graphs import ArchGraphs, as_graphs, concatenate
 from archenc.hashing import keys, wl_hash
 from archenc.pareto import leading
 from archenc.predictor import Predictor
+from archenc.scaling import VaryingColumns
 from archenc.spaces.base import Space, checked_graphs
 from archenc.values import as_labels, as_numbers
 
@@ -212,9 +213,9 @@ def _choose(score: np.ndarray, deviation: np.ndarray, count: int, explore: float
 
 
 def _nearest(predictor: Predictor, graphs: ArchGraphs, trained: ArchGraphs) -> np.ndarray:
-    ours, theirs = predictor.embed(graphs).astype(np.float64), predictor.embed(trained).astype(np.float64)
-    scale = np.where(theirs.std(0) > 0, theirs.std(0), np.inf)
-    nearest: np.ndarray = cdist(ours / scale, theirs / scale).argmin(1)
+    ours, theirs = predictor.embed(graphs), predictor.embed(trained)
+    columns = VaryingColumns(theirs)
+    nearest: np.ndarray = cdist(columns.transform(ours), columns.transform(theirs)).argmin(1)
     return nearest
 
 
@@ -228,7 +229,7 @@ class Trust:
     """How well a fitted predictor ranked the architectures it was given, each predicted by a fit without it.
 
     Attributes:
-        predictor: what it consists of.
+        predictor: what it consists of; a network that goes with it took no part in what is measured.
         labels: how many there were.
         tau: Kendall's tau of these predictions; None where the predictor made none.
         hits: how many of the ``top`` best predicted are among the ``top`` best labels; None where that is not known.
@@ -255,7 +256,7 @@ def trust(predictor: Predictor, y: np.ndarray) -> Trust:
     """What the report of a predictor, fitted on the labels ``y`` (n,), says about its ranks."""
     report, n, top = predictor.report_, len(y), min(TOP, len(y))
     members = [name for name, member in report.get("members", {}).items() if member.get("weight", 1) > 0]
-    name = " + ".join(members) or "+".join(str(report[part]) for part in ("encoder", "head", "loss"))
+    name = " + ".join([*members, *report["companions"]]) if members else "+".join(str(report[part]) for part in ("encoder", "head", "loss"))
     tau, unseen = report.get("out_of_fold_tau"), report.get("out_of_fold")
     hits = None if unseen is None or len(unseen) != n else _hits(np.asarray(unseen), y, top)
     chance = 1.645 * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))

@@ -19,6 +19,7 @@ from archenc.losses import ComparatorLoss, Loss
 from archenc.parameters import check_fields
 from archenc.progress import progress
 from archenc.rules import Count, NotNegative, Positive, Share, Whole
+from archenc.scaling import divisors
 from archenc.torch_state import own_dropout
 
 LRSchedule = Literal["constant", "cosine"]
@@ -66,7 +67,7 @@ class Schedule:
 class Standardise(nn.Module):
     """Takes the place of a learned encoder where the encodings are finished: columns get mean 0 and deviation 1 over the training set.
 
-    A column that does not vary there is only centred.
+    A column that does not vary there becomes 0 everywhere.
     """
 
     def __init__(self, encodings: Tensor) -> None:
@@ -76,7 +77,7 @@ class Standardise(nn.Module):
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("mean", encodings.mean(dim=0))
-        self.register_buffer("scale", torch.where(deviation > 0, deviation, 1.0))
+        self.register_buffer("scale", divisors(self.mean, deviation))
 
     def forward(self, encodings: Tensor) -> Tensor:
         """(B, dim) to (B, dim)."""

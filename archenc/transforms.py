@@ -23,6 +23,42 @@ def reachability(adjacency: Tensor) -> Tensor:
     return closure.to(torch.uint8)
 
 
+WIDE = 64
+"""Nodes from which on the work of a batch follows the nodes that it has, and not those that its space allows."""
+
+
+def narrowed(graphs: ArchGraphs, spare: int = 0) -> ArchGraphs:
+    """Graphs of many nodes without the last places that no row uses, but for ``spare`` of them; others as they are.
+
+    Of graphs with operations on nodes. The result is no batch of the space any more, whose arrays all have as many nodes: it is for what
+    passes over a batch once, or is :func:`widened` again.
+    """
+    nodes = graphs.num_nodes
+    if nodes < WIDE or graphs.op_on == "edge" or not len(graphs.mask):
+        return graphs
+    edges = graphs.adjacency.amax(0)
+    used = (edges.amax(0) > 0) | (edges.amax(1) > 0) | (graphs.ops != PAD).any(0) | graphs.mask.any(0)
+    used[: graphs.space.num_inputs] = True
+    kept = int(used[:-1].nonzero().max()) + 1 + spare
+    if kept >= nodes - 1:
+        return graphs
+    place = torch.tensor([*range(kept), nodes - 1], device=graphs.device)
+    return graphs.map_arrays(lambda array: array[:, place] if array is not graphs.adjacency else array[:, place][:, :, place])
+
+
+def widened(graphs: ArchGraphs, nodes: int) -> ArchGraphs:
+    """Graphs with operations on nodes, and without features, in arrays of as many nodes as that, the output last."""
+    more = nodes - graphs.num_nodes
+    if not more:
+        return graphs
+    ops, mask = (torch.cat([array[:, :-1], array.new_zeros(len(array), more), array[:, -1:]], 1) for array in (graphs.ops, graphs.mask))
+    adjacency = graphs.adjacency.new_zeros(len(ops), nodes, nodes)
+    last = graphs.num_nodes - 1
+    adjacency[:, :last, :last] = graphs.adjacency[:, :last, :last]
+    adjacency[:, :last, -1] = graphs.adjacency[:, :last, -1]
+    return replace(graphs, adjacency=adjacency, ops=ops, mask=mask)
+
+
 def on_path(adjacency: Tensor, num_inputs: int = 1) -> Tensor:
     """Bool (R, V): the nodes that lie on some path from an input node to the output node (both ends included)."""
     edges = adjacency.bool()

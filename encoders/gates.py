@@ -213,7 +213,7 @@ class EdgeFlow(Flow):
     def __init__(self, space: Space, in_dim: int, out_dim: int, op_dim: int) -> None:
         super().__init__(in_dim, out_dim, op_dim)
         self.live_ops = live_ops(space)
-        is_skip = torch.tensor([space.edge_vocabulary[k] == space.skip_op for k in self.live_ops])
+        is_skip = torch.tensor([space.edge_vocabulary[k] == space.skip_op for k in self.live_ops], dtype=torch.bool)
         self.register_buffer("is_skip", is_skip[:, None], persistent=False)
 
     def op_gates(self, ops: Tensor, op_ids: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from archenc.encoders.features import one_hot, operation_numbers
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs, OpOn
 from archenc.rules import Count
 from archenc.spaces.base import Space
+from archenc.transforms import narrowed
 
 MOST_SUBSETS = 128
 NO_PATH = 10_000
@@ -69,7 +70,7 @@ class GRAFEncoder(Encoder):
         return [f"op_count({name})" for name in counted] + [f"{feature}({names})" for feature in features for names in sets]
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        num_ops = len(self.space.operations)
+        graphs, num_ops = narrowed(graphs), len(self.space.operations)
         member = membership(self.subsets, num_ops).to(graphs.device)
         shortest, longest = path_lengths(graphs, member)
         on_nodes = graphs.op_on == "node"
@@ -119,27 +120,23 @@ def path_lengths(graphs: ArchGraphs, member: Tensor) -> tuple[Tensor, Tensor]:
         graphs: R rows in either form.
         member: bool (S, K), the operations of each subset.
     """
-    rows, inputs = graphs.mask.shape[0], graphs.space.num_inputs
-    zero = torch.zeros((len(member), rows), dtype=torch.int16, device=graphs.device)
-    shortest, longest = [zero] * inputs, [zero] * inputs
+    inputs = graphs.space.num_inputs
+    shortest = torch.zeros((len(member), *graphs.mask.shape), dtype=torch.int16, device=graphs.device)  # to each node: (S, R, V)
+    longest = torch.zeros_like(shortest)
     for target in range(inputs, graphs.num_nodes):
-        nearest, furthest = zero + NO_PATH, zero - NO_PATH
-        for source in range(target):
-            step = allowed_steps(graphs, member, source, target)
-            nearest = torch.where(step, torch.minimum(nearest, shortest[source] + 1), nearest)
-            furthest = torch.where(step, torch.maximum(furthest, longest[source] + 1), furthest)
-        shortest.append(nearest)
-        longest.append(furthest)
-    return shortest[-1], longest[-1]
+        step = allowed_steps(graphs, member, target)
+        shortest[..., target] = torch.where(step, shortest[..., :target] + 1, NO_PATH).amin(2)
+        longest[..., target] = torch.where(step, longest[..., :target] + 1, -NO_PATH).amax(2)
+    return shortest[..., -1], longest[..., -1]
 
 
-def allowed_steps(graphs: ArchGraphs, member: Tensor, source: int, target: int) -> Tensor:
-    """Bool (S, R): whether there is an edge from source to target whose operation (on nodes: the target's) is in the subset."""
+def allowed_steps(graphs: ArchGraphs, member: Tensor, target: int) -> Tensor:
+    """Bool (S, R, target): whether there is an edge from each earlier node whose operation (on nodes: the target's) is in the subset."""
     if graphs.op_on == "edge":
-        ids = graphs.edge_ops()[:, :, source, target].long()  # (R, slots)
+        ids = graphs.edge_ops()[:, :, :target, target].long()  # (R, slots, target)
         return _with_special_ids(member, "edge")[:, ids].any(2)
-    edge = graphs.adjacency[:, source, target].bool()
-    return _with_special_ids(member, "node")[:, graphs.ops[:, target].long()] & edge
+    edges = graphs.adjacency[:, :target, target].bool()
+    return _with_special_ids(member, "node")[:, graphs.ops[:, target].long(), None] & edges
 
 
 def _with_special_ids(member: Tensor, op_on: OpOn) -> Tensor:

@@ -18,6 +18,7 @@ from archenc.encoders.graf import (
 from archenc.graphs import NODE_OFFSET, ArchGraphs
 from archenc.rules import Count
 from archenc.spaces.base import Space
+from archenc.transforms import narrowed
 
 
 class GRAFPlusEncoder(Encoder):
@@ -72,7 +73,8 @@ class GRAFPlusEncoder(Encoder):
         ]
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        inputs, edges = self.space.num_inputs, graphs.adjacency.float()
+        graphs, inputs = narrowed(graphs), self.space.num_inputs
+        edges = graphs.adjacency.float()
         ids = torch.tensor(self.operations, dtype=graphs.ops.dtype, device=graphs.device) + NODE_OFFSET
         chosen = (graphs.ops[..., None] == ids).float()  # (R, V, K)
         paths, on_path = path_counts(edges, inputs)

@@ -9,6 +9,7 @@ from archenc.encoder import Encoder
 from archenc.encoders.features import has_absent, num_positions, one_hot, operation_numbers
 from archenc.graphs import ArchGraphs
 from archenc.spaces.base import Space
+from archenc.transforms import narrowed
 
 
 class OpCountEncoder(Encoder):
@@ -31,7 +32,7 @@ class OpCountEncoder(Encoder):
         self.cell_dim = len(space.operations)
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        chosen = one_hot(operation_numbers(graphs), self.cell_dim)
+        chosen = one_hot(operation_numbers(narrowed(graphs)), self.cell_dim)
         return chosen.reshape(len(chosen), -1, self.cell_dim).sum(1, dtype=torch.float32)
 
 

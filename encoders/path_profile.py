@@ -12,6 +12,7 @@ from archenc.encoder import Encoder
 from archenc.encoders.graf import membership, occurring_operations
 from archenc.graphs import ABSENT, EDGE_OFFSET, NODE_OFFSET, ArchGraphs
 from archenc.spaces.base import Space
+from archenc.transforms import narrowed
 
 NO_PATH = -1.0
 
@@ -51,6 +52,7 @@ class PathProfileEncoder(Encoder):
         return ["log_paths", "nodes", *(f"{name}({each})" for name in sums for each in sets)]
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        graphs = narrowed(graphs)
         weights = membership(self.classes, len(self.space.operations)).T.to(graphs.device)  # (K, S)
         specials = NODE_OFFSET if graphs.op_on == "node" else EDGE_OFFSET
         by_id = torch.cat([weights.new_zeros(specials, len(self.classes)), weights]).float()

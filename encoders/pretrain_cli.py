@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from archenc.encoders.cli import MAX_SEED, Settings, Simplify, check_types, parse_settings
@@ -80,6 +79,8 @@ def _architectures(dataset: str | None, space: str | None, limit: int | None, se
     graphs = archenc.load_dataset(dataset).graphs
     if limit is None or limit >= len(graphs):
         return graphs
+    import numpy as np
+
     return graphs[np.random.RandomState(seed).permutation(len(graphs))[:limit]]
 
 

@@ -11,6 +11,7 @@ from archenc.graphs import INPUT, ArchGraphs
 from archenc.hashing import mix
 from archenc.rules import Buckets, Few
 from archenc.spaces.base import Space
+from archenc.transforms import narrowed
 
 
 class WLEncoder(Encoder):
@@ -49,6 +50,7 @@ class WLEncoder(Encoder):
         self.cell_dim = self.num_labels + (buckets if iterations else 0)
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        graphs = narrowed(graphs)
         mask = graphs.mask.cpu().numpy()
         labels = wl_labels(graphs, self.iterations)
         columns = np.concatenate(

@@ -284,8 +284,8 @@ def test_version_and_bench_list(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from archenc.cli import main;"
-        "codes = [main(['--help']), main(['list', 'encoders']), main(['bench', 'run', '--help'])];"
-        "heavy = {'torch', 'sklearn', 'scipy', 'matplotlib', 'xgboost', 'lightgbm', 'wandb', 'rich'} & set(sys.modules);"
+        "codes = [main(['--help']), main(['list', 'encoders']), main(['bench', 'run', '--help']), main(['suggest', '--help'])];"
+        "heavy = {'numpy', 'torch', 'sklearn', 'scipy', 'matplotlib', 'xgboost', 'lightgbm', 'wandb', 'rich'} & set(sys.modules);"
         "sys.exit(f'{codes} {heavy}' if any(codes) or heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -17,6 +17,7 @@ from archenc.heads.saved_boosters import SavedBooster, read_lightgbm, read_xgboo
 from archenc.heads.trees import in_a_row
 from archenc.losses import Loss, PointwiseLoss
 from archenc.rules import Count, Few, Fraction, NotNegative, Positive, Seed, TreeDepth
+from archenc.scaling import without_noise
 from archenc.sealed import saved_arrays, saved_numbers, under
 
 Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -97,7 +98,7 @@ class BoostingHead(EstimatorHead):
         self.start_ = float(-gradient.sum() / hessian.sum())
         self.saved_ = None
         seed = self._seed()
-        self.booster_ = self._boost(encodings, lambda raw: newton_terms(loss, self.start_ + raw, targets), seed)
+        self.booster_ = self._boost(without_noise(encodings), lambda raw: newton_terms(loss, self.start_ + raw, targets), seed)
         self.bags_, self.noise_ = [], 0.0
         if self.bags:
             self._fit_bags(encodings, targets, loss, RandomState(seed))

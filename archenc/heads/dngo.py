@@ -17,6 +17,7 @@ from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
 from archenc.rules import Count, Layers, NotNegative, Positive, Seed
+from archenc.scaling import VaryingColumns
 from archenc.sealed import saved_arrays, saved_numbers
 
 LOG_BOUNDS = (-10.0, 10.0)
@@ -83,8 +84,9 @@ class DNGOHead(EstimatorHead):
         return rejects_all_but_squared_error(loss)
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> DNGOHead:
-        self.encodings_scale_ = _scale(encodings.astype(np.float64))
-        self.targets_scale_ = _scale(targets)
+        columns, deviation = VaryingColumns(encodings), float(targets.std())
+        self.encodings_scale_ = np.stack([columns.mean, columns.scale])
+        self.targets_scale_ = np.array([targets.mean(), deviation if deviation > 1e-12 else 1.0])
         x, t = self._standardised(encodings), (targets - self.targets_scale_[0]) / self.targets_scale_[1]
         self.layers_ = self._learnt_layers(x, t)
         phi = self._basis(encodings)
@@ -165,12 +167,6 @@ class DNGOHead(EstimatorHead):
 
     def takes(self, dim: int) -> bool:
         return int(self.encodings_scale_.shape[1]) == dim
-
-
-def _scale(values: np.ndarray) -> np.ndarray:
-    """(2, ...): mean and standard deviation of the columns, 1 where it is zero."""
-    deviation = values.std(0)
-    return np.stack([values.mean(0), np.where(deviation > 1e-12, deviation, 1.0)])
 
 
 def posterior(phi: np.ndarray, t: np.ndarray, alpha: float, beta: float) -> tuple[np.ndarray, np.ndarray]:

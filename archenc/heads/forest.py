@@ -14,6 +14,7 @@ from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.heads.trees import Trees
 from archenc.losses import Loss
 from archenc.rules import Count, Fraction, Seed
+from archenc.scaling import without_noise
 from archenc.sealed import saved_arrays, saved_numbers
 
 ROWS_PER_BLOCK = 1024
@@ -65,7 +66,7 @@ class RandomForestHead(EstimatorHead):
             random_state=self.random_state,
             n_jobs=1,
         )
-        self.trees_ = _flat_trees(forest.fit(encodings, targets))
+        self.trees_ = _flat_trees(forest.fit(without_noise(encodings), targets))
         impurities = [estimator.tree_.impurity for estimator in forest.estimators_]  # of squared errors: variances
         self.variance_ = np.maximum(np.concatenate(impurities), 0.0)  # rounding may leave -1e-17
         return self

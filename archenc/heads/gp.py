@@ -9,13 +9,14 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Kernel, WhiteKernel
-from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.preprocessing import Normalizer
 
 from archenc.errors import CorruptFile
 from archenc.files import Field
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
 from archenc.rules import Count, Seed, Whole
+from archenc.scaling import VaryingColumns
 from archenc.sealed import saved_arrays, saved_numbers
 
 KERNEL_VALUES_PER_BLOCK = 4_000_000
@@ -43,7 +44,7 @@ class GaussianProcessHead(EstimatorHead):
     has_std = True
     paper = "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 2.2 and 5.4"
 
-    scaler_: StandardScaler | Normalizer
+    scaler_: VaryingColumns | Normalizer
     process_: GaussianProcessRegressor
 
     def __init__(
@@ -66,10 +67,9 @@ class GaussianProcessHead(EstimatorHead):
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> GaussianProcessHead:
         return self._condition(encodings, targets, self._search(encodings, targets))
 
-    def _scaler(self, encodings: np.ndarray) -> StandardScaler | Normalizer:
+    def _scaler(self, encodings: np.ndarray) -> VaryingColumns | Normalizer:
         """What brings encodings to the scale on which the kernel is taken."""
-        scaler = Normalizer() if self.kernel == "linear" else StandardScaler()
-        return scaler.fit(encodings.astype(np.float64))
+        return Normalizer().fit(encodings.astype(np.float64)) if self.kernel == "linear" else VaryingColumns(encodings)
 
     def _kernel(self, dim: int) -> Kernel:
         if self.kernel == "linear":

@@ -14,24 +14,10 @@ from archenc.errors import InvalidParameter
 from archenc.heads.gp import GaussianProcessHead
 from archenc.heads.kernels import GroupedMatern, LogNormalPriors
 from archenc.rules import Count, Seed, Whole
+from archenc.scaling import VaryingColumns
 
-NEVER_VARIES = 1e-4
-"""A column whose deviation is below this part of its mean (of 1, if that is larger) is constant up to the noise of float32."""
 FURTHEST = 8.0
 """Standard deviations beyond which a value is brought back: the training set says nothing about what lies out there."""
-
-
-class VaryingColumns:
-    """Standardises columns by their mean and deviation over the training set; those that do not vary there become 0 everywhere."""
-
-    def __init__(self, encodings: np.ndarray) -> None:
-        self.mean, deviation = encodings.mean(0), encodings.std(0)
-        self.varies = deviation > NEVER_VARIES * np.maximum(np.abs(self.mean), 1.0)
-        self.scale = np.where(self.varies, deviation, np.inf)
-
-    def transform(self, encodings: np.ndarray) -> np.ndarray:
-        """(n, dim) to float64 (n, dim)."""
-        return np.clip((encodings - self.mean) / self.scale, -FURTHEST, FURTHEST)
 
 
 class GroupedGaussianProcessHead(GaussianProcessHead):
@@ -59,7 +45,7 @@ class GroupedGaussianProcessHead(GaussianProcessHead):
         self.side_columns = side_columns
 
     def _scaler(self, encodings: np.ndarray) -> VaryingColumns:
-        return VaryingColumns(encodings.astype(np.float64))
+        return VaryingColumns(encodings, FURTHEST)
 
     def _group_of(self, dim: int) -> np.ndarray:
         """Int (dim,): the group of each column."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import Ridge
-from sklearn.preprocessing import StandardScaler
 
 from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
 from archenc.rules import NotNegative, Seed
+from archenc.scaling import VaryingColumns
 from archenc.sealed import saved_arrays, saved_numbers
 
 
@@ -36,10 +36,10 @@ class RidgeHead(EstimatorHead):
         return rejects_all_but_squared_error(loss)
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> RidgeHead:
-        scaler = StandardScaler().fit(encodings.astype(np.float64))
+        scaler = VaryingColumns(encodings)
         ridge = Ridge(alpha=self.alpha).fit(scaler.transform(encodings), targets)
-        self.coefficients_ = ridge.coef_ / scaler.scale_
-        self.intercept_ = float(ridge.intercept_ - scaler.mean_ @ self.coefficients_)
+        self.coefficients_ = ridge.coef_ / scaler.scale
+        self.intercept_ = float(ridge.intercept_ - scaler.mean @ self.coefficients_)
         return self
 
     def predict(self, encodings: np.ndarray) -> np.ndarray:

@@ -145,7 +145,7 @@ class MixtureHead(EstimatorHead):
         unseen, deviations, seconds = np.empty((len(self.members_), len(targets))), np.empty(len(targets)), []
         for at, member in enumerate(self.members_.values()):
             start = time.perf_counter()
-            for held_out in self._folds(len(targets)):
+            for held_out in self._folds(encodings):
                 rest = np.setdiff1d(np.arange(len(targets)), held_out)
                 member.fit(encodings[rest], targets[rest], loss)
                 if at == 0:
@@ -155,9 +155,14 @@ class MixtureHead(EstimatorHead):
             seconds.append(round(time.perf_counter() - start, 3))
         return unseen, np.maximum(deviations, 1e-9), seconds
 
-    def _folds(self, n: int) -> Iterator[np.ndarray]:
-        order = np.random.RandomState(self.random_state or 0).permutation(n)
-        return iter(np.array_split(order, min(self.folds, n)))
+    def _folds(self, encodings: np.ndarray) -> Iterator[np.ndarray]:
+        """Rows of each fold; equal encodings, such as one architecture trained with several seeds, are in the same one."""
+        architecture = _numbered(encodings)
+        if not architecture.any():  # a single one: its labels are all there is to learn from
+            architecture = np.arange(len(encodings))
+        order = np.random.RandomState(self.random_state or 0).permutation(architecture.max() + 1)
+        folds = np.array_split(order, min(self.folds, len(order)))
+        return (np.flatnonzero(np.isin(architecture, fold)) for fold in folds)
 
     def _weights(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """(M,): those that ``combine`` says, or from :data:`LEAST_TO_CHOOSE` labels on of a single member that ranks clearly better."""
@@ -220,6 +225,13 @@ class MixtureHead(EstimatorHead):
         own = {name: array for name, array in arrays.items() if "." not in name}
         (self.unseen_,) = saved_arrays(own, {"unseen": ((None,), "f")})
         return self
+
+
+def _numbered(rows: np.ndarray) -> np.ndarray:
+    """int64 (n,): a number from 0 that equal rows of (n, dim) share, in the order of their first appearance."""
+    _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    rank: np.ndarray = np.argsort(np.argsort(first))[number.ravel()]
+    return rank
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -338,7 +338,7 @@ class CellSpace(Space):
                 return result
             proposed = propose(rows)
             accepted = good(proposed, rows)
-            result = variation.put_cells(result, rows[accepted], variation.take_cells(proposed, accepted))
+            variation.overwrite_cells(result, rows[accepted], variation.take_cells(proposed, accepted))
             rows = rows[~accepted]
         raise InvalidParameter(f"no valid architecture of {self.name!r} was found in {_ROUNDS} rounds of drawing; loosen its limits")
 

@@ -1,7 +1,9 @@
-"""GenotypeSpace: networks of a normal and a reduction cell, each written as a genotype (DARTS, NASNet, AmoebaNet, PNAS, ENAS)."""
+"""GenotypeSpace: networks of a normal and a reduction cell, or of one cell, written as a genotype (DARTS, NASNet, AmoebaNet, PNAS)."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
@@ -15,10 +17,10 @@ from archenc import transforms
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import ABSENT, EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
 from archenc.spaces import genotype_notation as notation
-from archenc.spaces.base import as_sequence
-from archenc.spaces.cell import CellSpace
+from archenc.spaces import variation
+from archenc.spaces.base import as_array, as_sequence
+from archenc.spaces.cell import ENUMERATION_LIMIT, CellSpace
 from archenc.spaces.definition import choice, operation_names, space_name, truth, whole_number
-from archenc.spaces.variation import from_edge_ops
 
 Output = Literal["all", "loose"]
 INPUTS = 2
@@ -26,7 +28,7 @@ MAX_INTERMEDIATE = 60
 
 
 class GenotypeSpace(CellSpace):
-    """A normal and a reduction cell of two input nodes and n intermediate nodes, each of which adds up two operations.
+    """A normal and a reduction cell, or one cell, of two input nodes and n intermediate nodes, each of which adds up two operations.
 
     Node 0 is the output of the cell before the previous one, node 1 that of the previous one, nodes 2 to n + 1 are the intermediate ones
     and node n + 2 is the output, the concatenation of some intermediate nodes. An architecture is written as
@@ -35,6 +37,8 @@ class GenotypeSpace(CellSpace):
       (operation, input node) pairs for each intermediate node in turn (Liu et al.: DARTS, ICLR 2019);
     * the dict of the same, or its JSON text; the two concat lists may be left out and then follow from ``output``;
     * two lists (normal, reduction) of (input node, operation number) pairs, or their text, as NASLib writes them.
+
+    With ``cells=1`` there is only the normal one: ``Genotype(normal=[...], normal_concat=range(2, 6))``, or one list of pairs.
 
     Operations sit on edges. **The edges into the output carry the operation** ``"concat"`` (``join_op``), which the space appends to the
     list of operations: encoders that work on edges learn one weight for all of them, and what counts operations counts the concatenated
@@ -52,6 +56,7 @@ class GenotypeSpace(CellSpace):
         distinct_inputs: whether the two input nodes of a node must differ.
         output: what is concatenated: ``"all"`` intermediate nodes, or ``"loose"``, those that no other node uses. Cells of the second
             kind that concatenate more than that can be read and belong to the space, too.
+        cells: 2, or 1 where the network repeats one cell.
 
     Raises:
         InvalidParameter: parameters that describe no space.
@@ -69,6 +74,7 @@ class GenotypeSpace(CellSpace):
         none_op: str | None = None,
         distinct_inputs: bool = False,
         output: Output = "all",
+        cells: int = 2,
     ) -> None:
         where = f"the space {space_name(name)!r}"
         self.nodes = whole_number(where, "the number of intermediate nodes", nodes, 1, MAX_INTERMEDIATE)
@@ -84,13 +90,13 @@ class GenotypeSpace(CellSpace):
             num_inputs=INPUTS,
             none_op=none_op,
             skip_op=skip_op,
-            cells=2,
+            cells=whole_number(where, "the number of cells", cells, 1, 2),
             edges_per_pair=1 if distinct_inputs else 2,
         )
         self.join_id = len(self.choices) + EDGE_OFFSET
 
     def config(self) -> dict[str, Any]:
-        parameters = {
+        parameters: dict[str, Any] = {
             "name": self.name,
             "operations": list(self.choices),
             "nodes": self.nodes,
@@ -99,6 +105,8 @@ class GenotypeSpace(CellSpace):
             "distinct_inputs": self.distinct_inputs,
             "output": self.output,
         }
+        if self.cells != 2:  # which files of older versions do not name
+            parameters["cells"] = self.cells
         return {"name": "genotype", "parameters": parameters}
 
     def edge_slots(self) -> Tensor:
@@ -113,15 +121,18 @@ class GenotypeSpace(CellSpace):
         """Architectures from arrays.
 
         Args:
-            genotypes: integers (N, 2, 2n, 2): [cell: 0 normal, 1 reduction][edge][0 input node, 1 operation number k]; edge e enters
-                intermediate node e // 2 + 2.
-            concat: bool (N, 2, n), the intermediate nodes that are concatenated; by default what ``output`` says.
+            genotypes: integers (N, cells, 2n, 2): [cell: 0 normal, 1 reduction][edge][0 input node, 1 operation number k]; edge e enters
+                intermediate node e // 2 + 2. Of one cell also (N, 2n, 2).
+            concat: bool (N, cells, n), the intermediate nodes that are concatenated; by default what ``output`` says.
 
         Raises:
             InvalidArchitecture: another shape, an input node that does not come before the node, a number that is no operation, or cells
                 that do not belong to the space.
         """
-        table = notation.as_table(genotypes, (2, 2 * self.nodes, 2), self.name).reshape(-1, self.nodes, 2, 2)
+        genotypes = as_array(genotypes)
+        if self.cells == 1 and genotypes.ndim == 3:
+            genotypes = genotypes[:, None]
+        table = notation.as_table(genotypes, (self.cells, 2 * self.nodes, 2), self.name).reshape(-1, self.nodes, 2, 2)
         node = np.arange(INPUTS, INPUTS + self.nodes)[:, None]
         for wrong, fault, remedy in (
             ((table[..., 0] < 0) | (table[..., 0] >= node), "is no node before the one it enters", "give an earlier node"),
@@ -130,25 +141,31 @@ class GenotypeSpace(CellSpace):
             if wrong.any():
                 row, at, edge = np.argwhere(wrong)[0]
                 value = table[row, at, edge, 0 if "node" in fault else 1]
-                raise InvalidArchitecture(f"{notation.edge_name(row, 2 * at + edge)}: {value} {fault} of {self.name}; {remedy}")
+                raise InvalidArchitecture(f"{notation.edge_name(self, row, 2 * at + edge)}: {value} {fault} of {self.name}; {remedy}")
         if self.distinct_inputs and (same := table[:, :, 0, 0] == table[:, :, 1, 0]).any():
             row, at = np.argwhere(same)[0]
-            raise InvalidArchitecture(f"{notation.edge_name(row, 2 * at + 1)}: both edges of a node have the same input; let them differ")
-        joined = None if concat is None else notation.as_table(concat, (2, self.nodes), self.name).reshape(-1, self.nodes).astype(bool)
+            raise InvalidArchitecture(
+                f"{notation.edge_name(self, row, 2 * at + 1)}: both edges of a node have the same input; let them differ"
+            )
+        joined = (
+            None if concat is None else notation.as_table(concat, (self.cells, self.nodes), self.name).reshape(-1, self.nodes).astype(bool)
+        )
         if joined is not None and len(joined) != len(table):
-            raise InvalidArchitecture(f"{len(joined) // 2} concat lists for {len(table) // 2} genotypes; give one for each")
+            raise InvalidArchitecture(
+                f"{len(joined) // self.cells} concat lists for {len(table) // self.cells} genotypes; give one for each"
+            )
         return self.validate(self._build(torch.from_numpy(table), None if joined is None else torch.from_numpy(joined)))
 
     def to_genotypes(self, graphs: ArchGraphs) -> np.ndarray:
-        """Uint8 (N, 2, 2n, 2): what :meth:`from_genotypes` takes, the two edges of a node in the order of the text."""
+        """Uint8 (N, cells, 2n, 2): what :meth:`from_genotypes` takes, the two edges of a node in the order of the text."""
         self.check_form(graphs)
-        table = self._edges(graphs).reshape(-1, 2, 2 * self.nodes, 2)
+        table = self._edges(graphs).reshape(-1, self.cells, 2 * self.nodes, 2)
         return table.to(torch.uint8).numpy()
 
     def to_concat(self, graphs: ArchGraphs) -> np.ndarray:
-        """Bool (N, 2, n): which intermediate nodes each cell concatenates."""
+        """Bool (N, cells, n): which intermediate nodes each cell concatenates."""
         self.check_form(graphs)
-        return graphs.adjacency[:, INPUTS:-1, -1].bool().reshape(-1, 2, self.nodes).numpy()
+        return graphs.adjacency[:, INPUTS:-1, -1].bool().reshape(-1, self.cells, self.nodes).numpy()
 
     def _build(self, table: Tensor, joined: Tensor | None = None) -> ArchGraphs:
         """Cells from (R, n, 2, 2) input nodes and operation numbers of each node's two edges, and from what is concatenated, (R, n)."""
@@ -162,7 +179,7 @@ class GenotypeSpace(CellSpace):
         if joined is None:
             joined = torch.ones(rows, self.nodes, dtype=torch.bool) if self.output == "all" else _loose(ops.any(1))
         ops[:, 0, INPUTS:-1, -1] = joined * self.join_id
-        return from_edge_ops(self, ops, torch.ones(rows, size, dtype=torch.bool))
+        return variation.from_edge_ops(self, ops, torch.ones(rows, size, dtype=torch.bool))
 
     def _places(self, graphs: ArchGraphs) -> tuple[Tensor, Tensor, Tensor]:
         """Where the two edges into each intermediate node are: int64 sources and slots, and ids, (R, n, 2) each; id 0 for no edge."""
@@ -209,18 +226,18 @@ class GenotypeSpace(CellSpace):
     # -- reading and writing -----------------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        if isinstance(architectures, np.ndarray) and architectures.ndim == 4:
+        if isinstance(architectures, np.ndarray) and architectures.ndim in (4, 2 + self.cells):
             return self.from_genotypes(architectures)
-        items = as_sequence(architectures, notation.is_cell)
+        items = as_sequence(architectures, notation.is_cell if self.cells > 1 else notation.is_pair)
         cells = [cell for number, item in enumerate(items) for cell in notation.read(self, item, f"architecture {number}")]
-        table = np.array([edges for edges, _ in cells], dtype=np.int64).reshape(-1, 2, 2 * self.nodes, 2)
+        table = np.array([edges for edges, _ in cells], dtype=np.int64).reshape(-1, self.cells, 2 * self.nodes, 2)
         graphs = self.from_genotypes(table, None)
         given = [joined is not None for _, joined in cells]
         if not any(given):
             return graphs
         concat = graphs.adjacency[:, INPUTS:-1, -1].bool().numpy().copy()
         concat[given] = np.array([joined for _, joined in cells if joined is not None], dtype=bool)
-        return self.from_genotypes(table, concat.reshape(-1, 2, self.nodes))
+        return self.from_genotypes(table, concat.reshape(-1, self.cells, self.nodes))
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The text ``Genotype(normal=..., normal_concat=..., reduce=..., reduce_concat=...)`` of each architecture."""
@@ -275,6 +292,27 @@ class GenotypeSpace(CellSpace):
         table[rows, node, edge, 0] = torch.from_numpy(np.where(rewire, other_source, source))
         table[rows, node, edge, 1] = torch.from_numpy(np.where(rewire, number, other_number))
         return self._build(table)
+
+    def enumerate(self) -> ArchGraphs:
+        return variation.combined_cells(self, self._each_cell(), ENUMERATION_LIMIT)
+
+    def _each_cell(self) -> ArchGraphs:
+        """One writing of each cell, up to an isomorphism."""
+        choices = [self._choices_of_node(node) for node in range(INPUTS, INPUTS + self.nodes)]
+        lengths = [len(pairs) for pairs in choices]
+        variation.refuse_above(self, math.prod(lengths), ENUMERATION_LIMIT)
+        digits = np.unravel_index(np.arange(math.prod(lengths)), lengths)
+        table = np.stack([pairs[digit] for pairs, digit in zip(choices, digits, strict=True)], axis=1)
+        cells = self._build(torch.from_numpy(table))
+        cells = replace(cells, space=self.single_cell)
+        return cells[variation.first_of_each(cells.hash())]
+
+    def _choices_of_node(self, node: int) -> np.ndarray:
+        """int64 (P, 2, 2): the pairs of (input node, operation number) that can enter a node, each in one order."""
+        edges = list(itertools.product(range(node), range(len(self.choices))))
+        variation.refuse_above(self, math.comb(len(edges) + 1, 2), ENUMERATION_LIMIT)
+        pairs = itertools.combinations_with_replacement(edges, 2)
+        return np.array([(one, other) for one, other in pairs if not self.distinct_inputs or one[0] != other[0]], dtype=np.int64)
 
 
 def _loose(adjacency: Tensor) -> Tensor:

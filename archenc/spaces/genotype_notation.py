@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
 _CELLS = ("normal", "reduce")
 _KEYS = {"normal", "normal_concat", "reduce", "reduce_concat"}
-_EXAMPLE = "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
+_EXAMPLES = {
+    1: "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6))",
+    2: "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))",
+}
 
 Cell = tuple[list[tuple[int, int]], list[bool] | None]
 """(input node, operation number) of each edge, and for each intermediate node whether it is concatenated, where that was said."""
 
 
-def edge_name(row: int, edge: int) -> str:
+def edge_name(space: GenotypeSpace, row: int, edge: int) -> str:
     """What an edge of row ``row`` of a batch is called in messages."""
-    return f"architecture {row // 2}, {_CELLS[row % 2]} cell, edge {edge}"
+    architecture, cell = divmod(row, space.cells)
+    return f"architecture {architecture}, {_CELLS[cell]} cell, edge {edge}"
 
 
 def as_table(values: Any, shape: tuple[int, ...], space: str) -> np.ndarray:
@@ -47,25 +51,35 @@ def is_cell(item: Any) -> bool:
     return is_list(item) and not hasattr(item, "_asdict") and any(is_list(pair) and not any(map(is_list, pair)) for pair in item)
 
 
+def is_pair(item: Any) -> bool:
+    """Whether an item of a sequence is one edge of a cell."""
+    return is_list(item) and not hasattr(item, "_asdict") and not any(map(is_list, item))
+
+
 def read(space: GenotypeSpace, item: Any, where: str) -> list[Cell]:
-    """The normal and the reduction cell of one genotype in any of its forms."""
+    """The cells of one genotype in any of its forms."""
     if isinstance(item, str | bytes):
         item = _parse_text(item, where, space)
     elif isinstance(item, tuple) and hasattr(item, "_asdict"):
         item = item._asdict()
     if isinstance(item, Mapping):
+        cells = _CELLS[: space.cells]
         unknown = [key for key in item if key not in _KEYS]
-        missing = [key for key in _CELLS if key not in item]
+        missing = [key for key in cells if key not in item]
         if unknown or missing:
             fault = f"the key {missing[0]!r} is missing" if missing else f"the key {shown(unknown[0])} is unknown"
-            raise InvalidArchitecture(f"{where}: {fault}; write it as {_EXAMPLE}")
+            raise InvalidArchitecture(f"{where}: {fault}; write it as {_EXAMPLES[space.cells]}")
+        if space.cells == 1 and is_list(item.get("reduce")) and len(item["reduce"]):
+            raise InvalidArchitecture(f"{where}: a reduction cell, and {space.name} has one cell; write it as {_EXAMPLES[1]}")
         return [
             (_read_edges(space, item[key], f"{where}, {key} cell"), _read_concat(space, item.get(f"{key}_concat"), f"{where}, {key} cell"))
-            for key in _CELLS
+            for key in cells
         ]
-    if not is_list(item) or len(item) != 2:
-        raise InvalidArchitecture(f"{where}: neither a genotype nor a pair of cells; write it as {_EXAMPLE}")
-    return [(_read_edges(space, edges, f"{where}, {key} cell"), None) for key, edges in zip(_CELLS, item, strict=True)]
+    if space.cells == 1:
+        item = [item]
+    if not is_list(item) or len(item) != space.cells:
+        raise InvalidArchitecture(f"{where}: neither a genotype nor a pair of cells; write it as {_EXAMPLES[space.cells]}")
+    return [(_read_edges(space, edges, f"{where}, {key} cell"), None) for key, edges in zip(_CELLS, item, strict=False)]
 
 
 def _parse_text(text: str | bytes, where: str, space: GenotypeSpace) -> Any:
@@ -84,7 +98,7 @@ def _parse_text(text: str | bytes, where: str, space: GenotypeSpace) -> Any:
             raise ValueError("a key stands twice")
         return found
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        raise InvalidArchitecture(f"{where}: {shown(text)} is no genotype of {space.name}; write it as {_EXAMPLE}") from None
+        raise InvalidArchitecture(f"{where}: {shown(text)} is no genotype of {space.name}; write it as {_EXAMPLES[space.cells]}") from None
 
 
 def _longest_text(space: GenotypeSpace) -> int:
@@ -137,9 +151,9 @@ def _read_concat(space: GenotypeSpace, concat: Any, where: str) -> list[bool] | 
 
 
 def write(space: GenotypeSpace, cells: Sequence[Sequence[Sequence[int]]], concat: np.ndarray) -> str:
-    """The text of one architecture from its (input node, operation number) pairs and its concatenated nodes, bool (2, n)."""
+    """The text of one architecture from its (input node, operation number) pairs and its concatenated nodes, bool (cells, n)."""
     parts = []
-    for key, edges, joined in zip(_CELLS, cells, concat, strict=True):
+    for key, edges, joined in zip(_CELLS, cells, concat, strict=False):
         pairs = ", ".join(f"({space.choices[number]!r}, {source})" for source, number in edges)
         nodes = f"range(2, {2 + space.nodes})" if joined.all() else (np.flatnonzero(joined) + 2).tolist()
         parts.append(f"{key}=[{pairs}], {key}_concat={nodes}")

@@ -40,12 +40,17 @@ def put_cells(graphs: ArchGraphs, rows: Tensor, cells: ArchGraphs) -> ArchGraphs
     )
 
 
+def overwrite_cells(graphs: ArchGraphs, rows: Tensor, cells: ArchGraphs) -> None:
+    """Put other cells at ``rows`` of graphs that nobody else holds; a batch of large graphs is not copied for a few of them."""
+    graphs.adjacency[rows], graphs.ops[rows], graphs.mask[rows] = cells.adjacency, cells.ops, cells.mask
+
+
 # -- drawing -----------------------------------------------------------------------------------------------------------
 
 
 def random_cells(space: CellSpace, rows: int, rng: np.random.Generator) -> ArchGraphs:
     """Pruned random cells of a free topology, some of which may not be valid."""
-    nodes, allowed = space.max_nodes, _allowed(space)
+    nodes, allowed = space.max_nodes, _allowed(space, space.max_nodes)
     mask = torch.ones(rows, nodes, dtype=torch.bool)
     if space.op_on == "node":
         adjacency = torch.from_numpy(rng.random((rows, nodes, nodes)) < space.edge_probability) & allowed
@@ -59,9 +64,9 @@ def random_cells(space: CellSpace, rows: int, rng: np.random.Generator) -> ArchG
     return transforms.prune(from_edge_ops(space, ops * present, mask))
 
 
-def _allowed(space: CellSpace) -> Tensor:
+def _allowed(space: CellSpace, nodes: int) -> Tensor:
     """Bool (V, V): the pairs of nodes that an edge may join."""
-    allowed = torch.ones(space.max_nodes, space.max_nodes, dtype=torch.bool).triu(1)
+    allowed = torch.ones(nodes, nodes, dtype=torch.bool).triu(1)
     allowed[:, : space.num_inputs] = False
     return allowed
 
@@ -136,7 +141,7 @@ def _change_operation(space: CellSpace, graphs: ArchGraphs, rng: np.random.Gener
 
 def _flip_edge(space: CellSpace, graphs: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
     rows = torch.arange(len(graphs.adjacency))
-    candidates = _allowed(space) & graphs.mask[:, :, None] & graphs.mask[:, None, :]
+    candidates = _allowed(space, graphs.num_nodes) & graphs.mask[:, :, None] & graphs.mask[:, None, :]
     if space.op_on == "node":
         adjacency = graphs.adjacency.clone(memory_format=torch.contiguous_format)
         flat = adjacency.flatten(1)  # a view
@@ -204,7 +209,11 @@ def enumerate_architectures(space: CellSpace, limit: int) -> ArchGraphs:
         numbers = all_digits(len(space.operations), digits)
         parallel = numbers.reshape(len(numbers), -1, space.edges_per_pair)  # (writings, pairs of nodes, slots)
         return space.from_ops(numbers[(np.diff(parallel, axis=2) <= 0).all((1, 2))])
-    cells = _all_cells(space.single_cell, limit)
+    return combined_cells(space, _all_cells(space.single_cell, limit), limit)
+
+
+def combined_cells(space: CellSpace, cells: ArchGraphs, limit: int) -> ArchGraphs:
+    """Every architecture of the space that the given single cells make up."""
     refuse_above(space, len(cells) ** space.cells, limit)
     rows = torch.from_numpy(all_digits(len(cells), space.cells)).flatten()
     return ArchGraphs(space, cells.adjacency[rows], cells.ops[rows], cells.mask[rows])

@@ -64,12 +64,10 @@ def parts(folder: Path) -> list[Path]:
 
 
 def refused(error: type[ArchencError], message: str, cache: Path) -> None:
-    start = time.monotonic()
     with pytest.raises(error, match=message) as caught:
         download(SOURCE, HASTE)
     assert_one_sentence(caught.value)
     assert "ARCHENC_MIRROR" in str(caught.value)
-    assert time.monotonic() - start < 5
     assert visible(cache) == []
 
 

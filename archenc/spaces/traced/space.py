@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.hashing import sweep_hash
+from archenc.spaces import variation
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.traced.network import FEATURES, Drawing
 from archenc.spaces.traced.vocabulary import OPERATIONS, OTHER
+from archenc.transforms import narrowed, widened
+
+EDGES_PER_NODE = 3
+"""Of a random network before it is pruned, at most: networks are sparse."""
 
 
 class OperationSpace(CellSpace):
@@ -32,7 +38,7 @@ class OperationSpace(CellSpace):
 
     def __init__(self, *, max_nodes: int = 256, operations: Sequence[str] = OPERATIONS) -> None:
         super().__init__("operations", operations, max_nodes=max_nodes)
-        self.edge_probability = min(0.5, 3 / max_nodes)  # networks are sparse
+        self.edge_probability = min(0.5, EDGES_PER_NODE / max_nodes)
 
     def config(self) -> dict[str, Any]:
         return {"name": "operations", "parameters": {"max_nodes": int(self.max_nodes), "operations": list(self.operations)}}
@@ -63,8 +69,55 @@ class OperationSpace(CellSpace):
         known = OTHER if name not in self.operations and OTHER in self.operations else name
         return self.operation_number(known, f"network {row}")
 
+    # -- work that follows the nodes that are there, as ``max_nodes`` may be far above them ---------------------------
+
+    def faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
+        return super().faults(narrowed(graphs))
+
+    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+        """Edges are drawn one after the other, by the gaps between them, and never as a matrix of all pairs."""
+        nodes = self.max_nodes
+        row, source, target = _random_edges(rows, nodes, self.edge_probability, rng)
+        inputs, outputs = np.arange(rows) * nodes, np.arange(rows) * nodes + nodes - 1
+        tail, head = row * nodes + source, row * nodes + target
+        used = _reached(rows * nodes, inputs, tail, head) & _reached(rows * nodes, outputs, head, tail)
+        used[inputs] = used[outputs] = True
+        existing = used.reshape(rows, nodes)
+        place = existing.cumsum(1) - 1
+        place[:, -1] = nodes - 1
+        kept = used[tail] & used[head]
+        row, source, target = row[kept], place[row[kept], source[kept]], place[row[kept], target[kept]]
+        adjacency, ops = np.zeros((rows, nodes, nodes), dtype=np.uint8), np.zeros((rows, nodes), dtype=np.uint8)
+        adjacency[row, source, target] = 1
+        ops[np.nonzero(existing)[0], place[existing]] = rng.integers(len(self.operations), size=existing.sum()) + NODE_OFFSET
+        ops[:, 0], ops[:, -1] = INPUT, OUTPUT
+        return self.graphs(adjacency, ops)
+
+    def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+        return widened(variation.mutants(self, narrowed(parents, spare=1), rng), self.max_nodes)
+
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
         """(N, 16) uint8, equal for isomorphic networks with equal features (to four decimals), whatever ``max_nodes`` is
         (:func:`archenc.hashing.sweep_hash`).
         """
         return sweep_hash(graphs)
+
+
+def _random_edges(rows: int, nodes: int, probability: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, source and target of the edges of random graphs, where each pair of nodes is joined with the same probability."""
+    pairs = nodes * (nodes - 1) // 2
+    expected = rows * pairs * probability
+    gaps = rng.geometric(probability, size=int(expected + 10 * np.sqrt(expected) + 10))  # more than enough of them
+    at = gaps.cumsum() - 1
+    row, pair = np.divmod(at[at < rows * pairs], pairs)
+    target = ((1 + np.sqrt(1 + 8 * pair)) / 2).astype(np.int64)  # the pairs in the order of their targets: 0-1, 0-2, 1-2, 0-3, ...
+    return row, pair - target * (target - 1) // 2, target
+
+
+def _reached(nodes: int, start: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Bool (nodes,): what the edges lead to from ``start``, which is part of it."""
+    reached = np.zeros(nodes, dtype=bool)
+    reached[start] = True
+    while not reached[ahead := target[reached[source]]].all():
+        reached[ahead] = True
+    return reached
