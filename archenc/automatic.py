@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 FEW = 100
 """Labels below which the places of operations, beside what the operations do, cost more than they tell in a single small cell."""
-VERY_FEW = 20
-"""Labels below which trees have nothing to split."""
+VERY_FEW, SHALLOW = 20, 200
+"""Labels below which trees have nothing to split, and those below which they are shallow and see fewer columns each."""
 SMALL, LARGE = 12, 40
 """Nodes up to which a transformer's step over every node in turn is cheap, and those from which one-hot places are too many columns."""
 
@@ -28,8 +28,8 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal[
     group of features, and boosted trees.
 
     Where operations sit on the nodes of wirings that differ, such features do not tell which operation sits where in a wiring that no label
-    has, and trees do not extrapolate. There a graph network counts twice the Gaussian process, and trees only take the place of this where
-    they are clearly better on architectures left out. With fewer than 20 labels there are no trees, and in a small cell, counts of
+    has, and trees do not extrapolate. There a graph network goes with the Gaussian process, counting twice with fewer than 100 labels or in
+    large graphs, and trees only take the place of the Gaussian process where they are clearly better on architectures left out. With fewer than 20 labels there are no trees, and in a small cell, counts of
     operations and of their neighbours (WL) go with the Gaussian process.
 
     Args:
@@ -48,8 +48,11 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal[
         parts["adjacency"] = {"kind": "onehot"}
     members = {name: dict(parameters) for name, parameters in DEFAULT_MEMBERS.items()}
     members["grouped-gp"]["groups"] = list(build("encoder", "combined", ENCODERS.get("combined"), space, parts=parts).groups)
+    if n < SHALLOW:
+        members["xgboost"] |= {"max_depth": 3, "colsample": 0.2}
     networks = [] if budget == "fast" else _networks(space, n) * (3 if budget == "thorough" else 1)
-    companions = [network | {"weight": 2.0 / len(networks)} for network in networks]
+    weight = 2.0 if n < FEW or space.max_nodes > SMALL else 1.0
+    companions = [network | {"weight": weight / len(networks)} for network in networks]
     if small_cell and n < VERY_FEW:
         companions.append(NEIGHBOUR_COUNTS)
     return {

@@ -167,7 +167,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         with self._all_or_nothing():
             self.side_ = SideInformation.fit(graphs)
             self.fitted_params_ = self.side_.told(_chosen(parameters, graphs))
-            self.space_, self.simplified_ = graphs.space, graphs.simplified
+            self.space_, self.simplified_, self.companions_ = graphs.space, graphs.simplified, []
             self.loss_ = self._build_loss()
             self._check_order(y)
             self.labels_ = labels.fit(self.fitted_params_["label_transform"], y)

@@ -33,6 +33,7 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e30, description="a number from 0 
 Number = Annotated[float, Meta(ge=-1e30, le=1e30, description="a finite number")]
 Share = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
 Fraction = Annotated[float, Meta(gt=0, le=1, description="a number above 0, at most 1")]
+Part = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 Probability = Annotated[float, Meta(ge=0, lt=1, description="a probability below 1")]
 Sizes = Annotated[Sequence[Size], Meta(max_length=32, description="a list of at most 32 sizes from 1 to 16,384")]
 Layers = Annotated[

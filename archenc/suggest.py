@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from scipy.stats import norm
 from sklearn.base import clone
 
 import archenc
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.graphs import ArchGraphs, as_graphs, concatenate
 from archenc.hashing import keys, wl_hash
+from archenc.heads.mixture import INTERVAL
 from archenc.pareto import leading
 from archenc.predictor import Predictor
 from archenc.scaling import VaryingColumns
@@ -27,8 +27,6 @@ SAMPLED = 10_000
 SAMPLED_BYTES = 2**26
 """Most bytes of adjacency matrices of random architectures, which are fewer where architectures are large."""
 PARENTS = 20
-INTERVAL = float(norm.ppf(0.9))
-"""Deviations to either side that hold 80 percent of a normal distribution."""
 
 Known = Callable[[ArchGraphs], np.ndarray]
 

@@ -21,7 +21,7 @@ from archenc.benchmarks.protocol import Protocol, Setting, TrainSize, canonical_
 from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, plain_values, read_json, record
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable
 from archenc.files import files_below
-from archenc.rules import Number, Seed, Whole
+from archenc.rules import Number, Part, Seed, Whole
 
 MAX_RUN_BYTES = 2**20
 FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")
@@ -60,11 +60,12 @@ class SplitFacts(Record):
     digest: Digest
 
 
-class Times(Record):
-    """Wall times of one fit and of one prediction of the test set."""
+class Times(Record, omit_defaults=True):
+    """Wall times of one fit and of one prediction of the test set, and the processors' time of the fit."""
 
     fit: Seconds
     predict: Seconds
+    fit_cpu: Seconds | None = None
 
 
 class Machine(Record):
@@ -75,8 +76,11 @@ class Machine(Record):
     threads: Whole
 
 
-class RunFile(Record):
-    """A run: what it depends on, what came out (None for a metric that is not defined), and how it was made."""
+class RunFile(Record, omit_defaults=True):
+    """A run: what it depends on, what came out (None for a metric that is not defined), and how it was made.
+
+    ``coverage`` is the share of test labels in the interval that is to hold 80 percent, of a predictor with calibrated deviations.
+    """
 
     run: Name
     key: Key
@@ -88,6 +92,7 @@ class RunFile(Record):
     versions: dict[Name, Name]
     machine: Machine
     command: Text
+    coverage: Part | None = None
 
     def __post_init__(self) -> None:
         if set(self.metrics) != set(self.key.protocol.metrics):

@@ -30,6 +30,7 @@ from archenc.dataset import ArchDataset
 from archenc.errors import ArchencError
 from archenc.files import write_json
 from archenc.graphs import ArchGraphs
+from archenc.heads.mixture import INTERVAL
 from archenc.metrics import evaluate, metric
 from archenc.progress import progress
 from archenc.splits import Split
@@ -106,11 +107,15 @@ class Outcome:
     Attributes:
         scores: float64 (T,) predictions for the test set, after each of the epochs that count.
         fit_seconds, predict_seconds: wall time of training, and of one prediction of the test set.
+        fit_cpu_seconds: time of all processors for the training.
+        deviations: float64 (T,) of the last predictions, of a predictor with calibrated ones.
     """
 
     scores: list[np.ndarray]
     fit_seconds: float
     predict_seconds: float
+    fit_cpu_seconds: float
+    deviations: np.ndarray | None = None
 
 
 # -- planning ------------------------------------------------------------------------------------------------------
@@ -169,11 +174,12 @@ def _fit_and_predict_one(predictor: Predictor, training_set: TrainingSet, test: 
         if predictor.epochs - last_epochs < epoch < predictor.epochs:
             predict()
 
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     predictor.fit(training_set.graphs, training_set.y, on_epoch_end=on_epoch_end)
-    fit_seconds = time.perf_counter() - start - sum(predicting)
+    fit_seconds, fit_cpu = time.perf_counter() - start - sum(predicting), time.process_time() - cpu
     predict()  # the last epoch
-    return Outcome(scores, fit_seconds, sum(predicting) / len(predicting))
+    deviations = predictor.predict(test, return_std=True)[1] if getattr(predictor.head_, "calibrated", False) else None
+    return Outcome(scores, fit_seconds, sum(predicting) / len(predicting), fit_cpu, deviations)
 
 
 @functools.lru_cache(maxsize=1)
@@ -224,14 +230,27 @@ def write_run(job: Job, seed: int, outcome: Outcome, dataset: ArchDataset, score
             "key": key,
             "metrics": {name: value if np.isfinite(value) else None for name, value in means.items()},
             "epochs_averaged": len(by_epoch),
+            **_coverage(y_true, outcome),
             "dataset": {"architectures": len(dataset), "digest": dataset.digest, "duplicates": dataset.duplicates, **test_digest},
             "split": {"name": split.name, "pool": len(split.pool), "test": len(split.test), "digest": split.digest},
-            "seconds": {"fit": round(outcome.fit_seconds, 6), "predict": round(outcome.predict_seconds, 6)},
+            "seconds": {
+                "fit": round(outcome.fit_seconds, 6),
+                "predict": round(outcome.predict_seconds, 6),
+                "fit_cpu": round(outcome.fit_cpu_seconds, 6),
+            },
             "versions": versions(),
             "machine": machine(),
             "command": job.command,
         },
     )
+
+
+def _coverage(y_true: np.ndarray, outcome: Outcome) -> dict[str, float]:
+    """The share of labels in the interval that is to hold 80 percent of them, if there is one."""
+    if outcome.deviations is None:
+        return {}
+    inside = np.abs(y_true - outcome.scores[-1]) <= INTERVAL * outcome.deviations
+    return {"coverage": float(inside[np.isfinite(y_true)].mean())}
 
 
 @functools.cache

@@ -27,7 +27,8 @@ class CombinedEncoder(Encoder):
         simplify: whether all parts see simplified graphs; a part's own ``simplify`` goes before.
 
     Attributes:
-        groups: length of each part's encoding of a cell, which is what a kernel with a length scale for each part needs.
+        groups: length of each part's encoding of a cell, or of the groups that the part itself names, which is what a kernel with a length
+            scale for each of them needs.
 
     Raises:
         InvalidParameter: no part at all, or one that is learnt.
@@ -40,14 +41,15 @@ class CombinedEncoder(Encoder):
         super().__init__(space)
         self.simplify_parts = simplify
         wanted = DEFAULT_PARTS if parts is None else parts
-        self.parts_ = torch.nn.ModuleList(
+        parts_: list[Encoder] = [
             build("encoder", name, ENCODERS.get(name), space, **{"simplify": simplify, **parameters}) for name, parameters in wanted.items()
-        )
-        learnt = [name for name, part in zip(wanted, self.parts_, strict=True) if not part.fixed]
-        if learnt or not wanted:
+        ]
+        if not parts_ or not all(part.fixed for part in parts_):
             raise InvalidParameter(f"the encoder 'combined' got the parts {', '.join(wanted) or 'none'}; give fixed encodings")
-        self.groups = tuple(int(part.cell_dim) for part in self.parts_)
+        self.parts_ = torch.nn.ModuleList(parts_)
+        self.groups: tuple[int, ...] = sum((getattr(part, "groups", (part.cell_dim,)) for part in parts_), ())
         self.cell_dim = sum(self.groups)
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        return torch.cat([part.encode_cells(part.prepare(graphs)).float() for part in self.parts_], dim=1)
+        parts = [part for part in self.parts_ if isinstance(part, Encoder)]
+        return torch.cat([part.encode_cells(part.prepare(graphs)).float() for part in parts], dim=1)

@@ -43,6 +43,8 @@ class PathProfileEncoder(Encoder):
         super().__init__(space, simplify=simplify)
         self.classes = operation_classes(space.operations, occurring_operations(space, simplify=simplify, form=space.op_on))
         self.cell_dim = len(self.feature_names)
+        sums = (self.cell_dim - 2) // 2
+        self.groups = (2 + sums, sums)  # over whole paths, and step by step
 
     @property
     def feature_names(self) -> list[str]:

@@ -31,11 +31,14 @@ class Head(Checked, ABC):
             head takes an encoding of as many parts (:attr:`archenc.encoder.Encoder.parts`).
         has_std: whether it says how sure it is (:meth:`EstimatorHead.predict_distribution`); where that depends on parameters, the class
             says what holds for the defaults, and an instance what holds for its own.
+        calibrated: whether deviations are scaled by what was predicted without an architecture's own label, so that 1.28 of them to either
+            side are to hold 80 percent of unseen labels.
     """
 
     paper: ClassVar[str] = ""
     outputs: int = 1
     has_std: bool = False
+    calibrated: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

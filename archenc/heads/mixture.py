@@ -26,6 +26,8 @@ DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {
 }
 COVERAGE = 0.8
 """Share of unseen labels that lie in the interval which the conformal factor is made for."""
+INTERVAL = float(norm.ppf((1 + COVERAGE) / 2))
+"""Deviations to either side that hold as much of a normal distribution."""
 CLEARLY = 0.02
 """By how much the tau of a single member must be higher than what it replaces; less is noise of the out-of-fold predictions."""
 LEAST_TO_CHOOSE = 78
@@ -77,6 +79,7 @@ class MixtureHead(EstimatorHead):
 
     paper = "no paper: this package's own"
     has_std = True
+    calibrated = True
 
     members_: dict[str, Any]
     numbers_: _Numbers
@@ -125,7 +128,7 @@ class MixtureHead(EstimatorHead):
         slope, intercept = _line(mixed, targets)
         self.unseen_ = intercept + slope * mixed
         residuals = np.abs(targets - self.unseen_)
-        factor = np.quantile(residuals / deviations, COVERAGE, method="higher") / norm.ppf((1 + COVERAGE) / 2)
+        factor = np.quantile(residuals / deviations, COVERAGE, method="higher") / INTERVAL
         self.numbers_ = _Numbers(
             centre=centre.tolist(),
             spread=spread.tolist(),
