@@ -29,8 +29,8 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal[
 
     Where operations sit on the nodes of wirings that differ, such features do not tell which operation sits where in a wiring that no label
     has, and trees do not extrapolate. There a graph network goes with the Gaussian process, counting twice with fewer than 100 labels or in
-    large graphs, and trees only take the place of the Gaussian process where they are clearly better on architectures left out. With fewer than 20 labels there are no trees, and in a small cell, counts of
-    operations and of their neighbours (WL) go with the Gaussian process.
+    large graphs, and trees only take the place of the Gaussian process where they are clearly better on architectures left out. With fewer
+    than 20 labels there are no trees, and in a small cell, counts of operations and of their neighbours (WL) go with the Gaussian process.
 
     Args:
         space: the search space, or a data set.

@@ -254,7 +254,11 @@ def trust(predictor: Predictor, y: np.ndarray) -> Trust:
     """What the report of a predictor, fitted on the labels ``y`` (n,), says about its ranks."""
     report, n, top = predictor.report_, len(y), min(TOP, len(y))
     members = [name for name, member in report.get("members", {}).items() if member.get("weight", 1) > 0]
-    name = " + ".join([*members, *report["companions"]]) if members else "+".join(str(report[part]) for part in ("encoder", "head", "loss"))
+    name = (
+        " + ".join([*members, *report.get("companions", {})])
+        if members
+        else "+".join(str(report[part]) for part in ("encoder", "head", "loss"))
+    )
     tau, unseen = report.get("out_of_fold_tau"), report.get("out_of_fold")
     hits = None if unseen is None or len(unseen) != n else _hits(np.asarray(unseen), y, top)
     chance = 1.645 * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))

@@ -136,7 +136,7 @@ MALFORMED = [
     "train --dataset small --size 12 --set encoder_params=1 --out p",
     "train --dataset small --size 12 --encoder op-count --track mlflow --out p",
     "train --dataset small --size 12 --encoder op-count --feature toy/acuracy --out p",
-    "train --dataset small --size 12 --feature toy/constant --out p",
+    "train --dataset small --size 12 --encoder gates --feature toy/constant --out p",
     "train --dataset small --size 12 --out FILES",
     "train --dataset small --size 12 --out FILES/good.txt",
     "predict",

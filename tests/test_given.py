@@ -224,7 +224,11 @@ def test_a_column_of_labels(y):
     assert expected.score(GRAPHS, y) == expected.score(GRAPHS, Y)
 
 
-@pytest.mark.parametrize("y", [np.stack([Y, Y], 1), Y[None], [*map(str, Y)], [*Y[:-1], None], [*Y[:-1], "diverged"]])
+def test_two_columns_of_labels_for_one_output():
+    refused(lambda: ridge().fit(GRAPHS, np.stack([Y, Y], 1)), InvalidTable)
+
+
+@pytest.mark.parametrize("y", [Y[None], [*map(str, Y)], [*Y[:-1], None], [*Y[:-1], "diverged"]])
 def test_labels_that_are_none(y):
     refused(lambda: ridge().fit(GRAPHS, y), InvalidTable)
     refused(lambda: suggest(GRAPHS, y), InvalidTable)
