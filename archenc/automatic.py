@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 FEW = 100
 """Labels below which the places of operations, beside what the operations do, cost more than they tell in a single small cell."""
-VERY_FEW, SHALLOW = 20, 200
-"""Labels below which trees have nothing to split, and those below which they are shallow and see fewer columns each."""
+VERY_FEW, SHALLOW = 20, 300
+"""Labels below which trees have nothing to split, and those below which they are stumps of two splits."""
 SMALL, LARGE = 12, 40
 """Nodes up to which a transformer's step over every node in turn is cheap, and those from which one-hot places are too many columns."""
 
@@ -28,9 +28,9 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal[
     group of features, and boosted trees.
 
     Where operations sit on the nodes of wirings that differ, such features do not tell which operation sits where in a wiring that no label
-    has, and trees do not extrapolate. There a graph network goes with the Gaussian process, counting twice with fewer than 100 labels or in
-    large graphs, and trees only take the place of the Gaussian process where they are clearly better on architectures left out. With fewer
-    than 20 labels there are no trees, and in a small cell, counts of operations and of their neighbours (WL) go with the Gaussian process.
+    has, and trees do not extrapolate. There graph networks go with the Gaussian process, counting three times as much with fewer than 100
+    labels, and trees only take its place where they are clearly better on architectures left out. With fewer than 20 labels there are no
+    trees, and in a small cell, counts of operations and of their neighbours (WL) go with the Gaussian process.
 
     Args:
         space: the search space, or a data set.
@@ -49,10 +49,10 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal[
     members = {name: dict(parameters) for name, parameters in DEFAULT_MEMBERS.items()}
     members["grouped-gp"]["groups"] = list(build("encoder", "combined", ENCODERS.get("combined"), space, parts=parts).groups)
     if n < SHALLOW:
-        members["xgboost"] |= {"max_depth": 3, "colsample": 0.2}
-    networks = [] if budget == "fast" else _networks(space, n) * (3 if budget == "thorough" else 1)
-    weight = 2.0 if n < FEW or space.max_nodes > SMALL else 1.0
-    companions = [network | {"weight": weight / len(networks)} for network in networks]
+        members["xgboost"] |= {"max_depth": 2}
+    repeats = {"fast": 0, "normal": 1, "thorough": 3}[budget]
+    networks = _networks(space, n)
+    companions = [network | {"weight": network.get("weight", 1.0) / repeats} for network in networks * repeats]
     if small_cell and n < VERY_FEW:
         companions.append(NEIGHBOUR_COUNTS)
     return {
@@ -61,7 +61,7 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal[
         "loss": "mse",
         "simplify": False,
         "encoder_params": {"parts": parts},
-        "head_params": {"members": members, "combine": "best" if networks or n < VERY_FEW else "mean"},
+        "head_params": {"members": members, "combine": "best" if companions or n < VERY_FEW else "mean"},
         "companions": companions or None,
     }
 
@@ -81,27 +81,29 @@ def _networks(space: Space, n: int) -> list[dict[str, Any]]:
     """The parameters of graph networks where these rank better than features of the graph do."""
     if space.op_on != "node" or space.max_nodes >= LARGE or not _wirings_differ(space):
         return []
+    gates = {"encoder": "gates", "head": "mlp", "loss": "hinge"}
     if space.max_nodes > SMALL:
-        return [{"encoder": "gates", "head": "mlp", "loss": "hinge"}] * 2
+        return [gates] * 2
+    few = [gates | {"epochs": 400, "weight": 1.0}] if n < FEW else []
     epochs = max(8, round(60 * min(1.5, (72 / n) ** 0.5)))  # steps grow by the root of the number of labels
-    return [
-        {
-            "encoder": "flowerformer",
-            "head": "mlp",
-            "loss": "hinge",
-            "encoder_params": {"layers": 4},
-            "head_params": {"hidden": []},
-            "loss_params": {"margin": 0.5, "pair_ratio": 8},
-            "epochs": epochs,
-            "warmup_epochs": max(1, epochs // 4),
-            "batch_size": 24,
-            "lr": 8e-4,
-            "weight_decay": 3e-5,
-            "optimizer": "adamw",
-            "lr_schedule": "cosine",
-            "gradient_clip": 1.0,
-        }
-    ]
+    flowerformer = {
+        "encoder": "flowerformer",
+        "head": "mlp",
+        "loss": "hinge",
+        "encoder_params": {"layers": 4},
+        "head_params": {"hidden": []},
+        "loss_params": {"margin": 0.5, "pair_ratio": 8},
+        "epochs": epochs,
+        "warmup_epochs": max(1, epochs // 4),
+        "batch_size": 24,
+        "lr": 8e-4,
+        "weight_decay": 3e-5,
+        "optimizer": "adamw",
+        "lr_schedule": "cosine",
+        "gradient_clip": 1.0,
+        "weight": 2.0 if n < FEW else 1.0,
+    }
+    return [flowerformer, *few]
 
 
 def _wirings_differ(space: Space) -> bool:
