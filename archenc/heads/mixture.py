@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -128,7 +129,8 @@ class MixtureHead(EstimatorHead):
         slope, intercept = _line(mixed, targets)
         self.unseen_ = intercept + slope * mixed
         residuals = np.abs(targets - self.unseen_)
-        factor = np.quantile(residuals / deviations, COVERAGE, method="higher") / INTERVAL
+        ratios = np.sort(residuals / deviations)
+        factor = ratios[min(len(ratios), math.ceil(COVERAGE * (len(ratios) + 1))) - 1] / INTERVAL
         self.numbers_ = _Numbers(
             centre=centre.tolist(),
             spread=spread.tolist(),
