@@ -1,11 +1,11 @@
 """Writes the committed runs into the pages that show them: ``python -m archenc.benchmarks.tables`` in the repository's root.
 
-``benchmarks/results/PROTOCOL`` holds the runs. They become ``benchmarks/results/leaderboard.md`` and ``.csv``, and in ``README.md`` the
-table between the markers ``<!-- table PROTOCOL -->`` and ``<!-- end -->``, from ``<!-- published PROTOCOL -->`` on the one of published
-numbers beside ours, or from ``<!-- overview PREFIX -->`` on one of all protocols whose names begin so. The cards of pretrainings in
-``benchmarks/results/pretraining`` become ``pretraining.md``, the runs of ``archenc bench next`` in ``benchmarks/results/next``, where there
-are some, ``next.md``. What the splits test, ``benchmarks/results/audits.md``, is computed from the data by
-:mod:`archenc.benchmarks.audits`.
+``benchmarks/results/PROTOCOL`` holds the runs. They become ``benchmarks/results/leaderboard.md``, ``.csv`` and ``auto.md``, and in
+``README.md`` the table between the markers ``<!-- table PROTOCOL -->`` and ``<!-- end -->``, from ``<!-- published PROTOCOL -->`` on that
+of published numbers beside ours, or from ``<!-- overview PREFIX -->`` on one of all protocols whose names begin so. The cards of
+pretrainings in ``benchmarks/results/pretraining`` become ``pretraining.md``, the runs of ``archenc bench next`` in
+``benchmarks/results/next``, where there are some, ``next.md``. What the splits test, ``benchmarks/results/audits.md``, is computed from the
+data by :mod:`archenc.benchmarks.audits`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from archenc.benchmarks.auto_table import auto_markdown
 from archenc.benchmarks.next import next_markdown, read_all
 from archenc.benchmarks.pretraining import pretraining_markdown
 from archenc.benchmarks.published import comparison_markdown
@@ -52,6 +53,7 @@ def pages(root: Path) -> dict[Path, str]:
         **({results / "next.md": next_markdown(read_all(suggestions))} if suggestions.exists() else {}),
         results / "leaderboard.md": leaderboard_markdown(boards),
         results / "leaderboard.csv": leaderboard_csv(boards),
+        results / "auto.md": auto_markdown(boards),
         results / "pretraining.md": pretraining_markdown(results / "pretraining"),
         readme: fill_tables(readme.read_text(encoding="utf-8"), boards),
     }
