@@ -18,7 +18,7 @@ from archenc import companions, labels
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable, NotFitted
 from archenc.graphs import ArchGraphs, as_graphs
-from archenc.heads.base import GIVE_DEVIATIONS, NeuralHead
+from archenc.heads.base import GIVE_DEVIATIONS, INTERVAL, NeuralHead
 from archenc.losses import Loss, MSELoss, PointwiseLoss
 from archenc.metrics import kendall_tau
 from archenc.parameters import build, checked_by
@@ -30,10 +30,10 @@ from archenc.side_information import SideInformation, refuse_side_information
 from archenc.spaces.base import Space
 from archenc.torch_state import ordinary, own_state, plain_torch
 from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
-from archenc.values import as_frame, as_labels
+from archenc.values import as_labels
 
 if TYPE_CHECKING:
-    import pandas
+    pass
 
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
@@ -316,27 +316,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self.labels_.inverse(self.loss_.predicted_targets(scores)) if isinstance(self.loss_, PointwiseLoss) else scores
 
     def _distribution(self, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means and deviations in the units of the labels: half of what one deviation to either side is there."""
-        width = self._in_units(mean + deviation) - self._in_units(mean - deviation)
-        return _checked_scores(self._in_units(mean)), _checked_scores(width / 2)
-
-    def predict_frame(self, graphs: Any) -> pandas.DataFrame:
-        """:meth:`predict` as a pandas DataFrame: the columns ``architecture`` (text), ``score`` and, where the head has it, ``std``.
-
-        With a head of T outputs the columns ``score0`` to ``score{T - 1}``.
-
-        Raises:
-            DataNotFound: pandas, which archenc does not need otherwise, is not installed.
-        """
-        graphs = self._usable(graphs)
-        columns: dict[str, Any] = {"architecture": self.space_.format(graphs)}
-        if getattr(self.head_, "has_std", False):
-            columns["score"], columns["std"] = self.predict(graphs, return_std=True)
-        elif (scores := self.predict(graphs)).ndim == 1:
-            columns["score"] = scores
-        else:
-            columns |= {f"score{at}": column for at, column in enumerate(scores.T)}
-        return as_frame(columns)
+        """Means and deviations in the units of the labels, in which the interval of 80 percent is as wide as the one that it comes from."""
+        width = self._in_units(mean + INTERVAL * deviation) - self._in_units(mean - INTERVAL * deviation)
+        return _checked_scores(self._in_units(mean)), _checked_scores(width / (2 * INTERVAL))
 
     @property
     def report_(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import archenc
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.graphs import ArchGraphs, as_graphs, concatenate
 from archenc.hashing import keys, wl_hash
-from archenc.heads.mixture import INTERVAL
+from archenc.heads.base import INTERVAL
 from archenc.pareto import leading
 from archenc.predictor import Predictor
 from archenc.scaling import VaryingColumns

@@ -30,7 +30,7 @@ from archenc.dataset import ArchDataset
 from archenc.errors import ArchencError
 from archenc.files import write_json
 from archenc.graphs import ArchGraphs
-from archenc.heads.mixture import INTERVAL
+from archenc.heads.base import INTERVAL
 from archenc.metrics import evaluate, metric
 from archenc.progress import progress
 from archenc.splits import Split

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.stats import norm
 from torch import Tensor, nn
 
 from archenc.errors import InvalidParameter, NotFitted
@@ -20,6 +21,11 @@ GIVE_DEVIATIONS = (
     "choose 'mixture', 'gp', 'dngo', 'random-forest' or 'mlp-ensemble', or give boosted trees by head_params={'bags': 10} bags to differ"
 )
 """What to do where a head has no deviations."""
+
+COVERAGE = 0.8
+"""Share of unseen labels that an interval is to hold."""
+INTERVAL = float(norm.ppf((1 + COVERAGE) / 2))
+"""Deviations to either side that hold as much of a normal distribution."""
 
 
 class Head(Checked, ABC):

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from scipy.stats import norm
 
 from archenc.documents import Record, record
 from archenc.errors import CorruptFile, InvalidParameter
-from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
+from archenc.heads.base import COVERAGE, INTERVAL, EstimatorHead, rejects_all_but_squared_error
 from archenc.losses import Loss
 from archenc.metrics import kendall_tau
 from archenc.parameters import build
@@ -25,10 +24,6 @@ DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {
     "grouped-gp": {},
     "xgboost": {"n_estimators": 600, "max_depth": 4, "learning_rate": 0.04, "subsample": 0.7, "colsample": 0.4},
 }
-COVERAGE = 0.8
-"""Share of unseen labels that lie in the interval which the conformal factor is made for."""
-INTERVAL = float(norm.ppf((1 + COVERAGE) / 2))
-"""Deviations to either side that hold as much of a normal distribution."""
 CLEARLY = 0.02
 """By how much the tau of a single member must be higher than what it replaces; less is noise of the out-of-fold predictions."""
 LEAST_TO_CHOOSE = 78
