@@ -27,6 +27,7 @@ SpaceName = Annotated[
 ]
 Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="Choose among the architectures of a data set instead.")]
 Models = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Choose among ONNX files; RUNS names them in 'arch' or 'model'.")]
+Notation = Annotated[str | None, typer.Option(metavar="NAME", help="How numbers in RUNS and --candidates are read: naslib, index.")]
 Goal = Annotated[
     str | None,
     typer.Option(
@@ -46,6 +47,7 @@ def suggest(
     space: SpaceName = None,
     dataset: Dataset = None,
     models: Models = None,
+    notation: Notation = None,
     count: Annotated[int, typer.Option(min=1, max=100_000, help="How many architectures to suggest.")] = 10,
     objective: Goal = None,
     candidates: Candidates = None,
@@ -60,7 +62,7 @@ def suggest(
     """
     from archenc import suggest as engine
 
-    source, results = _read(runs, space, dataset, models, candidates, objective, out)
+    source, results = _read(runs, (space, dataset, models), notation, candidates, objective, out)
     known = results.costs if results.known else None
     options: dict[str, Any] = {"candidates": source.pool, "explore": explore, "known": known, "random_state": seed}
     _finish(source, results, engine.suggest(results.graphs, results.labels, count, **options), out, as_json)
@@ -72,6 +74,7 @@ def rank(
     space: SpaceName = None,
     dataset: Dataset = None,
     models: Models = None,
+    notation: Notation = None,
     objective: Goal = None,
     out: Out = None,
     as_json: AsJSON = False,
@@ -83,7 +86,7 @@ def rank(
     """
     from archenc import suggest as engine
 
-    source, results = _read(runs, space, dataset, models, candidates, objective, out)
+    source, results = _read(runs, (space, dataset, models), notation, candidates, objective, out)
     assert source.pool is not None
     count = len(engine.untrained(source.pool, results.graphs))
     if not count:
@@ -95,9 +98,8 @@ def rank(
 
 def _read(
     runs: Path,
-    space: str | None,
-    dataset: str | None,
-    models: Path | None,
+    where: tuple[str | None, str | None, Path | None],
+    notation: str | None,
     candidates: Path | None,
     objective: str | None,
     out: Path | None,
@@ -109,7 +111,7 @@ def _read(
     from archenc.suggest_input import find_source, parse_objectives, read_results
 
     wanted = None if objective is None else parse_objectives(objective)
-    source = find_source(space, dataset, models, runs)
+    source = find_source(*where, runs, notation)
     results = read_results(runs, source, wanted)
     return source.restricted(candidates), results
 

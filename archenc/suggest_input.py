@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -65,12 +65,14 @@ class Source:
         pool: the candidates; None for those of the space.
         names: what the candidates are called in files, where that is not the space's text of them.
         column: the usual column of architectures in a table.
+        notation: how numbers in architectures are read (:func:`archenc.graphs.as_graphs`).
     """
 
     space: Space
     pool: ArchGraphs | None = None
     names: Sequence[str] | None = None
     column: Literal["arch", "model"] = "arch"
+    notation: str | None = None
 
     def restricted(self, file: Path | None) -> Source:
         """The same with the architectures of a file as candidates."""
@@ -78,17 +80,19 @@ class Source:
             return self
         rows = read_architectures(file, self.column)
         names = [str(value) for _, value in rows] if self.names is not None else None
-        return Source(self.space, parse_rows(file, self.space, rows), names, self.column)
+        return replace(self, pool=parse_rows(file, self.space, rows, self.notation), names=names)
 
 
-def find_source(space: str | None, dataset: str | None, models: Path | None, runs: Path) -> Source:
-    """The source that one of three options names."""
+def find_source(space: str | None, dataset: str | None, models: Path | None, runs: Path, notation: str | None = None) -> Source:
+    """The source that one of three options names, the ``notation`` being that of a space."""
     if [space, dataset, models].count(None) != 2:
         raise InvalidParameter(
             "it is not clear what the architectures are; give one of --space NAME, --space FILE, --dataset NAME and --models FOLDER"
         )
     if space is not None:
-        return Source(_space(space))
+        return Source(_space(space), notation=notation)
+    if notation is not None:
+        raise InvalidParameter("--notation says how numbers are read in a space; give it with --space, or leave it out")
     if dataset is not None:
         graphs = archenc.load_dataset(dataset).graphs.with_features(None)
         return Source(graphs.space, graphs)
@@ -172,6 +176,7 @@ def read_results(path: Path, source: Source, wanted: list[Objective] | None) -> 
         labels=[objective.name for objective in predicted] or None,
         missing="keep",
         duplicates="keep",
+        notation=source.notation,
     )
     if not predicted:
         predicted = (_only_label(path, data),)

@@ -52,6 +52,13 @@ def test_the_table_and_the_line_of_honesty(place, capsys):
         assert f"{SPACE.costs(found.graphs)['flops'][at]:,}" in line
 
 
+def test_numbers_are_read_as_the_notation_says(place, capsys):
+    ours = run("suggest runs.csv --space nasbench201 --count 4", capsys).out
+    indices = SPACE.to_index(TRAINED[:FEW])
+    Path("numbers.csv").write_text("arch,accuracy\n" + "".join(f"{i},{y}\n" for i, y in zip(indices, accuracy(TRAINED[:FEW]), strict=True)))
+    assert run("suggest numbers.csv --space nasbench201 --notation index --count 4", capsys).out == ours
+
+
 def test_json_is_all_that_is_printed(place, capsys):
     printed = json.loads(run("suggest runs.csv --space nasbench201 --count 3 --json --out next.csv --explore 1", capsys).out)
     assert printed["predictors"]["accuracy"]["labels"] == FEW
