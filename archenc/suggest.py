@@ -227,7 +227,8 @@ class Trust:
     """How well a fitted predictor ranked the architectures it was given, each predicted by a fit without it.
 
     Attributes:
-        predictor: what it consists of; a network that goes with it took no part in what is measured.
+        predictor: what it consists of.
+        companions: those parts that took no part in what is measured.
         labels: how many there were.
         tau: Kendall's tau of these predictions; None where the predictor made none.
         hits: how many of the ``top`` best predicted are among the ``top`` best labels; None where that is not known.
@@ -236,6 +237,7 @@ class Trust:
     """
 
     predictor: str
+    companions: str
     labels: int
     tau: float | None
     hits: int | None
@@ -247,22 +249,21 @@ class Trust:
         if self.tau is None:
             return f"{begin}; how well it ranks was not measured"
         hits = "" if self.hits is None else f", top-{self.top} hit {self.hits} of {self.top}"
-        return f"{begin}; left out in turn: tau {self.tau:.2f}{hits}"
+        without = f", without {self.companions}" if self.companions else ""
+        return f"{begin}; left out in turn{without}: tau {self.tau:.2f}{hits}"
 
 
 def trust(predictor: Predictor, y: np.ndarray) -> Trust:
     """What the report of a predictor, fitted on the labels ``y`` (n,), says about its ranks."""
     report, n, top = predictor.report_, len(y), min(TOP, len(y))
     members = [name for name, member in report.get("members", {}).items() if member.get("weight", 1) > 0]
-    name = (
-        " + ".join([*members, *report.get("companions", {})])
-        if members
-        else "+".join(str(report[part]) for part in ("encoder", "head", "loss"))
-    )
+    companions = list(report.get("companions", {}))
+    parts = "+".join(str(report.get(part)) for part in ("encoder", "head", "loss"))
+    name = " + ".join([*(members or [parts]), *companions])
     tau, unseen = report.get("out_of_fold_tau"), report.get("out_of_fold")
     hits = None if unseen is None or len(unseen) != n else _hits(np.asarray(unseen), y, top)
     chance = 1.645 * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
-    return Trust(name, n, tau, hits, top, None if tau is None else bool(tau > chance))
+    return Trust(name, " + ".join(companions), n, tau, hits, top, None if tau is None else bool(tau > chance))
 
 
 def _hits(scores: np.ndarray, y: np.ndarray, top: int) -> int:
