@@ -290,8 +290,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             empty = np.zeros(self._shape(0))
             return (empty, empty) if return_std else empty
         if return_std:
-            mean, deviation = self._own_distribution(graphs)
-            return self._distribution(companions.mix(self.companions_, mean, graphs), deviation)
+            return self.in_label_units(*self.raw_distribution(graphs))
         return _checked_scores(self._in_units(companions.mix(self.companions_, self.raw_scores(graphs), graphs)))
 
     def raw_scores(self, graphs: ArchGraphs) -> np.ndarray:
@@ -301,10 +300,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 return score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
             return np.concatenate([self.head_.predict(block) for block in self._blocks(graphs)])
 
-    def _own_distribution(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray]:
+    def raw_distribution(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray]:
+        """Means with companions, and standard deviations, float64 (N,) each, in the units of the loss's targets."""
         with plain_torch(self.fitted_params_["device"]):
             means, deviations = zip(*map(self.head_.predict_distribution, self._blocks(graphs)), strict=True)
-        return np.concatenate(means), np.concatenate(deviations)
+        return companions.mix(self.companions_, np.concatenate(means), graphs), np.concatenate(deviations)
 
     def _blocks(self, graphs: ArchGraphs) -> Iterator[np.ndarray]:
         """The encodings of architectures, a block of them at a time."""
@@ -315,8 +315,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Scores in the units of the labels if the loss is pointwise, else as they are."""
         return self.labels_.inverse(self.loss_.predicted_targets(scores)) if isinstance(self.loss_, PointwiseLoss) else scores
 
-    def _distribution(self, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means and deviations in the units of the labels, in which the interval of 80 percent is as wide as the one that it comes from."""
+    def in_label_units(self, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What :meth:`raw_distribution` gives, in the units of the labels; there the interval of 80 percent is as wide as it is here."""
         width = self._in_units(mean + INTERVAL * deviation) - self._in_units(mean - INTERVAL * deviation)
         return _checked_scores(self._in_units(mean)), _checked_scores(width / (2 * INTERVAL))
 

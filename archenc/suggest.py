@@ -90,7 +90,7 @@ def suggest(
         notation: how numbers in architectures are read, one of the space's ``notations``.
         candidates: what to choose among; by default the whole space where it can be listed, else random architectures and mutations of the
             best ones.
-        explore: share of the suggestions, from 0 to 1, that are chosen by prediction + two deviations.
+        explore: share of the suggestions, from 0 to 1, that are chosen by the prediction + two deviations.
         known: further objectives that need no prediction: a function of graphs that gives (N, K) numbers, higher is better.
         predictor: a predictor, of which copies are fitted; by default ``Predictor("auto")``. One without deviations gives NaN for them.
         random_state: seed of the default predictor and of drawn candidates.
@@ -112,10 +112,10 @@ def suggest(
     at = untrained(checked_graphs(trained.space, pool), trained)
     if len(at) < count:
         remedy = f"ask for at most {len(at)}" if len(at) else "give others"
-        raise InvalidParameter(f"only {len(at):,} of {len(pool):,} candidates are left that were not trained; {remedy}")
+        raise InvalidParameter(f"only {len(at):,} of {len(pool):,} candidates are left that were not trained and are no twins; {remedy}")
     predictors = tuple(clone(usual).fit(trained, column) for column in labels.T)
-    score, deviation = _predictions(predictors, pool[at], known, needed=explore > 0)
-    chosen, reasons = _choose(score, deviation, int(count), explore)
+    score, deviation, hope = _predictions(predictors, pool[at], known, needed=explore > 0)
+    chosen, reasons = _choose(score, hope, int(count), explore)
     graphs, score, deviation = pool[at[chosen]], score[chosen], deviation[chosen]
     if score.shape[1] == 1:
         score, deviation = score[:, 0], deviation[:, 0]
@@ -182,27 +182,41 @@ def _columns(y: Any, n: int) -> np.ndarray:
     return labels.reshape(len(labels), -1)
 
 
-def _predictions(predictors: tuple[Predictor, ...], pool: ArchGraphs, known: Known | None, needed: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and deviations (N, M) of all objectives."""
-    means, deviations = zip(*(_distribution(predictor, pool, needed) for predictor in predictors), strict=True)
-    exact = np.empty((len(pool), 0)) if known is None else as_numbers(known(pool), "known").reshape(len(pool), -1)
-    return np.column_stack([*means, exact]), np.column_stack([*deviations, np.zeros(exact.shape)])
+def _predictions(
+    predictors: tuple[Predictor, ...], pool: ArchGraphs, known: Known | None, needed: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, deviations and hopes (N, M) of all objectives."""
+    parts = [_distribution(predictor, pool, needed) for predictor in predictors]
+    if known is not None:
+        exact = as_numbers(known(pool), "known").reshape(len(pool), -1)
+        parts.append((exact, np.zeros(exact.shape), exact))
+    scores, deviations, hopes = (np.column_stack(columns) for columns in zip(*parts, strict=True))
+    return scores, deviations, hopes
 
 
-def _distribution(predictor: Predictor, pool: ArchGraphs, needed: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions and their deviations, which are NaN where the head has none; raises :class:`InvalidParameter` if they are ``needed``."""
+def _distribution(predictor: Predictor, pool: ArchGraphs, needed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions, their deviations, which are NaN where the head has none, and what is hoped for: two deviations above a prediction.
+
+    The hope is in the units of the loss's targets. In those of accuracies, a cell that may be anything from bad to middling has so large a
+    deviation that it would come first.
+
+    Raises:
+        InvalidParameter: deviations are ``needed`` and the head has none.
+    """
     if needed or getattr(predictor.head_, "has_std", False):
-        return predictor.predict(pool, return_std=True)
+        predictor.predict(pool[:1], return_std=True)  # raises without deviations
+        mean, deviation = predictor.raw_distribution(pool)
+        return *predictor.in_label_units(mean, deviation), mean + 2 * deviation
     score = predictor.predict(pool)
-    return score, np.full(len(score), np.nan)
+    return score, np.full(len(score), np.nan), score
 
 
-def _choose(score: np.ndarray, deviation: np.ndarray, count: int, explore: float) -> tuple[np.ndarray, tuple[str, ...]]:
+def _choose(score: np.ndarray, hope: np.ndarray, count: int, explore: float) -> tuple[np.ndarray, tuple[str, ...]]:
     """Positions of the chosen among the candidates, best first, and why each was chosen."""
     uncertain = round(count * explore)
     best, fronts = leading(score, count - uncertain)
     rest = np.setdiff1d(np.arange(len(score)), best)
-    bold, _ = leading((score + 2 * deviation)[rest], uncertain)
+    bold, _ = leading(hope[rest], uncertain)
     chosen = np.concatenate([best, rest[bold]])
     several = score.shape[1] > 1
     reasons = [*(f"predicted front {front}" if several else "predicted best" for front in fronts), *["uncertain"] * uncertain]
