@@ -30,10 +30,10 @@ from archenc.side_information import SideInformation, refuse_side_information
 from archenc.spaces.base import Space
 from archenc.torch_state import ordinary, own_state, plain_torch
 from archenc.training import LRSchedule, Network, Optimizer, Schedule, Standardise, fit_network, score_all
-from archenc.values import as_labels
+from archenc.values import as_frame, as_labels
 
 if TYPE_CHECKING:
-    pass
+    import pandas
 
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
@@ -320,6 +320,24 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         width = self._in_units(mean + INTERVAL * deviation) - self._in_units(mean - INTERVAL * deviation)
         return _checked_scores(self._in_units(mean)), _checked_scores(width / (2 * INTERVAL))
 
+    def predict_frame(self, graphs: Any) -> pandas.DataFrame:
+        """:meth:`predict` as a pandas DataFrame: the columns ``architecture`` (text), ``score`` and, where the head has it, ``std``.
+
+        With a head of T outputs the columns ``score0`` to ``score{T - 1}``.
+
+        Raises:
+            DataNotFound: pandas, which archenc does not need otherwise, is not installed.
+        """
+        graphs = self._usable(graphs)
+        columns: dict[str, Any] = {"architecture": self.space_.format(graphs)}
+        if getattr(self.head_, "has_std", False):
+            columns["score"], columns["std"] = self.predict(graphs, return_std=True)
+        elif (scores := self.predict(graphs)).ndim == 1:
+            columns["score"] = scores
+        else:
+            columns |= {f"score{at}": column for at, column in enumerate(scores.T)}
+        return as_frame(columns)
+
     @property
     def report_(self) -> dict[str, Any]:
         """What a head that chooses did: members, weights, out-of-fold Kendall's tau, seconds; raises :class:`NotFitted` before a fit."""
@@ -330,6 +348,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             report["out_of_fold"] = self._in_units(np.asarray(report["out_of_fold"])).tolist()
         beside = {each.predictor.fitted_params_["encoder"]: each.scale.weight for each in self.companions_}
         return {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")} | {"companions": beside} | report
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the head's deviations are (:attr:`archenc.heads.base.Head.calibrated`)."""
+        return bool(getattr(self.head_, "calibrated", False))
 
     def embed(self, graphs: Any) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder, without side information."""

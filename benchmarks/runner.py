@@ -178,7 +178,7 @@ def _fit_and_predict_one(predictor: Predictor, training_set: TrainingSet, test: 
     predictor.fit(training_set.graphs, training_set.y, on_epoch_end=on_epoch_end)
     fit_seconds, fit_cpu = time.perf_counter() - start - sum(predicting), time.process_time() - cpu
     predict()  # the last epoch
-    deviations = predictor.predict(test, return_std=True)[1] if getattr(predictor.head_, "calibrated", False) else None
+    deviations = predictor.predict(test, return_std=True)[1] if predictor.calibrated else None
     return Outcome(scores, fit_seconds, sum(predicting) / len(predicting), fit_cpu, deviations)
 
 

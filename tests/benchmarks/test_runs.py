@@ -67,7 +67,7 @@ def test_seeds_beyond_the_subsets_train_again_on_the_same_cells(bench, monkeypat
     def fit_and_predict(method, training_sets, test, last_epochs):
         for training_set in training_sets:
             seen[training_set.seed] = (training_set.graphs.ops, training_set.y.tolist())
-            yield runner.Outcome([np.arange(len(test), dtype=float)], 1.0, 0.5)
+            yield runner.Outcome([np.arange(len(test), dtype=float)], 1.0, 0.5, 0.9)
 
     monkeypatch.setattr(runner, "fit_and_predict", fit_and_predict)
     path = bench.runs.parent / "tiny.yaml"
@@ -170,7 +170,7 @@ def test_one_failing_seed_loses_only_itself(bench, monkeypatch: pytest.MonkeyPat
         for training_set in training_sets:
             if training_set.seed == 1:
                 raise ZeroDivisionError("seed 1\nis unlucky")
-            yield runner.Outcome([np.arange(len(test), dtype=float)], 1.0, 0.5)
+            yield runner.Outcome([np.arange(len(test), dtype=float)], 1.0, 0.5, 0.9)
 
     monkeypatch.setattr(runner, "fit_and_predict", fit_and_predict)
     assert bench("--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "0,1,2") == 1
@@ -184,6 +184,7 @@ def test_metrics_are_averaged_over_the_last_epochs(bench, monkeypatch: pytest.Mo
         """Ranks perfectly after even epochs and in reverse after odd ones."""
 
         epochs = 8
+        calibrated = False
 
         def fit(self, graphs, y, on_epoch_end):
             for epoch in range(1, self.epochs + 1):

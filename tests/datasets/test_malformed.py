@@ -53,7 +53,7 @@ CASES: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     "empty architecture": ("t.csv", f"{HEAD},91\n", {}, "line 3: no architecture"),
     "unknown operation": ("t.csv", f"{HEAD}{OTHER.replace('avg_pool', 'max_pool')},91\n", {}, "line 3: .*max_pool_3x3"),
     "not an architecture string": ("t.csv", f"{HEAD}resnet50,91\n", {}, "line 3: .*resnet50"),
-    "architecture is a number": ("t.jsonl", '{"arch": 7, "acc": 1}', {}, "line 1"),
+    "architecture is a number too high": ("t.jsonl", '{"arch": 15625, "acc": 1}', {}, "line 1"),
     "architecture is an object": ("t.jsonl", '{"arch": {"a": 1}, "acc": 1}', {}, "line 1"),
     "ragged row, short": ("t.csv", f"{HEAD}{OTHER}\n", {}, "line 3: 1 fields where the header has 2"),
     "ragged row, long": ("t.csv", f"{HEAD}{OTHER},91,92\n", {}, "line 3: 3 fields"),
