@@ -230,7 +230,7 @@ def write_run(job: Job, seed: int, outcome: Outcome, dataset: ArchDataset, score
             "key": key,
             "metrics": {name: value if np.isfinite(value) else None for name, value in means.items()},
             "epochs_averaged": len(by_epoch),
-            **_coverage(y_true, outcome),
+            **(_coverage(y_true, outcome) if scored is dataset else {}),  # another label may be in other units
             "dataset": {"architectures": len(dataset), "digest": dataset.digest, "duplicates": dataset.duplicates, **test_digest},
             "split": {"name": split.name, "pool": len(split.pool), "test": len(split.test), "digest": split.digest},
             "seconds": {
