@@ -225,7 +225,7 @@ def embed_all(network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 4
 
 
 @torch.no_grad()
-def score_all(network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 4096) -> Tensor:
+def score_all(network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 512) -> Tensor:  # what a processor's cache holds
     """(n,) or (n, T) scores of everything, in evaluation mode."""
     network.eval()
     return torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
