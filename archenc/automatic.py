@@ -12,6 +12,7 @@ from archenc.spaces.base import Space
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
 
+Budget = Literal["fast", "normal", "thorough"]
 FEW = 100
 """Labels below which the places of operations, beside what the operations do, cost more than they tell in a single small cell."""
 VERY_FEW, SHALLOW = 20, 300
@@ -20,7 +21,7 @@ SMALL, LARGE = 12, 40
 """Nodes up to which a transformer's step over every node in turn is cheap, and those from which one-hot places are too many columns."""
 
 
-def recommend(space: Space | ArchDataset, n: int | None = None, budget: Literal["fast", "normal", "thorough"] = "normal") -> dict[str, Any]:
+def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget = "normal") -> dict[str, Any]:
     """The parameters of :class:`archenc.Predictor` that ``Predictor("auto")`` takes for ``n`` labels.
 
     The head is a mean of two unlike estimators on features of the graph (GRAF-plus, path profile) and, from 100 labels on or where an

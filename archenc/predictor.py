@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 
 from archenc import companions, labels
+from archenc.automatic import Budget, recommend
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable, NotFitted
 from archenc.graphs import ArchGraphs, as_graphs
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
-Budget = Literal["fast", "normal", "thorough"]
 NUMBERS_PER_BLOCK = 2**26
 """Numbers of an encoding that :meth:`Predictor.predict` holds at once for an estimator head: 256 MiB."""
 
@@ -284,13 +284,10 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             InvalidParameter: deviations of a head that has none.
         """
         graphs = self._usable(graphs)
-        if return_std and not getattr(self.head_, "has_std", False):
-            raise InvalidParameter(f"the head {self.fitted_params_['head']!r} does not say how sure it is; {GIVE_DEVIATIONS}")
-        if len(graphs) == 0:
-            empty = np.zeros(self._shape(0))
-            return (empty, empty) if return_std else empty
         if return_std:
             return self.in_label_units(*self.raw_distribution(graphs))
+        if len(graphs) == 0:
+            return np.zeros(self._shape(0))
         return _checked_scores(self._in_units(companions.mix(self.companions_, self.raw_scores(graphs), graphs)))
 
     def raw_scores(self, graphs: ArchGraphs) -> np.ndarray:
@@ -301,7 +298,15 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             return np.concatenate([self.head_.predict(block) for block in self._blocks(graphs)])
 
     def raw_distribution(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray]:
-        """Means with companions, and standard deviations, float64 (N,) each, in the units of the loss's targets."""
+        """Means with companions, and standard deviations, float64 (N,) each, in the units of the loss's targets.
+
+        Raises:
+            InvalidParameter: the head has no deviations.
+        """
+        if not self.has_std:
+            raise InvalidParameter(f"the head {self.fitted_params_['head']!r} does not say how sure it is; {GIVE_DEVIATIONS}")
+        if len(graphs) == 0:
+            return np.zeros(0), np.zeros(0)
         with plain_torch(self.fitted_params_["device"]):
             means, deviations = zip(*map(self.head_.predict_distribution, self._blocks(graphs)), strict=True)
         return companions.mix(self.companions_, np.concatenate(means), graphs), np.concatenate(deviations)
@@ -330,7 +335,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """
         graphs = self._usable(graphs)
         columns: dict[str, Any] = {"architecture": self.space_.format(graphs)}
-        if getattr(self.head_, "has_std", False):
+        if self.has_std:
             columns["score"], columns["std"] = self.predict(graphs, return_std=True)
         elif (scores := self.predict(graphs)).ndim == 1:
             columns["score"] = scores
@@ -350,9 +355,14 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")} | {"companions": beside} | report
 
     @property
+    def has_std(self) -> bool:
+        """Whether the fitted head has deviations (:attr:`archenc.heads.base.Head.has_std`)."""
+        return bool(self.head_.has_std)
+
+    @property
     def calibrated(self) -> bool:
-        """Whether the head's deviations are (:attr:`archenc.heads.base.Head.calibrated`)."""
-        return bool(getattr(self.head_, "calibrated", False))
+        """Whether the fitted head's deviations are (:attr:`archenc.heads.base.Head.calibrated`)."""
+        return bool(self.head_.calibrated)
 
     def embed(self, graphs: Any) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder, without side information."""
@@ -491,8 +501,6 @@ def _chosen(parameters: dict[str, Any], graphs: ArchGraphs) -> dict[str, Any]:
     if normalise(parameters["encoder"]) != "auto":
         return parameters
     _check_left_to_auto(parameters)
-    from archenc.automatic import recommend
-
     chosen = parameters | recommend(graphs.space, len(graphs), parameters["budget"])
     known_more = graphs.architecture_features is not None  # networks do not see it
     return chosen | ({"companions": None} if known_more else {})
@@ -501,7 +509,7 @@ def _chosen(parameters: dict[str, Any], graphs: ArchGraphs) -> dict[str, Any]:
 def _check_left_to_auto(parameters: dict[str, Any]) -> None:
     """Raise :class:`InvalidParameter` for a part that was given to ``"auto"``, which would not use it."""
     usual = {name: parameter.default for name, parameter in inspect.signature(Predictor).parameters.items()}
-    parts = ("head", "loss", "simplify", "pretrained", "encoder_params", "head_params", "loss_params")
+    parts = ("head", "loss", "simplify", "pretrained", "encoder_params", "head_params", "loss_params", "companions")
     given = [name for name in parts if parameters[name] != usual[name]]
     if given:
         raise InvalidParameter(f"the encoder 'auto' chooses all parts, and {given[0]} was given; leave it out, or give an encoder too")

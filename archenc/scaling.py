@@ -15,6 +15,8 @@ from torch import Tensor
 
 NEVER_VARIES = 1e-4
 """A column whose deviation is below this part of its mean (of 1, if that is larger) is constant up to the noise of float32."""
+FURTHEST = 8.0
+"""Deviations beyond which a value is brought back where that is wanted: the training set says nothing about what lies out there."""
 CONSTANT = 1e30
 """The divisor of a constant column, which leaves nothing of it; finite, so that a file can hold it as any other number."""
 

@@ -17,12 +17,11 @@ from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
 from archenc.files import Field
 from archenc.graphs import ArchGraphs
 from archenc.labels import ColumnTransforms, LabelTransform
+from archenc.scaling import FURTHEST
 from archenc.sealed import saved_arrays, under
 
 NOISE = 1e-6
 """Values that differ by no more than this part of the largest are the same number with noise."""
-FURTHEST = 8.0
-"""Standard scores beyond which a value is brought back: the training set says nothing about what lies out there."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -203,8 +203,7 @@ def _distribution(predictor: Predictor, pool: ArchGraphs, needed: bool) -> tuple
     Raises:
         InvalidParameter: deviations are ``needed`` and the head has none.
     """
-    if needed or getattr(predictor.head_, "has_std", False):
-        predictor.predict(pool[:1], return_std=True)  # raises without deviations
+    if needed or predictor.has_std:
         mean, deviation = predictor.raw_distribution(pool)
         return *predictor.in_label_units(mean, deviation), mean + 2 * deviation
     score = predictor.predict(pool)

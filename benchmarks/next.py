@@ -226,8 +226,8 @@ def choose(method: Method, table: ArchDataset, twins: np.ndarray, trained: np.nd
         return drawn
     known, predictor = table[trained], method.predictor(seed)
     found = suggest(known.graphs, known.y, count, candidates=table.graphs[left], predictor=predictor, random_state=seed)
-    place = {twin: at for at, twin in zip(left, twins[left], strict=True)}
-    return np.array([place[twin] for twin in keys(found.graphs.hash())])
+    suggested: np.ndarray = left[found.positions]
+    return suggested
 
 
 # -- tables --------------------------------------------------------------------------------------------------------

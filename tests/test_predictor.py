@@ -133,7 +133,8 @@ def test_bad_labels_are_refused_in_a_sentence(y):
 
 def test_nothing_is_left_of_the_choice_to_who_asks_for_a_choice():
     assert Predictor().encoder == "auto"
-    for part in ({"head": "gp"}, {"loss": "mse"}, {"simplify": True}, {"head_params": {}}, {"pretrained": "arch2vec-nasbench201"}):
+    named = {"pretrained": "arch2vec-nasbench201"}
+    for part in ({"head": "gp"}, {"loss": "mse"}, {"simplify": True}, {"head_params": {}}, {"companions": []}, named):
         with pytest.raises(InvalidParameter, match="'auto' chooses all parts") as caught:
             Predictor(**part).fit(GRAPHS, Y)
         assert_one_sentence(caught.value)

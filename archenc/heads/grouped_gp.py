@@ -14,10 +14,7 @@ from archenc.errors import InvalidParameter
 from archenc.heads.gp import GaussianProcessHead
 from archenc.heads.kernels import GroupedMatern, LogNormalPriors
 from archenc.rules import Count, Seed, Whole
-from archenc.scaling import VaryingColumns
-
-FURTHEST = 8.0
-"""Standard deviations beyond which a value is brought back: the training set says nothing about what lies out there."""
+from archenc.scaling import FURTHEST, VaryingColumns
 
 
 class GroupedGaussianProcessHead(GaussianProcessHead):

@@ -20,10 +20,7 @@ from archenc.registry import HEADS
 from archenc.rules import Count, NotNegative, Positive, Seed
 from archenc.sealed import saved_arrays, under
 
-DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {
-    "grouped-gp": {},
-    "xgboost": {"n_estimators": 600, "max_depth": 4, "learning_rate": 0.04, "subsample": 0.7, "colsample": 0.4},
-}
+DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {"grouped-gp": {}, "xgboost": {}}
 CLEARLY = 0.02
 """By how much the tau of a single member must be higher than what it replaces; less is noise of the out-of-fold predictions."""
 LEAST_TO_CHOOSE = 78
