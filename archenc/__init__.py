@@ -5,22 +5,22 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES
+from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES, create_encoder, create_space
+from archenc.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from archenc.automatic import recommend
-    from archenc.dataset import ArchDataset, Dedup
+    from archenc.dataset import ArchDataset
     from archenc.encoder import Encoder
     from archenc.graphs import ArchGraphs
     from archenc.heads.base import Head
+    from archenc.loading import load_dataset
     from archenc.losses import Loss
     from archenc.predictor import Predictor
     from archenc.pretrained import Embeddings, load_embeddings, load_pretrained
     from archenc.pretraining import PretrainableEncoder, pretrain
     from archenc.spaces.base import Space
     from archenc.spaces.cell import CellSpace
-
-__version__ = "0.1.0"
 
 _LAZY = {  # heavy names are imported when first asked for, so that `import archenc` stays fast
     "ArchDataset": "archenc.dataset",
@@ -33,6 +33,7 @@ _LAZY = {  # heavy names are imported when first asked for, so that `import arch
     "Predictor": "archenc.predictor",
     "PretrainableEncoder": "archenc.pretraining",
     "Space": "archenc.spaces.base",
+    "load_dataset": "archenc.loading",
     "load_embeddings": "archenc.pretrained",
     "load_pretrained": "archenc.pretrained",
     "pretrain": "archenc.pretraining",
@@ -76,39 +77,6 @@ def list_pretrained() -> list[str]:
     from archenc.pretrained import named
 
     return list(named())
-
-
-def create_space(name: str, **parameters: Any) -> Space:
-    """Build a search space by name; raises :class:`archenc.errors.InvalidParameter` for parameters that describe none."""
-    from archenc.parameters import build
-
-    space: Space = build("space", name, SPACES.get(name), **parameters)
-    return space
-
-
-def create_encoder(name: str, space: Space, **hyperparameters: Any) -> Encoder:
-    """Build an encoder by name for a space; raises :class:`archenc.errors.InvalidParameter` for a hyper-parameter it does not have."""
-    from archenc.parameters import build
-
-    encoder: Encoder = build("encoder", name, ENCODERS.get(name), space, **hyperparameters)
-    return encoder
-
-
-def load_dataset(name: str, label: str | None = None, *, dedup: Dedup = "keep", **options: Any) -> ArchDataset:
-    """Load a data set by name, with ``label`` selected instead of its default one.
-
-    Isomorphic architectures stay rows of their own (``dedup="keep"``), or become one row with the labels of the ``"first"`` of them or
-    the ``"mean"`` of all; see :meth:`archenc.dataset.ArchDataset.deduplicated`.
-
-    The first time, a terminal is told what to cite (:func:`archenc.citations.remind`).
-    """
-    from archenc.citations import remind
-    from archenc.parameters import build
-
-    dataset: ArchDataset = build("data set", name, DATASETS.get(name), **options)
-    remind(dataset)
-    dataset = dataset.deduplicated(dedup)
-    return dataset if label is None else dataset.with_label(label)
 
 
 __all__ = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from archenc.heads.mixture import DEFAULT_MEMBERS
-from archenc.parameters import build
-from archenc.registry import ENCODERS
+from archenc.registry import create_encoder
 from archenc.spaces.base import Space
 
 if TYPE_CHECKING:
@@ -48,7 +47,8 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget =
     if space.max_nodes < LARGE and (not small_cell or n >= FEW):
         parts["adjacency"] = {"kind": "onehot"}
     members = {name: dict(parameters) for name, parameters in DEFAULT_MEMBERS.items()}
-    members["grouped-gp"]["groups"] = list(build("encoder", "combined", ENCODERS.get("combined"), space, parts=parts).groups)
+    combined: Any = create_encoder("combined", space, parts=parts)
+    members["grouped-gp"]["groups"] = list(combined.groups)
     if n < SHALLOW:
         members["xgboost"] |= {"max_depth": 2}
     repeats = {"fast": 0, "normal": 1, "thorough": 3}[budget]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,11 +13,18 @@ from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.rules import Positive
 
-if TYPE_CHECKING:
-    from archenc.predictor import Predictor
-
 NEIGHBOURS = 512
 """Mutations of the training architectures, on which scores are brought to one scale."""
+
+
+class Fitted(Protocol):
+    """What is asked of a fitted predictor."""
+
+    fitted_params_: dict[str, Any]
+
+    def predict(self, graphs: Any) -> np.ndarray: ...
+
+    def raw_scores(self, graphs: ArchGraphs) -> np.ndarray: ...
 
 
 class Scale(Record):
@@ -34,7 +41,7 @@ class Scale(Record):
 class Companion:
     """A fitted predictor beside another one, and how much it counts; the other one counts 1."""
 
-    predictor: Predictor
+    predictor: Fitted
     scale: Scale
 
     def scores(self, graphs: ArchGraphs) -> np.ndarray:
@@ -44,14 +51,14 @@ class Companion:
         return held.own_centre + held.own_spread * scaled
 
 
-def fit(predictor: Predictor, graphs: ArchGraphs, y: np.ndarray, seed: int) -> list[Companion]:
+def fit(predictor: Any, graphs: ArchGraphs, y: np.ndarray, seed: int) -> list[Companion]:
     """Train the companions that the parameters of a predictor name, whose head is trained already.
 
     Unlike predictors have scores on unlike scales, and their spread over the training set says how well they remember it. So both are
     standardised by what they score among neighbours of the training set: architectures one change away, without labels.
 
     Args:
-        predictor: with ``fitted_params_["companions"]``.
+        predictor: with ``fitted_params_["companions"]``; its companions are of its class.
         graphs: the training set.
         y: (n,), its labels.
         seed: of the companions and the mutations.
@@ -63,18 +70,18 @@ def fit(predictor: Predictor, graphs: ArchGraphs, y: np.ndarray, seed: int) -> l
     own = predictor.raw_scores(near)
     if own.ndim == 2:
         raise InvalidParameter(f"the head {predictor.fitted_params_['head']!r} learns several labels and has no place for companions")
-    return [_fit_one(parameters, graphs, y, seed + 1 + at, near, own) for at, parameters in enumerate(wanted)]
+    return [
+        _fit_one(type(predictor), {"random_state": seed + 1 + at, **parameters}, graphs, y, near, own)
+        for at, parameters in enumerate(wanted)
+    ]
 
 
-def _fit_one(parameters: dict[str, Any], graphs: ArchGraphs, y: np.ndarray, seed: int, near: ArchGraphs, own: np.ndarray) -> Companion:
-    from archenc.predictor import Predictor
-
-    given = {"random_state": seed, **parameters}
+def _fit_one(kind: Any, given: dict[str, Any], graphs: ArchGraphs, y: np.ndarray, near: ArchGraphs, own: np.ndarray) -> Companion:
     weight = given.pop("weight", 1.0)
-    unknown = sorted(given.keys() - set(Predictor._get_param_names()))
+    unknown = sorted(given.keys() - set(kind._get_param_names()))
     if unknown:
         raise InvalidParameter(f"a companion of the predictor got {unknown[0]!r:.60}; give it parameters of a predictor and a 'weight'")
-    companion = Predictor(**given).fit(graphs.with_architecture_features(None), y)  # a learned encoder has no place for side information
+    companion = kind(**given).fit(graphs.with_architecture_features(None), y)  # a learned encoder has no place for side information
     scores = companion.predict(near)
     numbers = {"weight": weight, "centre": float(scores.mean()), "spread": _spread(scores)}
     numbers |= {"own_centre": float(own.mean()), "own_spread": _spread(own)}

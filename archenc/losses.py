@@ -1,14 +1,16 @@
-"""Losses on scores, where a higher score means a better architecture.
+"""Losses: how badly scores agree with targets, where a higher score means a better architecture.
 
-Pointwise losses compare a score with its target, pairwise ones the order of two scores with that of their targets, listwise ones the
-order of a whole batch. Except for the drawing of pairs everything here is pure tensor arithmetic and works under ``torch.func.vmap``.
+Pointwise losses compare a score with its target, pairwise ones the order of two scores with that of their
+targets, listwise ones the order of a whole batch. The comparator's loss judges pairs of encodings, before there
+is a score. Except for the drawing of pairs everything here is pure tensor arithmetic and works under
+``torch.func.vmap``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -20,29 +22,48 @@ from archenc.errors import InvalidParameter
 from archenc.parameters import Checked
 from archenc.rules import NotNegative, Positive
 
-Kind = Literal["pointwise", "pairwise", "listwise", "comparator"]
-
 MAX_BOOSTING_PAIRS = 250_000
 """Pairs that the derivatives of a pairwise loss look at: all of them for up to 707 architectures."""
 
 
 class Loss(Checked, ABC):
-    """A differentiable measure of how badly scores agree with targets; lower is better.
+    """What is minimised; lower is better. What a head can be trained with, it says by the classes below.
 
     Attributes:
         name: the registered name.
-        kind: ``"pointwise"`` (sees standardised targets), ``"pairwise"`` and ``"listwise"`` (see only the order of the targets), or
-            ``"comparator"`` (judges pairs of encodings, not scores).
+        ranks: whether it sees only the order of the targets. Then a batch of one and equal labels teach nothing,
+            and scores have no unit.
         paper: authors, venue, year and section of the source.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[Kind]
+    ranks: ClassVar[bool] = True
     paper: ClassVar[str] = ""
+
+    def check_targets(self, transform: str) -> None:
+        """Raise :class:`InvalidParameter` if it makes no sense with targets of this transform of the labels.
+
+        Args:
+            transform: the predictor's ``label_transform``.
+        """
+
+    def to_targets(self, scores: np.ndarray) -> np.ndarray:
+        """What the scores (n,) say the targets are: the scores themselves, unless the loss squashes them."""
+        return scores
+
+
+class ScoreLoss(Loss):
+    """A differentiable function of scores and targets: the base of pointwise, pairwise and listwise losses."""
 
     @abstractmethod
     def __call__(self, scores: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Scores (B,) and targets (B,), higher is better, to a scalar; ``generator`` draws the pairs where there are too many."""
+        """Scores (B,) and targets (B,), higher is better, to a scalar.
+
+        Args:
+            scores: of a batch.
+            targets: of the same architectures.
+            generator: draws the pairs where there are too many.
+        """
 
     @abstractmethod
     def derivatives(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,10 +85,10 @@ def _float64(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(values, dtype=np.float64))
 
 
-class PointwiseLoss(Loss):
+class PointwiseLoss(ScoreLoss):
     """The mean over architectures of :meth:`point_loss`."""
 
-    kind = "pointwise"
+    ranks = False
 
     @abstractmethod
     def point_loss(self, scores: Tensor, targets: Tensor) -> Tensor:
@@ -75,10 +96,6 @@ class PointwiseLoss(Loss):
 
     def __call__(self, scores: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return self.point_loss(scores, targets).mean()
-
-    def predicted_targets(self, scores: np.ndarray) -> np.ndarray:
-        """What the scores (n,) say the targets are; the scores themselves unless the loss squashes them."""
-        return scores
 
     def derivatives(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         first, second = _elementwise_derivatives(lambda s: self.point_loss(s, _float64(targets)), _float64(scores))
@@ -104,7 +121,11 @@ class MSELoss(PointwiseLoss):
         predictions = torch.sigmoid(scores) if self.sigmoid else scores
         return (predictions - targets).square()
 
-    def predicted_targets(self, scores: np.ndarray) -> np.ndarray:
+    def check_targets(self, transform: str) -> None:
+        if self.sigmoid and transform != "fraction":
+            raise InvalidParameter("the loss 'mse' with sigmoid needs accuracies from 0 to 1; give label_transform='fraction'")
+
+    def to_targets(self, scores: np.ndarray) -> np.ndarray:
         squashed: np.ndarray = expit(scores)
         return squashed if self.sigmoid else scores
 
@@ -172,25 +193,19 @@ def _mean_difference(values: Tensor) -> Tensor:
     return 2 * (above_less_below * ascending).sum() / count**2
 
 
-class PairwiseLoss(Loss):
-    """The mean over pairs of :meth:`pair_loss`, a function of the margin s(better) - s(worse).
+class DrawsPairs:
+    """How pairs of a batch are drawn, for losses on pairs.
 
-    Pairs are all i < j with different targets; ties in the targets are never pairs. Where there are more than ``pair_ratio * B`` pairs in a
-    batch of B, that many of them are drawn uniformly at random without replacement (GATES, ECCV 2020, and its released configurations:
-    4 for NAS-Bench-101 and 201, 16 for larger spaces).
+    Pairs are all i < j with different targets; ties in the targets are never pairs. Where there are more than
+    ``pair_ratio * B`` pairs in a batch of B, that many of them are drawn uniformly at random without replacement
+    (GATES, ECCV 2020, and its released configurations: 4 for NAS-Bench-101 and 201, 16 for larger spaces).
 
     Args:
         pair_ratio: pairs for each architecture of a batch; None takes all pairs.
     """
 
-    kind: ClassVar[Kind] = "pairwise"
-
     def __init__(self, *, pair_ratio: Positive | None = 4.0) -> None:
         self.pair_ratio = pair_ratio
-
-    @abstractmethod
-    def pair_loss(self, margins: Tensor) -> Tensor:
-        """Elementwise: the loss of each pair, given by how much higher the better one is scored."""
 
     def pairs(self, targets: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Draw the pairs of a batch.
@@ -200,6 +215,18 @@ class PairwiseLoss(Loss):
         """
         limit = None if self.pair_ratio is None else max(1, int(self.pair_ratio * len(targets)))
         return ordered_pairs(targets, limit, generator)
+
+
+class PairwiseLoss(DrawsPairs, ScoreLoss):
+    """The mean over drawn pairs of :meth:`pair_loss`, a function of the margin s(better) - s(worse).
+
+    Args:
+        pair_ratio: see :class:`DrawsPairs`.
+    """
+
+    @abstractmethod
+    def pair_loss(self, margins: Tensor) -> Tensor:
+        """Elementwise: the loss of each pair, given by how much higher the better one is scored."""
 
     def from_pairs(self, scores: Tensor, worse: Tensor, better: Tensor) -> Tensor:
         """The loss of given pairs; a pair of an architecture with itself is padding and does not count. Without pairs the loss is 0."""
@@ -268,7 +295,7 @@ class HingeLoss(PairwiseLoss):
 
     Args:
         margin: m, in units of the scores; without it equal scores would cost nothing.
-        pair_ratio: see :class:`PairwiseLoss`.
+        pair_ratio: see :class:`DrawsPairs`.
     """
 
     name = "hinge"
@@ -286,7 +313,7 @@ class BCELoss(PairwiseLoss):
     """Pairwise binary cross-entropy (RankNet), mean over pairs of -log sigmoid(s(better) - s(worse)).
 
     Args:
-        pair_ratio: see :class:`PairwiseLoss`.
+        pair_ratio: see :class:`DrawsPairs`.
     """
 
     name = "bce"
@@ -299,37 +326,29 @@ class BCELoss(PairwiseLoss):
         return -functional.logsigmoid(margins)
 
 
-class ComparatorLoss(PairwiseLoss):
+class ComparatorLoss(DrawsPairs, Loss):
     """Binary cross-entropy of a comparator, which judges two encodings together instead of scoring each.
 
     Mean over pairs of -log P(better beats worse).
 
     Args:
-        pair_ratio: see :class:`PairwiseLoss`.
+        pair_ratio: see :class:`DrawsPairs`.
     """
 
     name = "comparator"
-    kind = "comparator"
     paper = "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 3.3"
-
-    def pair_loss(self, margins: Tensor) -> Tensor:
-        return -functional.logsigmoid(margins)
 
     def from_logits(self, logits: Tensor, counted: Tensor | None = None) -> Tensor:
         """The loss of the logits (P,) of "better beats worse"; ``counted``, bool (P,), is False for padding."""
-        return _mean_counted(self.pair_loss(logits), torch.ones_like(logits, dtype=torch.bool) if counted is None else counted)
-
-    def from_pairs(self, scores: Tensor, worse: Tensor, better: Tensor) -> Tensor:
-        raise InvalidParameter(_COMPARATOR_HAS_NO_SCORES)
-
-    def derivatives(self, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        raise InvalidParameter(_COMPARATOR_HAS_NO_SCORES)
+        counted = torch.ones_like(logits, dtype=torch.bool) if counted is None else counted
+        return _mean_counted(-functional.logsigmoid(logits), counted)
 
 
-_COMPARATOR_HAS_NO_SCORES = "the loss 'comparator' judges pairs of encodings, not scores; use the head 'comparator', or the loss 'bce'"
+class ListwiseLoss(ScoreLoss):
+    """A loss of the order of a whole batch."""
 
 
-class ListMLELoss(Loss):
+class ListMLELoss(ListwiseLoss):
     """Negative log-likelihood of the true order under the Plackett-Luce model.
 
     With the scores s_1 ... s_B in the order of the targets, best first, the loss is the mean over i of log Z_i - s_i, where Z_i is the sum
@@ -340,7 +359,6 @@ class ListMLELoss(Loss):
     """
 
     name = "listmle"
-    kind = "listwise"
     paper = (
         "Xia et al., Listwise Approach to Learning to Rank: Theory and Algorithm, ICML 2008, section 4; "
         "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022"

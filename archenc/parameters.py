@@ -7,11 +7,13 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from archenc.errors import InvalidParameter
 from archenc.rules import checked
 from archenc.text import shown
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **parameters: Any) -> Any:
@@ -55,6 +57,31 @@ def check_fields(record: Any, owner: str) -> None:
     given = {field.name: getattr(record, field.name) for field in fields(record)}
     for name, value in checked_by(type(record), given, owner).items():
         object.__setattr__(record, name, value)  # dataclasses of parameters are frozen
+
+
+def fields_of(record: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each field of a dataclass, the given one or its default; raises :class:`TypeError` for other names."""
+    values = {field.name: field.default for field in fields(record)}
+    for name in given:
+        if name not in values:
+            raise TypeError(f"unexpected keyword argument {name!r}")
+    return {**values, **given}
+
+
+def takes_fields(record: type) -> Callable[[F], F]:
+    """Says of a function with ``**options`` that these are the fields of a dataclass, to all who ask for its signature."""
+
+    def with_fields(function: F) -> F:
+        signature = inspect.signature(function)
+        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        options = [
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+            for field in fields(record)
+        ]
+        function.__signature__ = signature.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
+        return function
+
+    return with_fields
 
 
 def _rules(factory: Callable[..., Any]) -> dict[str, Any]:

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-import archenc
 from archenc.checkpoints import CARD, EMBEDDINGS, REMEDY, WEIGHTS, read_described, read_description
 from archenc.encoder import Encoder
 from archenc.errors import CorruptFile, DataNotFound, InvalidArchitecture, UnknownName
 from archenc.graphs import ArchGraphs, OpOn
 from archenc.hashing import keys, wl_hash
-from archenc.registry import declared, normalise
+from archenc.registry import create_encoder, declared, normalise
 from archenc.sealed import as_large_as, load_state, rebuilding, saved_arrays
 from archenc.spaces import from_config
 from archenc.spaces.base import Space
@@ -84,7 +83,7 @@ def load_pretrained(folder_or_name: str | Path) -> Encoder:
     settings = card["settings"]
     with rebuilding(folder / CARD, REMEDY), own_state(seed=0), as_large_as(arrays.values()):
         space = from_config(settings["space"])
-        encoder = archenc.create_encoder(settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"])
+        encoder = create_encoder(settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"])
         load_state(encoder, arrays)
     return encoder.eval()
 

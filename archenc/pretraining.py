@@ -9,60 +9,27 @@ import time
 from abc import abstractmethod
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-import archenc
 from archenc.checkpoints import PretrainingFolder, State
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.files import content_digest
 from archenc.graphs import ArchGraphs
-from archenc.parameters import check_fields
 from archenc.progress import annotate, progress
-from archenc.rules import Count, NotNegative, Positive, Share, Whole
+from archenc.registry import ENCODERS, create_encoder
 from archenc.splits import holdout
-from archenc.torch_state import Generators, ordinary, own_dropout, own_state
+from archenc.torch_state import Generators, ordinary, own_state
 from archenc.tracking import NullTracker, Tracker
-from archenc.training import Optimizer
+from archenc.training import Descent
+from archenc.training import PretrainingSchedule as PretrainingSchedule
+from archenc.version import __version__
 
-
-@dataclass(frozen=True)
-class PretrainingSchedule:
-    """How an encoder is pretrained; every field can be given to :func:`pretrain`.
-
-    Attributes:
-        epochs, batch_size, lr: of the gradient descent; a batch is that many examples.
-        optimizer: ``"adam"``, or ``"adamw"`` with weights decayed apart from the gradient.
-        weight_decay: acts on matrices only, not on biases and scales of normalisations.
-        warmup_steps: steps over which the rate rises linearly to ``lr``.
-        lr_schedule: after that it stays (``"constant"``) or falls linearly to nothing with the last step (``"linear"``).
-        gradient_clip: length to which a longer gradient is shortened, or None.
-        held_out: share of the architectures that is not trained on and on which the metrics are measured.
-    """
-
-    epochs: Count = 10
-    batch_size: Count = 32
-    lr: Positive = 1e-3
-    optimizer: Optimizer = "adam"
-    weight_decay: NotNegative = 0.0
-    warmup_steps: Whole = 0
-    lr_schedule: Literal["constant", "linear"] = "constant"
-    gradient_clip: Positive | None = None
-    held_out: Share = 0.1
-
-    def __post_init__(self) -> None:
-        check_fields(self, "the pretraining")
-
-    def rate(self, step: int, steps: int) -> float:
-        """The learning rate of step number ``step``, from 0, of all ``steps``."""
-        if step < self.warmup_steps:
-            return self.lr * (step + 1) / self.warmup_steps
-        if self.lr_schedule == "constant":
-            return self.lr
-        return self.lr * (steps - step) / (steps - self.warmup_steps)
+LATER_OPTIONS = ("warmup_epochs", "ema")
+"""Of a schedule, which folders of earlier versions do not name: written only if set, so that those can be gone on with."""
 
 
 class Examples(Protocol):
@@ -170,7 +137,7 @@ def pretrain(
     check_device(device)
     with own_state(seed, device) as generators:
         graphs = ordinary(graphs)
-        model = archenc.create_encoder(encoder, graphs.space, simplify=simplify, **(encoder_params or {}))
+        model = create_encoder(encoder, graphs.space, simplify=simplify, **(encoder_params or {}))
         if not isinstance(model, PretrainableEncoder):
             raise InvalidParameter(f"the encoder {encoder!r} cannot be pretrained; choose one of {', '.join(pretrainable_encoders())}")
         plan = chosen_schedule(model, schedule)
@@ -180,10 +147,10 @@ def pretrain(
             "simplify": simplify,
             "space": graphs.space.config(),
             "data_sha256": content_digest({"adjacency": graphs.adjacency.cpu().numpy(), "ops": graphs.ops.cpu().numpy()}),
-            "schedule": asdict(plan),
+            "schedule": {name: value for name, value in asdict(plan).items() if value or name not in LATER_OPTIONS},
             "seed": seed,
             "device": device,
-            "archenc": archenc.__version__,
+            "archenc": __version__,
         }
         place = PretrainingFolder(Path(folder), settings)
         if (card := place.card()) is not None:
@@ -203,8 +170,6 @@ def check_device(device: str) -> None:
 
 def pretrainable_encoders() -> list[str]:
     """Names of the encoders that can be pretrained; imports all encoders."""
-    from archenc.registry import ENCODERS
-
     return [name for name in ENCODERS.names() if issubclass(ENCODERS.get(name), PretrainableEncoder)]
 
 
@@ -228,6 +193,22 @@ def _machine(device: str) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What is trained: an encoder, on its examples."""
+
+    module: PretrainableEncoder
+    examples: Examples
+    generator: torch.Generator
+    smallest_batch: int = 1
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def batch_loss(self, index: Tensor) -> Tensor:
+        return self.module.pretraining_loss(self.examples[index], self.generator)
+
+
 class _Run:
     """The state of a pretraining: encoder, optimiser, generators, history."""
 
@@ -235,17 +216,17 @@ class _Run:
         if len(graphs) < 2:
             raise InvalidTable(f"{len(graphs)} architectures are too few to train on some and measure on others; give at least 2")
         self.encoder, self.graphs, self.schedule, self.own = encoder, graphs, schedule, generators
-        own_dropout(encoder)
-        split = holdout(len(graphs), min(len(graphs) - 1, max(1, round(len(graphs) * schedule.held_out))), generators.seed)
+        at_most = len(graphs) - 1
+        split = holdout(len(graphs), min(at_most, max(1, round(len(graphs) * schedule.held_out))), generators.seed)
         self.pool = graphs[split.pool]
-        self.train = encoder.pretraining_examples(self.pool)
+        examples = encoder.pretraining_examples(self.pool)
         self.held_out = encoder.pretraining_examples(graphs[split.test])
-        for examples, which in ((self.train, "trained on"), (self.held_out, "held out")):
-            if len(examples) == 0:
-                raise InvalidTable(f"the architectures {which} give no example to {type(encoder).__name__}; give more of them")
+        for some, which in ((examples, "trained on"), (self.held_out, "held out")):
+            if len(some) == 0:
+                kind = type(encoder).__name__
+                raise InvalidTable(f"the architectures {which} give no example to {kind}; give more of them")
         self.generator = self._fresh_generator()
-        self.optimiser = _optimiser(encoder, schedule)
-        self.steps = math.ceil(len(self.train) / schedule.batch_size)
+        self.descent = Descent(_Task(encoder, examples, self.generator), schedule, self.generator.device)
         self.history: list[dict[str, float]] = []
 
     # -- learning --------------------------------------------------------------------------------------------------
@@ -267,23 +248,12 @@ class _Run:
 
     def _epoch(self, epoch: int, bar: Any) -> float:
         """Train on every example once; gives the mean loss."""
-        self.encoder.train()
-        order = torch.randperm(len(self.train), generator=self.generator, device=self.generator.device)
-        total = torch.zeros((), dtype=torch.float32, device=order.device)
-        for step, index in enumerate(torch.split(order, self.schedule.batch_size)):
-            rate = self.schedule.rate((epoch - 1) * self.steps + step, self.schedule.epochs * self.steps)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            self.optimiser.zero_grad()
-            loss = self.encoder.pretraining_loss(self.train[index], self.generator)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if self.schedule.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(self.encoder.parameters(), self.schedule.gradient_clip)
-            self.optimiser.step()
-            total += loss.detach() * len(index)
-            if step % 200 == 199:
+
+        def show(step: int, loss: Tensor) -> None:
+            if step % 200 == 0:
                 annotate(bar, {**(self.history[-1] if self.history else {}), "loss": loss.item()})
-        mean = total.item() / len(order)
+
+        mean = self.descent.epoch(show).item()
         if not math.isfinite(mean):
             raise InvalidParameter(f"the loss is {mean} in epoch {epoch}; choose a smaller lr than {self.schedule.lr}")
         return mean
@@ -305,7 +275,7 @@ class _Run:
 
     def _state(self, epoch: int) -> State:
         tensors = {f"weights.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
+        for number, moments in self.descent.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in moments.items()}
         tensors |= {f"rng.{name}": generator.get_state() for name, generator in self._generators().items()}
         return State(epoch, tensors, self.history)
@@ -317,17 +287,18 @@ class _Run:
             for name, tensor in state.under("optimizer").items():
                 number, key = name.split(".", 1)
                 moments.setdefault(int(number), {})[key] = tensor
-            groups = self.optimiser.state_dict()["param_groups"]
-            self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            groups = self.descent.optimizer.state_dict()["param_groups"]
+            self.descent.optimizer.load_state_dict({"state": moments, "param_groups": groups})
             self._check_moments()
             rng = state.under("rng")
             for name, generator in self._generators().items():
                 generator.set_state(rng[name])
         self.history = list(state.history)
+        self.descent.steps_done = len(self.history) * self.descent.steps_per_epoch
 
     def _check_moments(self) -> None:
         """Raise :class:`ValueError` unless the optimiser's state is that of these weights, which torch looks at only in its next step."""
-        for weight, moments in self.optimiser.state.items():
+        for weight, moments in self.descent.optimizer.state.items():
             wanted = {"step": (), "exp_avg": tuple(weight.shape), "exp_avg_sq": tuple(weight.shape)}
             if {name: tuple(moment.shape) for name, moment in moments.items()} != wanted:
                 raise ValueError("the optimiser's moments are of other shapes than the weights")
@@ -350,13 +321,3 @@ class _Run:
             embeddings={"embeddings": embeddings, "hashes": hashes},
             card={"figures": figures, "history": self.history, "seconds": seconds, "form": self.encoder.form, **more},
         )
-
-
-def _optimiser(encoder: nn.Module, schedule: PretrainingSchedule) -> torch.optim.Optimizer:
-    kind = torch.optim.Adam if schedule.optimizer == "adam" else torch.optim.AdamW
-    weights = list(encoder.parameters())
-    groups = [
-        {"params": [weight for weight in weights if weight.dim() >= 2], "weight_decay": schedule.weight_decay},
-        {"params": [weight for weight in weights if weight.dim() < 2], "weight_decay": 0.0},
-    ]
-    return cast("torch.optim.Optimizer", kind([group for group in groups if group["params"]], lr=schedule.lr, fused=True))

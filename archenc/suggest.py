@@ -10,13 +10,13 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from sklearn.base import clone
 
-import archenc
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.graphs import ArchGraphs, as_graphs, concatenate
 from archenc.hashing import keys, wl_hash
 from archenc.heads.base import INTERVAL
 from archenc.pareto import leading
 from archenc.predictor import Predictor
+from archenc.registry import as_space
 from archenc.scaling import VaryingColumns
 from archenc.spaces.base import Space, checked_graphs
 from archenc.values import as_labels, as_numbers
@@ -106,7 +106,7 @@ def suggest(
         raise InvalidParameter(f"explore is {explore!r:.80}; give a share from 0 to 1")
     usual = usual_predictor(random_state) if predictor is None else predictor
     space = usual.space if space is None else space
-    trained = as_graphs(trained, archenc.create_space(space) if isinstance(space, str) else space, notation)
+    trained = as_graphs(trained, as_space(space), notation)
     labels = _columns(y, len(trained))
     pool = candidate_pool(trained, labels[:, 0], random_state) if candidates is None else as_graphs(candidates, trained.space, notation)
     at = untrained(checked_graphs(trained.space, pool), trained)

@@ -10,11 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-import archenc
 from archenc.dataset import ArchDataset
 from archenc.documents import Name, Record, read_json, read_yaml, record
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs import ArchGraphs
+from archenc.loading import load_dataset
+from archenc.registry import create_space
 from archenc.rows import parse_rows, read_architectures, read_rows
 from archenc.spaces import Space, from_config
 from archenc.text import listed
@@ -94,7 +95,7 @@ def find_source(space: str | None, dataset: str | None, models: Path | None, run
     if notation is not None:
         raise InvalidParameter("--notation says how numbers are read in a space; give it with --space, or leave it out")
     if dataset is not None:
-        graphs = archenc.load_dataset(dataset).graphs.with_features(None)
+        graphs = load_dataset(dataset).graphs.with_features(None)
         return Source(graphs.space, graphs)
     assert models is not None
     from archenc.spaces.traced.model_files import ModelFiles
@@ -115,7 +116,7 @@ def _space(text: str) -> Space:
     """A registered space, or that which a file defines by a registered name and parameters, as :meth:`Space.config` gives them."""
     path = Path(text)
     if path.suffix.lower() not in (".json", ".yaml", ".yml"):
-        return archenc.create_space(text)
+        return create_space(text)
     content = read_json(path) if path.suffix.lower() == ".json" else read_yaml(path)
     definition = record(content, _Definition, f"the space file {path}", "write a 'name' and 'parameters'")
     return from_config({"name": definition.name, "parameters": definition.parameters})
@@ -168,7 +169,7 @@ def read_results(path: Path, source: Source, wanted: list[Objective] | None) -> 
     rows = read_rows(path)
     columns = tuple(dict.fromkeys(name for _, row in rows for name in row))
     predicted, known = _resolved(path, columns, source, wanted)
-    data: ArchDataset = archenc.load_dataset(
+    data: ArchDataset = load_dataset(
         "table",
         path=path,
         space=source.space,

@@ -23,7 +23,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from archenc import create_space, load_dataset, transforms
+from archenc import transforms
 from archenc.assertions import (
     all_examples,
     assert_close,
@@ -42,10 +42,11 @@ from archenc.errors import InvalidArchitecture, InvalidParameter, UnknownName
 from archenc.graphs import INPUT, OUTPUT, PAD, ArchGraphs
 from archenc.hashing import wl_hash
 from archenc.heads.base import EstimatorHead, Head, NeuralHead
-from archenc.losses import Loss, PairwiseLoss
+from archenc.loading import load_dataset
+from archenc.losses import ComparatorLoss, DrawsPairs, ListwiseLoss, Loss, PairwiseLoss, PointwiseLoss, ScoreLoss
 from archenc.metrics import kendall_tau
 from archenc.predictor import Predictor
-from archenc.registry import ENCODERS, HEADS, LOSSES, SPACES
+from archenc.registry import ENCODERS, HEADS, LOSSES, SPACES, create_space
 from archenc.spaces import from_config
 from archenc.spaces.base import Space
 from archenc.spaces.cell import CellSpace
@@ -262,17 +263,17 @@ def check_loss(entry: str | type[Loss]) -> None:
     """Direction, gradients, the derivatives for boosting, independence of the order of the batch."""
     loss_class: type[Loss] = resolve(LOSSES, entry)
     assert_keywords(loss_class, set())
-    assert loss_class.kind in ("pointwise", "pairwise", "listwise", "comparator"), f"the kind {loss_class.kind!r} does not exist"
+    kinds = (PointwiseLoss, PairwiseLoss, ListwiseLoss, ComparatorLoss)
+    assert issubclass(loss_class, ScoreLoss | ComparatorLoss), f"it is none of {', '.join(kind.__name__ for kind in kinds)}"
     assert loss_class.paper, "the class attribute 'paper' is not set"
     loss = loss_class()
     rng = np.random.default_rng(0)
     targets, scores = torch.from_numpy(rng.normal(size=8)), torch.from_numpy(rng.normal(size=8))
-    if isinstance(loss, PairwiseLoss):
+    if isinstance(loss, DrawsPairs):
         worse, better = loss.pairs(targets, torch.Generator().manual_seed(0))
         assert bool((targets[worse] < targets[better]).all()), "pairs() does not give (worse, better)"
-    if loss.kind == "comparator":
-        assert_raises(InvalidParameter, lambda: loss(scores, targets), "calling a comparator's loss with scores")
-        right, wrong = (loss.from_logits(torch.full((4,), logit)) for logit in (2.0, -2.0))  # type: ignore[attr-defined]
+    if isinstance(loss, ComparatorLoss):
+        right, wrong = (loss.from_logits(torch.full((4,), logit)) for logit in (2.0, -2.0))
         assert right < wrong, "from_logits is lower where worse beats better"
         return
 
@@ -290,7 +291,7 @@ def check_loss(entry: str | type[Loss]) -> None:
     _check_derivatives(loss, scores.numpy(), targets.numpy())
 
 
-def _check_derivatives(loss: Loss, scores: np.ndarray, targets: np.ndarray) -> None:
+def _check_derivatives(loss: ScoreLoss, scores: np.ndarray, targets: np.ndarray) -> None:
     def gradient_at(values: np.ndarray) -> np.ndarray:
         leaf = torch.from_numpy(values).requires_grad_()
         total = len(values) * loss(leaf, torch.from_numpy(targets))
@@ -320,33 +321,62 @@ def check_head(entry: str | type[Head]) -> None:
     outputs = 1 if issubclass(head_class, EstimatorHead) else head_class(16).outputs
     if outputs > 1:
         y = np.stack([y, *[-y] * (outputs - 1)], axis=1)
-    with named(HEADS, entry) as name:
+    encoder_class = _Edges if outputs == 1 else _Steps
+    with named(HEADS, entry) as name, named(ENCODERS, encoder_class) as encoder:
         for loss in LOSSES.names():
             if loss in accepted:
-                _check_fitted_head(name, loss, graphs, y)
+                _check_fitted_head(name, encoder, loss, graphs, y)
             else:
-                predictor = _predictor(name, loss, outputs)
+                predictor = _predictor(name, encoder, loss, outputs)
                 assert_raises(InvalidParameter, partial(predictor.fit, graphs, y), f"the rejected loss {loss!r}")
 
 
-def _predictor(head: str, loss: str, outputs: int) -> Predictor:
+class _Edges(Encoder):
+    """Which nodes have an edge to which: a fixed encoding for checks of heads."""
+
+    form = "node"
+    fixed = True
+
+    def __init__(self, space: Space, *, simplify: bool = False) -> None:
+        super().__init__(space, simplify=simplify)
+        self.cell_dim = space.max_nodes**2
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        return graphs.adjacency.flatten(1).float()
+
+
+class _Steps(Encoder):
+    """A linear map of the edges for each of several outputs, for checks of heads that have as many."""
+
+    form = "node"
+
+    def __init__(self, space: Space, *, simplify: bool = False, steps: int = 2) -> None:
+        super().__init__(space, simplify=simplify)
+        self.parts, self.cell_dim = steps, 16 * steps
+        self.map = torch.nn.Linear(space.max_nodes**2, self.cell_dim)
+
+    def encode_cells(self, graphs: ArchGraphs) -> Tensor:
+        mapped: Tensor = self.map(graphs.adjacency.flatten(1).float())
+        return mapped.relu()
+
+
+def _predictor(head: str, encoder: str, loss: str, outputs: int) -> Predictor:
     """With an encoding of as many parts as the head has outputs."""
     if outputs == 1:
-        return Predictor("adjacency", head, loss, epochs=40, random_state=0)
-    steps = {"anytime": True, "steps": outputs, "layers": [16]}
-    return Predictor("ta-gates", head, loss, encoder_params=steps, epochs=20, lr=1e-2, random_state=0)
+        return Predictor(encoder, head, loss, epochs=40, random_state=0)
+    return Predictor(encoder, head, loss, encoder_params={"steps": outputs}, epochs=40, lr=1e-2, random_state=0)
 
 
-def _check_fitted_head(head: str, loss: str, graphs: ArchGraphs, y: np.ndarray) -> None:
+def _check_fitted_head(head: str, encoder: str, loss: str, graphs: ArchGraphs, y: np.ndarray) -> None:
     outputs = 1 if y.ndim == 1 else y.shape[1]
-    predictor = _predictor(head, loss, outputs).fit(graphs, y)
+    predictor = _predictor(head, encoder, loss, outputs).fit(graphs, y)
     scores = predictor.predict(graphs)
     assert scores.shape == y.shape, f"predict gave shape {scores.shape} instead of {y.shape}"
     assert scores.dtype == np.float64, f"predict gave {scores.dtype} instead of float64"
     assert np.isfinite(scores).all(), f"with the loss {loss!r} a score is not finite"
     assert predictor.score(graphs, y) > 0.3, f"with the loss {loss!r} it did not learn its own training set"
     assert_close(predictor.predict(graphs[:5]), scores[:5], "a score depends on what else is predicted")
-    again = _predictor(head, loss, outputs).fit(graphs, y)
+    again = _predictor(head, encoder, loss, outputs).fit(graphs, y)
     assert np.array_equal(again.predict(graphs), scores), f"with the loss {loss!r} the same seed gives other scores"
     with tempfile.TemporaryDirectory() as folder:
         predictor.save(folder)

@@ -107,7 +107,7 @@ def _whole(name: str, path: Path, digest: str) -> bool:
 def _accepted(name: str, path: Path) -> bool:
     """Whether the data set itself takes the table, which may hold more than what can be built from the public sources."""
     try:
-        return str(path) in DATASETS.get(name)().provenance.files
+        return str(path) in DATASETS.create(name).provenance.files
     except ArchencError:
         return False
 
@@ -116,7 +116,7 @@ def _installed(manifest: Manifest) -> None:
     """Load a data set whose files do not come from here; raises :class:`DataNotFound` that says where they come from."""
     if not manifest.requirement and missing(manifest):
         raise DataNotFound(f"the data set {manifest.name!r} cannot be fetched; {manifest.remedy}")
-    DATASETS.get(manifest.name)()
+    DATASETS.create(manifest.name)
 
 
 # -- sources -------------------------------------------------------------------------------------------------------

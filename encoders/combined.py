@@ -11,8 +11,7 @@ from torch import Tensor
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
-from archenc.parameters import build
-from archenc.registry import ENCODERS
+from archenc.registry import create_encoder
 from archenc.spaces.base import Space
 
 DEFAULT_PARTS: Mapping[str, Mapping[str, Any]] = {"graf-plus": {}, "path-profile": {}, "adjacency": {"kind": "onehot"}}
@@ -42,7 +41,7 @@ class CombinedEncoder(Encoder):
         self.simplify_parts = simplify
         wanted = DEFAULT_PARTS if parts is None else parts
         parts_: list[Encoder] = [
-            build("encoder", name, ENCODERS.get(name), space, **{"simplify": simplify, **parameters}) for name, parameters in wanted.items()
+            create_encoder(name, space, **{"simplify": simplify, **parameters}) for name, parameters in wanted.items()
         ]
         if not parts_ or not all(part.fixed for part in parts_):
             raise InvalidParameter(f"the encoder 'combined' got the parts {', '.join(wanted) or 'none'}; give fixed encodings")

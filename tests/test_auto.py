@@ -201,7 +201,7 @@ def test_any_predictor_with_deviations_suggests() -> None:
 def test_many_architectures_are_scored_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor("op-count", "gp", "mse", random_state=0).fit(GRAPHS, Y)
     whole = predictor.predict(UNSEEN, return_std=True)
-    monkeypatch.setattr("archenc.predictor.NUMBERS_PER_BLOCK", 7 * predictor.encoder_.dim)
+    monkeypatch.setattr("archenc.predictor.fitted.NUMBERS_PER_BLOCK", 7 * predictor.encoder_.dim)
     for ours, theirs in zip(whole, predictor.predict(UNSEEN, return_std=True), strict=True):
         np.testing.assert_allclose(ours, theirs)
     np.testing.assert_allclose(whole[0], predictor.predict(UNSEEN))

@@ -107,7 +107,7 @@ def test_an_empty_batch_has_no_scores():
         ({"epochs": 0}, InvalidParameter),
         ({"batch_size": 2.5}, InvalidParameter),
         ({"lr": -1.0}, InvalidParameter),
-        ({"lr_schedule": "linear"}, InvalidParameter),
+        ({"lr_schedule": "stepwise"}, InvalidParameter),
         ({"optimizer": "sgd"}, InvalidParameter),
         ({"warmup_epochs": 1}, InvalidParameter),
         ({"gradient_clip": 0.0}, InvalidParameter),

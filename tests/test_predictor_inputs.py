@@ -256,7 +256,7 @@ def test_parameters_of_a_predictor_that_make_no_sense(parameters):
 def test_batches_of_one(loss):
     head = "comparator" if loss == "comparator" else "mlp"
     predictor = Predictor("op-count", head, loss, epochs=1, batch_size=1, random_state=0)
-    if LOSSES.get(loss).kind == "pointwise":
+    if not LOSSES.get(loss).ranks:
         predictor.fit(GRAPHS, Y)
     else:
         refused(lambda: predictor.fit(GRAPHS, Y), InvalidParameter)
@@ -266,7 +266,7 @@ def test_batches_of_one(loss):
 @pytest.mark.parametrize("loss", archenc.list_losses())
 def test_labels_that_are_all_equal(loss):
     predictor = Predictor("op-count", "comparator" if loss == "comparator" else "mlp", loss, epochs=1, random_state=0)
-    if LOSSES.get(loss).kind == "pointwise":
+    if not LOSSES.get(loss).ranks:
         assert np.isfinite(predictor.fit(GRAPHS, np.full(40, 3.0)).predict(OTHERS)).all()
     else:
         refused(lambda: predictor.fit(GRAPHS, np.full(40, 3.0)), InvalidTable)

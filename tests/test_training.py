@@ -8,15 +8,24 @@ import pytest
 import torch
 
 import archenc
+from archenc.errors import InvalidParameter
 from archenc.heads.neural import MLPHead
 from archenc.losses import MSELoss
-from archenc.training import AveragedWeights, Network, Schedule, Standardise, fit_network
+from archenc.training import AveragedWeights, Network, PretrainingSchedule, Schedule, Standardise, Task, fit_network
 
 
 def test_rate_rises_then_falls_to_zero():
     schedule = Schedule(epochs=10, lr_schedule="cosine", warmup_epochs=2)
-    assert [schedule.rate(epoch) for epoch in (0, 1, 2, 6, 10)] == pytest.approx([0.0, 0.5, 1.0, 0.5, 0.0])
-    assert Schedule(epochs=10).rate(7.3) == 1.0
+    rates = [schedule.rate(step, 4) for step in (1, 3, 7, 23, 39)]  # 4 steps an epoch: the end of epoch 0.5, 1, 2, 6, 10
+    assert rates == pytest.approx([1e-3 * part for part in (0.25, 0.5, 1.0, 0.5, 0.0)])
+    assert Schedule(epochs=10).rate(29, 4) == 1e-3
+
+
+def test_rate_of_a_pretraining_falls_in_a_line():
+    schedule = PretrainingSchedule(epochs=2, lr=0.5, lr_schedule="linear", warmup_steps=2)
+    assert [schedule.rate(step, 3) for step in range(6)] == pytest.approx([0.25, 0.5, 0.5, 0.375, 0.25, 0.125])
+    with pytest.raises(InvalidParameter, match="averages no weights"):
+        PretrainingSchedule(ema=0.9)
 
 
 def test_adamw_decays_weights_without_a_gradient():
@@ -29,7 +38,7 @@ def test_adamw_decays_weights_without_a_gradient():
         before = network.state_dict()["head." + next(n for n, _ in head.named_parameters() if "weight" in n)].clone()
         decay = 0.5 if optimizer == "adamw" else 0.0
         schedule = Schedule(epochs=3, lr=0.1, weight_decay=decay, optimizer=optimizer)
-        fit_network(network, inputs, targets, MSELoss(), schedule, torch.Generator().manual_seed(0))
+        fit_network(Task(network, inputs, targets, MSELoss(), torch.Generator().manual_seed(0)), schedule)
         after = network.state_dict()["head." + next(n for n, _ in head.named_parameters() if "weight" in n)]
         torch.testing.assert_close(after, before * factor)
 
@@ -57,7 +66,8 @@ def trained(**schedule):
     network, inputs, targets = linear_network()
     seen = []
     generator = torch.Generator().manual_seed(0)
-    fit_network(network, inputs, targets, MSELoss(), Schedule(**schedule), generator, lambda epoch: seen.append(weights_of(network)))
+    task = Task(network, inputs, targets, MSELoss(), generator)
+    fit_network(task, Schedule(**schedule), lambda epoch: seen.append(weights_of(network)))
     return weights_of(network), seen
 
 

@@ -7,14 +7,16 @@ There are two kinds. A :class:`NeuralHead` is a module that is trained by gradie
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from scipy.stats import norm
 from torch import Tensor, nn
 
 from archenc.errors import InvalidParameter, NotFitted
-from archenc.losses import Loss, MSELoss
+from archenc.losses import ComparatorLoss, Loss, MSELoss, ScoreLoss
 from archenc.parameters import Checked
 
 GIVE_DEVIATIONS = (
@@ -33,6 +35,7 @@ class Head(Checked, ABC):
 
     Attributes:
         paper: authors, venue, year and section of the source, where there is one.
+        accepts: the kinds of losses that it can be trained with.
         outputs: labels of an architecture that it learns and predicts. With more than one, scores and targets are (n, outputs), and the
             head takes an encoding of as many parts (:attr:`archenc.encoder.Encoder.parts`).
         has_std: whether it says how sure it is (:meth:`EstimatorHead.predict_distribution`); where that depends on parameters, the class
@@ -42,30 +45,68 @@ class Head(Checked, ABC):
     """
 
     paper: ClassVar[str] = ""
+    accepts: ClassVar[tuple[type[Loss], ...]] = (ScoreLoss,)
     outputs: int = 1
     has_std: bool = False
     calibrated: ClassVar[bool] = False
 
     @classmethod
-    @abstractmethod
     def rejects(cls, loss: Loss) -> str | None:
         """Why the head cannot be trained with ``loss``, with the remedy, or None if it can."""
+        if isinstance(loss, cls.accepts):
+            return None
+        return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'bce'"
 
 
 class NeuralHead(nn.Module, Head):
-    """A module ``Head(dim, **hyperparameters)`` on encodings of length ``dim``."""
+    """A module ``Head(dim, **hyperparameters)`` on encodings of length ``dim``.
+
+    A subclass gives :meth:`forward`. One that learns from something else than scores, as a comparator does from
+    pairs of encodings, gives :meth:`loss` too, and :meth:`after_epoch` if its scores depend on what it was
+    trained on.
+    """
 
     @abstractmethod
     def forward(self, encodings: Tensor) -> Tensor:
         """(B, dim) to scores (B,), or (B, outputs) if there are several."""
 
+    def loss(self, encodings: Tensor, targets: Tensor, loss: Any, generator: torch.Generator) -> Tensor:
+        """What is minimised on a batch, a scalar; the losses of several outputs are added.
+
+        Args:
+            encodings: (B, dim).
+            targets: (B,), or (B, outputs) if there are several; higher is better.
+            loss: one that the head does not reject.
+            generator: for what is drawn.
+        """
+        scores: Tensor = self(encodings)
+        if scores.dim() == 1:
+            scalar: Tensor = loss(scores, targets, generator)
+            return scalar
+        columns = zip(scores.unbind(1), targets.unbind(1), strict=True)
+        return torch.stack([loss(of_output, target, generator) for of_output, target in columns]).sum()
+
+    def after_epoch(self, encode: Callable[[], Tensor]) -> None:
+        """Called after each epoch of the training.
+
+        Args:
+            encode: gives the encodings (n, dim) of all that is trained on, in evaluation mode and without
+                gradients; nothing is encoded unless it is called.
+        """
+
 
 class EstimatorHead(Head):
-    """An estimator ``Head(*, ..., random_state=None)`` that is fitted on finished encodings."""
+    """An estimator ``Head(*, ..., random_state=None)`` that is fitted on finished encodings.
+
+    Attributes:
+        teacher: name of the neural head under which a learned encoder learns the encodings first.
+    """
+
+    teacher: ClassVar[str] = "mlp"
 
     @abstractmethod
-    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> EstimatorHead:
-        """Fit on (n, dim) float32 encodings and (n,) float64 targets, higher is better."""
+    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Any) -> EstimatorHead:
+        """Fit on (n, dim) float32 encodings and (n,) float64 targets, higher is better, under a loss that it does not reject."""
 
     @abstractmethod
     def predict(self, encodings: np.ndarray) -> np.ndarray:
@@ -100,9 +141,14 @@ class EstimatorHead(Head):
             raise NotFitted(f"this {type(self).__name__} is not fitted; call fit(encodings, targets, loss) first")
 
 
-def rejects_all_but_squared_error(loss: Loss) -> str | None:
-    """:meth:`Head.rejects` of the estimators that minimise the squared error by construction."""
-    if isinstance(loss, MSELoss) and not loss.sigmoid:
-        return None
-    other = "'comparator'" if loss.kind == "comparator" else "'lightgbm', 'xgboost' or 'mlp'"
-    return f"it minimises the squared error; use the loss 'mse' without sigmoid, or the head {other} with {loss.name!r}"
+class SquaredErrorHead(EstimatorHead):
+    """An estimator that minimises the squared error by construction."""
+
+    accepts = (MSELoss,)
+
+    @classmethod
+    def rejects(cls, loss: Loss) -> str | None:
+        if isinstance(loss, MSELoss) and not loss.sigmoid:
+            return None
+        other = "'comparator'" if isinstance(loss, ComparatorLoss) else "'lightgbm', 'xgboost' or 'mlp'"
+        return f"it minimises the squared error; use the loss 'mse' without sigmoid, or the head {other} with {loss.name!r}"

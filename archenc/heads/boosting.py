@@ -15,7 +15,7 @@ from archenc.errors import CorruptFile, InvalidParameter
 from archenc.heads.base import EstimatorHead
 from archenc.heads.saved_boosters import SavedBooster, read_lightgbm, read_xgboost
 from archenc.heads.trees import in_a_row
-from archenc.losses import Loss, PointwiseLoss
+from archenc.losses import ScoreLoss
 from archenc.rules import Count, Few, Fraction, NotNegative, Positive, Seed, TreeDepth
 from archenc.scaling import without_noise
 from archenc.sealed import saved_arrays, saved_numbers, under
@@ -25,7 +25,7 @@ Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 LEAST_CURVATURE = 1e-6
 
 
-def newton_terms(loss: Loss, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def newton_terms(loss: ScoreLoss, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gradient and a positive curvature for each architecture.
 
     The curvature is the loss's Hessian diagonal, kept above ``LEAST_CURVATURE``. A loss that has none at all, the hinge loss, gets ones:
@@ -87,13 +87,7 @@ class BoostingHead(EstimatorHead):
         self.has_std = bags > 0
         self.random_state = random_state
 
-    @classmethod
-    def rejects(cls, loss: Loss) -> str | None:
-        if loss.kind == "comparator":
-            return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'bce'"
-        return None
-
-    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> BoostingHead:
+    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: ScoreLoss) -> BoostingHead:
         gradient, hessian = newton_terms(loss, np.zeros(len(targets)), targets)
         self.start_ = float(-gradient.sum() / hessian.sum())
         self.saved_ = None
@@ -104,12 +98,12 @@ class BoostingHead(EstimatorHead):
             self._fit_bags(encodings, targets, loss, RandomState(seed))
         return self
 
-    def _fit_bags(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss, rng: RandomState) -> None:
+    def _fit_bags(self, encodings: np.ndarray, targets: np.ndarray, loss: ScoreLoss, rng: RandomState) -> None:
         rows = rng.randint(len(targets), size=(self.bags, len(targets)))
         self.bags_ = [bag.fit(encodings[at], targets[at], loss) for bag, at in zip(self._new_bags(), rows, strict=True)]
         scores = np.stack([bag.predict(encodings) for bag in self.bags_])
         unseen = np.stack([~np.isin(np.arange(len(targets)), at) for at in rows])
-        if unseen.any() and isinstance(loss, PointwiseLoss) and loss.predicted_targets(scores) is scores:
+        if unseen.any() and not loss.ranks and loss.to_targets(scores) is scores:
             excess = (scores - targets) ** 2 - scores.var(0)
             self.noise_ = math.sqrt(max(float(excess[unseen].mean()), 0.0))
 

@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPRegressor
 
 from archenc.errors import CorruptFile
 from archenc.files import Field
-from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
+from archenc.heads.base import SquaredErrorHead
 from archenc.losses import Loss
 from archenc.rules import Count, Layers, NotNegative, Positive, Seed
 from archenc.scaling import VaryingColumns
@@ -27,7 +27,7 @@ ARRAYS = ("encodings_scale", "targets_scale", "precisions", "mean", "root")
 """What is kept beside the layers."""
 
 
-class DNGOHead(EstimatorHead):
+class DNGOHead(SquaredErrorHead):
     """The predictive mean of Bayesian linear regression on the last hidden layer of a multi-layer perceptron.
 
     The perceptron, with tanh behind each hidden layer, is fitted to the targets by Adam on the squared error. Its output layer is then
@@ -78,10 +78,6 @@ class DNGOHead(EstimatorHead):
         self.lr = lr
         self.weight_decay = weight_decay
         self.random_state = random_state
-
-    @classmethod
-    def rejects(cls, loss: Loss) -> str | None:
-        return rejects_all_but_squared_error(loss)
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> DNGOHead:
         columns, deviation = VaryingColumns(encodings), float(targets.std())

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from archenc.files import Field
 from archenc.heads.base import EstimatorHead
-from archenc.losses import Loss, MSERankLoss
+from archenc.losses import Loss, MSERankLoss, PointwiseLoss, ScoreLoss
 from archenc.rules import Count, Depth, Positive, Probability, Seed, Sizes
 from archenc.sealed import saved_arrays, saved_numbers
 from archenc.torch_state import plain_torch
@@ -44,6 +44,7 @@ class MLPEnsembleHead(EstimatorHead):
         random_state: seed of initial weights and minibatches.
     """
 
+    accepts = (PointwiseLoss,)
     has_std = True
     paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 4"
 
@@ -71,9 +72,9 @@ class MLPEnsembleHead(EstimatorHead):
 
     @classmethod
     def rejects(cls, loss: Loss) -> str | None:
-        if loss.kind == "comparator":
+        if not isinstance(loss, ScoreLoss):
             return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'mae'"
-        if loss.kind != "pointwise":
+        if not isinstance(loss, PointwiseLoss):
             remedy = f"use the loss 'mae' or 'mse', or the head 'mlp' with {loss.name!r}"
             return f"it averages the scores of its members, which are on one scale only under a pointwise loss; {remedy}"
         if isinstance(loss, MSERankLoss):
@@ -81,7 +82,7 @@ class MLPEnsembleHead(EstimatorHead):
         return None
 
     @plain_torch()
-    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> MLPEnsembleHead:
+    def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: PointwiseLoss) -> MLPEnsembleHead:
         generator = torch.Generator().manual_seed(int(np.random.RandomState(self.random_state).randint(2**31)))
         x, y = (torch.tensor(values, dtype=torch.float32) for values in (encodings, targets))
         layers = self._initial_layers(x.shape[1], generator)

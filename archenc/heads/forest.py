@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from archenc.errors import CorruptFile
 from archenc.files import Field
-from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
+from archenc.heads.base import SquaredErrorHead
 from archenc.heads.trees import Trees
 from archenc.losses import Loss
 from archenc.rules import Count, Fraction, Seed
@@ -20,7 +20,7 @@ from archenc.sealed import saved_arrays, saved_numbers
 ROWS_PER_BLOCK = 1024
 
 
-class RandomForestHead(EstimatorHead):
+class RandomForestHead(SquaredErrorHead):
     """The mean of regression trees, each grown on a bootstrap sample of the training architectures.
 
     Trees are grown by scikit-learn and kept as flat arrays, so a saved forest predicts the same whatever version reads it.
@@ -53,10 +53,6 @@ class RandomForestHead(EstimatorHead):
         self.max_features = max_features
         self.min_samples_leaf = min_samples_leaf
         self.random_state = random_state
-
-    @classmethod
-    def rejects(cls, loss: Loss) -> str | None:
-        return rejects_all_but_squared_error(loss)
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> RandomForestHead:
         forest = RandomForestRegressor(

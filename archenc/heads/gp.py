@@ -13,7 +13,7 @@ from sklearn.preprocessing import Normalizer
 
 from archenc.errors import CorruptFile
 from archenc.files import Field
-from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
+from archenc.heads.base import SquaredErrorHead
 from archenc.losses import Loss
 from archenc.rules import Count, Seed, Whole
 from archenc.scaling import VaryingColumns
@@ -25,7 +25,7 @@ MOST_ROWS = 2**14
 """Architectures on which a saved process is conditioned: a kernel of 2 GiB."""
 
 
-class GaussianProcessHead(EstimatorHead):
+class GaussianProcessHead(SquaredErrorHead):
     """The posterior mean of a Gaussian process, with hyper-parameters of the highest marginal likelihood.
 
     The kernel is c exp(-|z - z'|² / (2 l²)) + v [z is z'], on standardised encodings z, plus d z·z' for ``"rbf+linear"``. The search starts
@@ -59,10 +59,6 @@ class GaussianProcessHead(EstimatorHead):
         self.restarts = restarts
         self.search_size = search_size
         self.random_state = random_state
-
-    @classmethod
-    def rejects(cls, loss: Loss) -> str | None:
-        return rejects_all_but_squared_error(loss)
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> GaussianProcessHead:
         return self._condition(encodings, targets, self._search(encodings, targets))

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from archenc.heads.base import EstimatorHead, rejects_all_but_squared_error
+from archenc.heads.base import SquaredErrorHead
 from archenc.losses import Loss
 from archenc.rules import NotNegative, Seed
 from archenc.scaling import VaryingColumns
 from archenc.sealed import saved_arrays, saved_numbers
 
 
-class RidgeHead(EstimatorHead):
+class RidgeHead(SquaredErrorHead):
     """Linear regression with an L2 penalty: the least sum of (y - w z - b)² + alpha |w|², z being standardised encodings.
 
     Args:
@@ -30,10 +30,6 @@ class RidgeHead(EstimatorHead):
     def __init__(self, *, alpha: NotNegative = 1.0, random_state: Seed | None = None) -> None:
         self.alpha = alpha
         self.random_state = random_state
-
-    @classmethod
-    def rejects(cls, loss: Loss) -> str | None:
-        return rejects_all_but_squared_error(loss)
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> RidgeHead:
         scaler = VaryingColumns(encodings)

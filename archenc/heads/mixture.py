@@ -12,10 +12,9 @@ import numpy as np
 
 from archenc.documents import Record, record
 from archenc.errors import CorruptFile, InvalidParameter
-from archenc.heads.base import COVERAGE, INTERVAL, EstimatorHead, rejects_all_but_squared_error
+from archenc.heads.base import COVERAGE, INTERVAL, EstimatorHead, SquaredErrorHead
 from archenc.losses import Loss
 from archenc.metrics import kendall_tau
-from archenc.parameters import build
 from archenc.registry import HEADS
 from archenc.rules import Count, NotNegative, Positive, Seed
 from archenc.sealed import saved_arrays, under
@@ -49,7 +48,7 @@ class _Held(Record):
     members: dict[str, dict[str, Any]]
 
 
-class MixtureHead(EstimatorHead):
+class MixtureHead(SquaredErrorHead):
     """The mean of several estimators' scores, each standardised by its out-of-fold predictions on the training set.
 
     Every member predicts each training architecture from a fit without it (``folds``-fold cross-validation, Stone, JRSS B 1974). These
@@ -99,14 +98,10 @@ class MixtureHead(EstimatorHead):
         self.folds = folds
         self.random_state = random_state
 
-    @classmethod
-    def rejects(cls, loss: Loss) -> str | None:
-        return rejects_all_but_squared_error(loss)
-
     def _build(self) -> dict[str, Any]:
         wanted = DEFAULT_MEMBERS if self.members is None else self.members
         seed = 0 if self.random_state is None else self.random_state
-        return {name: build("head", name, HEADS.get(name), **{"random_state": seed, **given}) for name, given in wanted.items()}
+        return {name: HEADS.create(name, **{"random_state": seed, **given}) for name, given in wanted.items()}
 
     # -- fitting ---------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from archenc.errors import InvalidParameter, NotFitted
 from archenc.heads.base import NeuralHead
-from archenc.losses import Loss
+from archenc.losses import ComparatorLoss, Loss
 from archenc.rules import Few, Probability, Sizes
 
 PAIRS_PER_BLOCK = 16_384
@@ -42,12 +42,6 @@ class MLPHead(NeuralHead):
         super().__init__()
         self.first = nn.Linear(dim, hidden[0] if hidden else 1)
         self.rest = _after_first(hidden, dropout)
-
-    @classmethod
-    def rejects(cls, loss: Loss) -> str | None:
-        if loss.kind == "comparator":
-            return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'bce'"
-        return None
 
     def forward(self, encodings: Tensor) -> Tensor:
         scores: Tensor = self.rest(self.first(encodings)).squeeze(-1)
@@ -81,10 +75,6 @@ class AnytimeHead(NeuralHead):
         self.outputs = outputs
         self.heads = nn.ModuleList(MLPHead(dim // outputs, hidden=hidden, dropout=dropout) for _ in range(outputs))
 
-    @classmethod
-    def rejects(cls, loss: Loss) -> str | None:
-        return MLPHead.rejects(loss)
-
     def forward(self, encodings: Tensor) -> Tensor:
         """(B, dim) to scores (B, outputs)."""
         parts = encodings.chunk(self.outputs, dim=1)
@@ -108,6 +98,7 @@ class ComparatorHead(NeuralHead):
     """
 
     paper = "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 3.3"
+    accepts = (ComparatorLoss,)
 
     reference: Tensor
 
@@ -128,9 +119,16 @@ class ComparatorHead(NeuralHead):
 
     @classmethod
     def rejects(cls, loss: Loss) -> str | None:
-        if loss.kind != "comparator":
-            return f"it judges pairs of encodings; use the loss 'comparator', or the head 'mlp' with {loss.name!r}"
-        return None
+        if isinstance(loss, cls.accepts):
+            return None
+        return f"it judges pairs of encodings; use the loss 'comparator', or the head 'mlp' with {loss.name!r}"
+
+    def loss(self, encodings: Tensor, targets: Tensor, loss: ComparatorLoss, generator: torch.Generator) -> Tensor:
+        worse, better = loss.pairs(targets, generator)
+        return loss.from_logits(self.compare(encodings[better], encodings[worse]))
+
+    def after_epoch(self, encode: Callable[[], Tensor]) -> None:
+        self.set_reference(encode())
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Logit of "a beats b", for encodings (..., dim) that broadcast against each other; antisymmetric when not dropping units."""

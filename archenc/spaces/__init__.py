@@ -6,7 +6,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from archenc.errors import InvalidParameter
-from archenc.parameters import build
 from archenc.registry import SPACES
 from archenc.spaces.base import Space
 from archenc.text import shown
@@ -44,8 +43,7 @@ def from_config(config: dict[str, Any]) -> Space:
     name, parameters = config["name"], config["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters):
         raise InvalidParameter(f"{shown(parameters)} are no parameters of the space {shown(name)}; give a dict of them by name")
-    space: Space = build("space", name, SPACES.get(name), **parameters)
-    return space
+    return SPACES.create(name, **parameters)
 
 
 __all__ = ["OperationSpace", "Space", "from_config", "from_module", "from_modules", "from_onnx"]

@@ -95,7 +95,7 @@ def test_unlabelled_architectures_join_the_reconstruction_and_follow_the_seed(be
 
 def test_the_supervised_loss_gets_the_reconstruction_added(benchmark):
     class Zero:
-        kind = "pointwise"
+        ranks = False
 
         def __call__(self, scores, targets, generator):
             return 0.0 * scores.sum()
@@ -103,7 +103,7 @@ def test_the_supervised_loss_gets_the_reconstruction_added(benchmark):
     graphs = benchmark.sample(8, seed=0)
     for weight in (0.0, 0.25, 0.5):
         encoder = SemiNASEncoder(benchmark, reconstruction_weight=weight, dropout=0.0)
-        network = Network(encoder, nn.Sequential(nn.Linear(64, 1), nn.Flatten(0)))
+        network = Network(encoder, MLPHead(64, hidden=()))
         expected = weight * encoder.reconstruction_loss(graphs, encoder(graphs)).item()
         assert network.loss(graphs, torch.zeros(8), Zero(), torch.Generator()).item() == pytest.approx(expected)
 

@@ -8,13 +8,12 @@ appears, they are the weights.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
 import torch
 
-import archenc
 from archenc import labels
 from archenc.checkpoints import SpaceConfig
 from archenc.companions import Companion, Scale
@@ -23,14 +22,17 @@ from archenc.errors import CorruptFile, DataNotFound, InvalidParameter
 from archenc.files import atomic_write, write_json, writing
 from archenc.heads.base import NeuralHead
 from archenc.labels import ColumnTransforms
+from archenc.predictor.fitted import FittedPredictor
+from archenc.predictor.parts import build_encoder, build_head, build_loss, head_is_neural
 from archenc.pretrained import FrozenEncoder
 from archenc.sealed import as_large_as, load_state, pack, read_arrays, rebuilding, state_arrays, under
 from archenc.side_information import SideInformation
 from archenc.spaces import from_config
 from archenc.torch_state import own_state
+from archenc.training import Network, Standardise
+from archenc.version import __version__
 
-if TYPE_CHECKING:
-    from archenc.predictor import Predictor
+P = TypeVar("P", bound=FittedPredictor)
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS = "predictor.json", "weights.safetensors"
@@ -63,7 +65,7 @@ class Description(Record):
 # -- saving ----------------------------------------------------------------------------------------------------------
 
 
-def save_predictor(predictor: Predictor, folder: str | Path) -> Path:
+def save_predictor(predictor: FittedPredictor, folder: str | Path) -> Path:
     """Write a fitted predictor; see the module's docstring.
 
     Raises:
@@ -104,7 +106,7 @@ def _staged(digest: str) -> str:
     return f"weights-{digest}.safetensors"
 
 
-def _learnt(predictor: Predictor) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _learnt(predictor: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and JSON values."""
     arrays = {f"labels.{name}": array for name, array in predictor.labels_.arrays.items()}
     arrays |= {f"side.{name}": array for name, array in predictor.side_.arrays.items()}
@@ -116,10 +118,10 @@ def _learnt(predictor: Predictor) -> tuple[dict[str, np.ndarray], dict[str, Any]
     return {**state_arrays(predictor.encoder_, "encoder"), **arrays}, values
 
 
-def _description(predictor: Predictor, values: dict[str, Any], digest: str) -> dict[str, Any]:
+def _description(predictor: FittedPredictor, values: dict[str, Any], digest: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "archenc": archenc.__version__,
+        "archenc": __version__,
         "parameters": predictor.fitted_params_,
         "space": predictor.space_.config(),
         "simplified": predictor.simplified_,
@@ -131,10 +133,11 @@ def _description(predictor: Predictor, values: dict[str, Any], digest: str) -> d
 # -- loading ---------------------------------------------------------------------------------------------------------
 
 
-def load_predictor(folder: str | Path, device: str | None = None) -> Predictor:
+def load_predictor(kind: type[P], folder: str | Path, device: str | None = None) -> P:
     """Read what :func:`save_predictor` wrote, whoever sent it.
 
     Args:
+        kind: the class of the predictor.
         folder: where it lies.
         device: where it predicts, if not where it was trained.
 
@@ -147,40 +150,46 @@ def load_predictor(folder: str | Path, device: str | None = None) -> Predictor:
     path = place / DESCRIPTION
     if not path.is_file():
         raise DataNotFound(f"there is no predictor in {place} ({DESCRIPTION} is missing); give the folder that 'archenc train --out' wrote")
-    description = record(read_json(path, MAX_DESCRIPTION), Description, str(path), f"{REMEDY} with archenc {archenc.__version__}")
+    description = record(read_json(path, MAX_DESCRIPTION), Description, str(path), f"{REMEDY} with archenc {__version__}")
     staged = place / _staged(description.weights_sha256)
     arrays = read_arrays(staged if staged.is_file() else place / WEIGHTS, description.weights_sha256, REMEDY)
     with rebuilding(path, REMEDY):
-        predictor = _rebuild(description, description, arrays, device)
+        predictor = _rebuild(kind, description, description, arrays, device)
         for at, saved in enumerate(description.companions):
-            companion = _rebuild(description, saved, under(f"companion-{at}", arrays), device)
+            companion = _rebuild(kind, description, saved, under(f"companion-{at}", arrays), device)
             predictor.companions_.append(Companion(companion, saved.scale))
         return predictor
 
 
-def _rebuild(description: Description, saved: Description | SavedCompanion, arrays: dict[str, np.ndarray], device: str | None) -> Predictor:
+def _rebuild(
+    kind: type[P],
+    description: Description,
+    saved: Description | SavedCompanion,
+    arrays: dict[str, np.ndarray],
+    device: str | None,
+) -> P:
     """The predictor of a description, without companions, or one of its companions."""
-    predictor = _blank(description, saved.parameters, device)
+    predictor = _blank(kind, description, saved.parameters, device)
     predictor.labels_ = labels.restore(under("labels", arrays))
     predictor.side_ = SideInformation.restore(under("side", arrays))
     with own_state(seed=0), as_large_as(arrays.values()):
-        predictor.encoder_ = predictor._build_encoder().eval()
-        if predictor._head_is_neural():
+        used = predictor.fitted_params_
+        predictor.encoder_ = build_encoder(used, predictor.space_).eval()
+        if head_is_neural(used):
             _restore_network(predictor, arrays)
         else:
             load_state(predictor.encoder_, under("encoder", arrays))
-            predictor.head_ = predictor._build_head(random_state=0).restore(under("head", arrays), saved.head)
+            head: Any = build_head(used, predictor.loss_, random_state=0)
+            predictor.head_ = head.restore(under("head", arrays), saved.head)
     predictor.encoder_.to(predictor.fitted_params_["device"])
     _check_sizes(predictor)
     return predictor
 
 
-def _blank(description: Description, parameters: dict[str, Any], device: str | None) -> Predictor:
+def _blank(kind: type[P], description: Description, parameters: dict[str, Any], device: str | None) -> P:
     """The predictor before it learnt anything; its parameters are fine."""
-    from archenc.predictor import Predictor
-
     parameters = parameters | ({} if device is None else {"device": device})
-    unknown = sorted(parameters.keys() - Predictor._get_param_names())
+    unknown = sorted(parameters.keys() - kind._get_param_names())
     if unknown:
         raise CorruptFile(f"'parameters': unknown key {unknown[0][:60]!r}; {REMEDY}")
     space = from_config({"name": description.space.name, "parameters": description.space.parameters})
@@ -188,29 +197,27 @@ def _blank(description: Description, parameters: dict[str, Any], device: str | N
         if parameters["space"] != space.config():
             raise CorruptFile(f"'parameters': 'space' is not the space of the predictor; {REMEDY}")
         parameters["space"] = space
-    predictor = Predictor(**parameters)
-    predictor.fitted_params_ = predictor._checked_parameters()
+    predictor = kind(**parameters)
+    predictor.fitted_params_ = predictor.checked_parameters()
     predictor.space_ = space
     predictor.simplified_ = description.simplified
-    predictor.loss_ = predictor._build_loss()
+    predictor.loss_ = build_loss(predictor.fitted_params_)
     predictor.companions_ = []
     return predictor
 
 
-def _restore_network(predictor: Predictor, arrays: dict[str, np.ndarray]) -> None:
-    from archenc.training import Network, Standardise
-
+def _restore_network(predictor: FittedPredictor, arrays: dict[str, np.ndarray]) -> None:
     if isinstance(predictor.encoder_, FrozenEncoder):
         load_state(predictor.encoder_, under("encoder", arrays))
     dim = predictor.encoder_.dim + predictor.side_.dim
-    predictor.head_ = predictor._build_head(dim=dim)
+    predictor.head_ = build_head(predictor.fitted_params_, predictor.loss_, dim)
     first = Standardise(torch.zeros(1, dim)) if predictor.encoder_.fixed else predictor.encoder_
     predictor.network_ = Network(first, predictor.head_)
     load_state(predictor.network_, under("network", arrays))
     predictor.network_.to(predictor.fitted_params_["device"]).eval()
 
 
-def _check_sizes(predictor: Predictor) -> None:
+def _check_sizes(predictor: FittedPredictor) -> None:
     """Raise :class:`CorruptFile` unless labels, head and encoder go together."""
     outputs, dim = predictor.head_.outputs, predictor.encoder_.dim + predictor.side_.dim
     columns = len(predictor.labels_.columns) if isinstance(predictor.labels_, ColumnTransforms) else 1
