@@ -1,6 +1,7 @@
-"""The contract of a search space: parse, print, validate, sample, enumerate, mutate, hash and simplify architectures.
+"""The contract of a search space: parse, print, validate, sample, enumerate, mutate, hash and simplify.
 
-Every method takes and gives a whole batch (:class:`~archenc.graphs.ArchGraphs`); a single architecture is a batch of one.
+Every method takes and gives a whole batch (:class:`~archenc.graphs.ArchGraphs`); a single architecture is a batch
+of one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs, OpOn
 from archenc.hashing import wl_hash
-from archenc.text import listed, shown
+from archenc.spaces.definition import edge_slots, node_pairs, operation_number
+from archenc.text import shown
 
 MAX_DRAWN = 2**32
 """Most bytes of adjacency matrices that are drawn at once."""
@@ -48,6 +50,11 @@ def _of_graphs(method: _Method) -> _Method:
 
 class Space(ABC):
     """A search space.
+
+    A space of one's own says what is abstract here: :meth:`parse`, :meth:`format`, :meth:`validate`, :meth:`sample`,
+    :meth:`mutate` and :meth:`config`. Where its architectures are cells of named operations,
+    :class:`archenc.spaces.cell.CellSpace` has all of it, and the space overrides only what is its own. It may also say
+    :meth:`enumerate`, :meth:`hash`, :meth:`simplify`, :meth:`node_form`, :meth:`costs` and :attr:`parametric_ops`.
 
     Methods that take graphs raise :class:`InvalidArchitecture` for anything but graphs of this space, a subclass's own methods too.
 
@@ -98,7 +105,8 @@ class Space(ABC):
         """Read one architecture or a sequence of them (text, tuple or dict; see the space's own docstring).
 
         Raises:
-            InvalidArchitecture: what is wrong, at which position of the sequence, and what a right one looks like.
+            InvalidArchitecture: what is wrong, at which position of the sequence, which is also the error's ``position``
+                (:func:`archenc.errors.read_each` sets it), and what a right one looks like.
         """
 
     @abstractmethod
@@ -165,13 +173,28 @@ class Space(ABC):
             "use nasbench101 or nasbench201, or costs of your own"
         )
 
+    @property
+    def has_costs(self) -> bool:
+        """Whether the space says what the networks of its cells cost, that is, has :meth:`costs` of its own."""
+        return type(self).costs is not Space.costs
+
+    @property
+    def parametric_ops(self) -> tuple[str, ...]:
+        """The operations with trainable parameters.
+
+        By default all but ``none_op``, ``skip_op`` and those that are called some pooling; a space whose names do not
+        follow that says them itself, as a property or an attribute of its class.
+        """
+        fixed = (self.none_op, self.skip_op)
+        return tuple(name for name in self.operations if name not in fixed and "pool" not in name)
+
     def edge_slots(self) -> Tensor:
-        """(E, 3) int64: source, target and slot of every place where an operation on an edge can sit, by target, source, slot."""
-        if self.topology is not None:
-            pairs = sorted(self.topology, key=lambda edge: (edge[1], edge[0]))
-        else:
-            pairs = [(i, j) for j in range(self.num_inputs, self.max_nodes) for i in range(j)]
-        return torch.tensor([(i, j, s) for i, j in pairs for s in range(self.edges_per_pair)], dtype=torch.int64).reshape(-1, 3)
+        """(E, 3) int64: source, target and slot of every place where an operation on an edge can sit.
+
+        They are in the order of target, source and slot.
+        """
+        pairs = node_pairs(self.num_inputs, self.max_nodes) if self.topology is None else self.topology
+        return edge_slots(pairs, self.edges_per_pair)
 
     @property
     def num_node_form_nodes(self) -> int:
@@ -197,11 +220,12 @@ class Space(ABC):
         return ArchGraphs(self, adjacency, ops, torch.as_tensor(np.asarray(mask)).bool())
 
     def operation_number(self, name: str, where: str) -> int:
-        """Number k of the operation called ``name``; raises :class:`InvalidArchitecture` that says ``where`` it stood."""
-        try:
-            return self.operations.index(name)
-        except ValueError:
-            raise InvalidArchitecture(f"{where}: unknown operation {shown(name)}; {self.name} knows {listed(self.operations)}") from None
+        """Number k of the operation called ``name``.
+
+        Raises:
+            InvalidArchitecture: there is none of that name; the message says ``where`` it stood.
+        """
+        return operation_number(self.name, self.operations, name, where)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Space) and self.config() == other.config()

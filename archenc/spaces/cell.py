@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,12 @@ import torch
 from torch import Tensor
 
 from archenc import transforms
-from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.graphs import ABSENT, EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs, OpOn
-from archenc.spaces import notation, variation
-from archenc.spaces.base import Space, as_array, checked_count, checked_graphs, generator
-from archenc.spaces.definition import check_parameters, check_size, checked_topology, operation_names, space_name
-
-ENUMERATION_LIMIT = 2_000_000
-_ROUNDS = 1_000  # of drawing again what was not valid
+from archenc.errors import InvalidArchitecture, InvalidParameter, read_each
+from archenc.graphs import ABSENT, INPUT, OUTPUT, PAD, ArchGraphs, OpOn
+from archenc.spaces import drawing, enumeration, notation
+from archenc.spaces.base import Space, as_array, as_sequence, checked_count, checked_graphs, generator
+from archenc.spaces.definition import CellDefinition
+from archenc.spaces.notation import Cell
 
 
 class CellSpace(Space):
@@ -38,6 +37,16 @@ class CellSpace(Space):
 
     Edges that join the same pair of nodes carry no order and are kept sorted by operation.
 
+    A space of one's own derives from this class, calls its constructor, has a :meth:`config`, and overrides what
+    differs, each on its own:
+
+    * what belongs to it: :meth:`choice_faults`, the rules beyond those of well-formed cells;
+    * how it is drawn: :meth:`random_cells`, and :meth:`mutants` for a change of it. Both may propose what is not valid,
+      or no change, and are asked again for it;
+    * how it is written: :meth:`read_one` (with :meth:`is_part` where a part of it is no text) and :meth:`format`;
+    * which are equal: :meth:`hash` and :meth:`simplify`;
+    * what it costs: :meth:`costs`, and :attr:`parametric_ops`.
+
     Args:
         name: what the space is called in messages and results, 1 to 100 characters.
         operations: names of 1 to 250 operations, of 1 to 100 characters each; the position is the operation's number k.
@@ -56,6 +65,8 @@ class CellSpace(Space):
         InvalidParameter: parameters that describe no space.
     """
 
+    definition: CellDefinition
+    """The parameters, checked; the space has each of them as an attribute, too."""
     edge_probability: float
     """Probability of each edge in :meth:`sample` before pruning, with a free topology."""
 
@@ -74,20 +85,23 @@ class CellSpace(Space):
         cells: int = 1,
         edges_per_pair: int = 1,
     ) -> None:
-        self.name = space_name(name)
-        self.operations = operation_names(f"the space {name!r}", operations)
-        self.op_on = op_on
-        self.max_nodes = max_nodes
-        self.max_edges = max_edges
-        self.num_inputs = num_inputs
-        self.none_op = none_op
-        self.skip_op = skip_op
-        self.cells = cells
-        self.edges_per_pair = edges_per_pair
-        check_parameters(self)
-        self.topology = None if topology is None else checked_topology(self, topology)
-        check_size(self)
-        self.edge_probability = 0.5 if max_edges is None else min(0.5, max_edges / (self.num_pairs * edges_per_pair))
+        self.definition = CellDefinition(
+            name=name,
+            operations=operations,
+            op_on=op_on,
+            max_nodes=max_nodes,
+            max_edges=max_edges,
+            topology=topology,
+            num_inputs=num_inputs,
+            none_op=none_op,
+            skip_op=skip_op,
+            cells=cells,
+            edges_per_pair=edges_per_pair,
+        )
+        for field in fields(CellDefinition):
+            setattr(self, field.name, getattr(self.definition, field.name))
+        most = self.num_pairs * edges_per_pair
+        self.edge_probability = 0.5 if max_edges is None else min(0.5, max_edges / most)
 
     # -- the definition --------------------------------------------------------------------------------------------
 
@@ -111,25 +125,23 @@ class CellSpace(Space):
 
     def node_pairs(self) -> list[tuple[int, int]]:
         """The (source, target) pairs that an edge may join, by target and source."""
-        return [(i, j) for j in range(self.num_inputs, self.max_nodes) for i in range(j)]
+        return self.definition.node_pairs()
 
     @property
     def num_pairs(self) -> int:
         """How many pairs of nodes an edge joins or may join."""
-        if self.topology is not None:
-            return len(self.topology)
-        return (self.max_nodes * (self.max_nodes - 1) - self.num_inputs * (self.num_inputs - 1)) // 2
+        return self.definition.num_pairs
 
     @property
     def places(self) -> int:
         """Operations of a cell of a fixed topology."""
-        return len(self.edge_slots()) if self.op_on == "edge" else self.max_nodes - self.num_inputs - 1
+        return self.definition.places
 
     @property
     def single_cell(self) -> CellSpace:
         """The space of one cell of this space."""
         single = copy.copy(self)
-        single.cells = 1
+        single.cells, single.definition = 1, replace(self.definition, cells=1)
         return single
 
     # -- arrays of operation numbers, for a fixed topology ---------------------------------------------------------
@@ -156,65 +168,64 @@ class CellSpace(Space):
         if wrong.any():
             row, place = np.argwhere(wrong)[0]
             remedy = f"give 0 to {len(self.operations) - 1}"
-            raise InvalidArchitecture(f"architecture {row}, place {place}: {table[row, place]} is no operation of {self.name}; {remedy}")
-        return self.cells_from_ops(torch.from_numpy(table.astype(np.int64)).reshape(len(table) * self.cells, self.places))
+            fault = f"{table[row, place]} is no operation of {self.name}"
+            raise InvalidArchitecture(f"architecture {row}, place {place}: {fault}; {remedy}", int(row))
+        numbers = torch.from_numpy(table.astype(np.int64))
+        return self.cells_from_ops(numbers.reshape(len(table) * self.cells, self.places))
 
     def cells_from_ops(self, numbers: Tensor) -> ArchGraphs:
-        rows, nodes = len(numbers), self.max_nodes
-        adjacency = torch.zeros(nodes, nodes, dtype=torch.uint8)
-        for source, target in self.topology or ():
-            adjacency[source, target] = 1
-        ops = torch.zeros((rows, *self._ops_shape), dtype=torch.uint8)
-        if self.op_on == "node":
-            self._set_ends(ops)
-            ops[:, self.num_inputs : -1] = (numbers + NODE_OFFSET).to(torch.uint8)
-        else:
-            source, target, slot = self.edge_slots().T
-            slots = ops.reshape(rows, self.edges_per_pair, nodes, nodes)  # a view
-            slots[:, slot, source, target] = (numbers + EDGE_OFFSET).to(torch.uint8)
-            ops = variation.sort_slots(ops)
-        return ArchGraphs(self, adjacency.repeat(rows, 1, 1), ops, torch.ones(rows, nodes, dtype=torch.bool))
+        """Cells of a fixed topology from their operations' numbers k, int64 (R, places), which are not checked."""
+        return ArchGraphs(self, *self.definition.fixed_arrays(numbers))
 
     def to_ops(self, graphs: ArchGraphs) -> np.ndarray:
         """(N, cells * places) int64: the numbers that :meth:`from_ops` takes."""
         if self.topology is None:
             raise InvalidParameter(f"the topology of {self.name!r} is free, so operations alone are no architecture; use format instead")
         self.check_form(graphs)
-        return self._ops_of_cells(graphs).reshape(-1, self.cells * self.places).numpy()
+        return self.ops_of_cells(graphs).reshape(-1, self.cells * self.places).numpy()
 
-    def _ops_of_cells(self, graphs: ArchGraphs) -> Tensor:
-        if self.op_on == "node":
-            return graphs.ops[:, self.num_inputs : -1].long() - NODE_OFFSET
-        source, target, slot = self.edge_slots().T
-        return graphs.edge_ops()[:, slot, source, target].long() - EDGE_OFFSET
+    def ops_of_cells(self, graphs: ArchGraphs) -> Tensor:
+        """int64 (R, places): the numbers that :meth:`cells_from_ops` takes."""
+        return self.definition.fixed_numbers(graphs)
 
-    @property
-    def _ops_shape(self) -> tuple[int, ...]:
-        if self.op_on == "node":
-            return (self.max_nodes,)
-        slots = (self.edges_per_pair,) if self.edges_per_pair > 1 else ()
-        return (*slots, self.max_nodes, self.max_nodes)
-
-    def _set_ends(self, ops: Tensor) -> None:
-        ops[:, : self.num_inputs] = INPUT
-        ops[:, -1] = OUTPUT
-
-    # -- reading and writing ---------------------------------------------------------------------------------------
+    # -- reading and writing -----------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        return self.validate(notation.read(self, architectures))
+        parts = read_each(as_sequence(architectures, self.is_part), self.read_one)
+        cells = [cell for part in parts for cell in part]
+        return self.validate(ArchGraphs(self, *notation.stack(self.definition, cells)))
+
+    def is_part(self, item: Any) -> bool:
+        """Whether an item of a sequence is an operation, or one cell of several, so that the sequence is one architecture."""
+        return notation.is_part(self.definition, item)
+
+    def read_one(self, item: Any, where: str) -> list[Cell | list[int]]:
+        """The cells of one architecture as somebody gave it, which :meth:`validate` has yet to look at.
+
+        Args:
+            item: a text, dict, list, or anything else.
+            where: what the architecture is called in messages.
+
+        Returns:
+            The arrays of each cell (:class:`archenc.spaces.notation.Cell`), or the list of the numbers k of its
+            operations where the topology is fixed.
+
+        Raises:
+            InvalidArchitecture: what is wrong, ``where``, and what a right one looks like.
+        """
+        return notation.read_one(self.definition, item, where)
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """Compact JSON: the list of operations for a fixed topology, else a dict (see the class)."""
         self.check_form(graphs)
-        return notation.write(self, graphs)
+        return notation.write(self.definition, graphs)
 
     # -- what belongs to the space ---------------------------------------------------------------------------------
 
     def check_form(self, graphs: ArchGraphs) -> None:
         """Raise :class:`InvalidArchitecture` if these are no graphs of the space, or in another form than the space gives them."""
         checked_graphs(self, graphs)
-        if graphs.ops.shape[1:] != self._ops_shape or graphs.simplified:
+        if graphs.ops.shape[1:] != self.definition.ops_shape or graphs.simplified:
             raise InvalidArchitecture(f"the graphs were brought into another form than {self.name} gives; keep the original ones for this")
 
     def faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
@@ -280,7 +291,7 @@ class CellSpace(Space):
         found = [(int(broken.nonzero()[0, 0]), sentence) for broken, sentence in self.faults(graphs) if broken.any()]
         if found:
             row, sentence = min(found, key=lambda fault: fault[0])
-            raise InvalidArchitecture(f"{notation.position(self, row)}: {sentence}")
+            raise InvalidArchitecture(f"{self.definition.row_name(row)}: {sentence}", row // self.cells)
         return graphs
 
     # -- drawing, changing, counting -------------------------------------------------------------------------------
@@ -288,67 +299,63 @@ class CellSpace(Space):
     def sample(self, n: int, seed: int | np.random.Generator = 0) -> ArchGraphs:
         """Draw ``n`` architectures with replacement.
 
-        Operations are uniform. With a free topology each edge is present with probability :attr:`edge_probability`; the graph is
-        pruned and drawn again if it does not belong to the space (NAS-Bench-101, ICML 2019, section 3, for any space).
+        Cells are those of :meth:`random_cells`, drawn again as long as they do not belong to the space.
         """
-        rng = generator(seed)
-        return self._until_valid(checked_count(self, n) * self.cells, lambda rows: self._random_cells(len(rows), rng))
+        rng, count = generator(seed), checked_count(self, n) * self.cells
+        return drawing.until_good(
+            self, count, lambda rows: self.random_cells(len(rows), rng), lambda cells, rows: self.is_valid(cells)
+        )
 
-    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+    def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+        """``rows`` random cells, some of which may not be valid.
+
+        Operations are uniform. With a free topology each edge is present with probability :attr:`edge_probability`, and
+        the graph is pruned (NAS-Bench-101, ICML 2019, section 3, for any space).
+        """
         if self.topology is not None:
-            return self.cells_from_ops(torch.from_numpy(rng.integers(len(self.operations), size=(rows, self.places))))
-        return variation.random_cells(self, rows, rng)
+            numbers = rng.integers(len(self.operations), size=(rows, self.places))
+            return self.cells_from_ops(torch.from_numpy(numbers))
+        return drawing.random_cells(self, rows, self.edge_probability, rng)
 
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
-        """One random change in one cell of each architecture.
-
-        With a fixed topology an operation changes. Otherwise one of: an operation changes, an edge comes or goes, a new node
-        splits an edge; then nodes on no path are cut.
-        """
+        """One random change (:meth:`mutants`) in one cell of each architecture."""
         self.check_form(graphs)
-        graphs, rng = graphs.with_features(None).with_architecture_features(None), generator(seed)  # they describe the parents
-        chosen = torch.from_numpy(np.arange(len(graphs)) * self.cells + rng.integers(self.cells, size=len(graphs)))
-        parents = variation.take_cells(graphs, chosen)
+        graphs = graphs.with_features(None).with_architecture_features(None)  # they describe the parents
+        rng = generator(seed)
+        chosen = np.arange(len(graphs)) * self.cells + rng.integers(self.cells, size=len(graphs))
+        parents = drawing.take_cells(graphs, torch.from_numpy(chosen))
 
-        def differs(children: ArchGraphs, rows: Tensor) -> Tensor:
+        def good(children: ArchGraphs, rows: Tensor) -> Tensor:
             changed = (children.ops != parents.ops[rows]).flatten(1).any(1)
-            return changed | (children.adjacency != parents.adjacency[rows]).flatten(1).any(1)
+            changed |= (children.adjacency != parents.adjacency[rows]).flatten(1).any(1)
+            return self.is_valid(children) & changed
 
-        children = self._until_valid(len(graphs), lambda rows: self._mutants(variation.take_cells(parents, rows), rng), differs)
-        return variation.put_cells(graphs, chosen, children)
+        children = drawing.until_good(
+            self, len(graphs), lambda rows: self.mutants(drawing.take_cells(parents, rows), rng), good
+        )
+        return drawing.put_cells(graphs, torch.from_numpy(chosen), children)
 
-    def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+    def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+        """Cells that are each one random change away from a cell of ``parents``; some may be invalid or no change.
+
+        With a fixed topology an operation changes. Otherwise one of: an operation changes, an edge comes or goes, a new
+        node splits an edge; then nodes on no path are cut.
+        """
         if self.topology is not None:
-            return self.cells_from_ops(variation.change_one(self._ops_of_cells(parents), len(self.operations), rng))
-        return variation.mutants(self, parents, rng)
-
-    def _until_valid(
-        self, count: int, propose: Callable[[Tensor], ArchGraphs], differs: Callable[[ArchGraphs, Tensor], Tensor] | None = None
-    ) -> ArchGraphs:
-        """Cells from ``propose(rows)``, asked again for the rows that are not valid (or do not differ from their parent) yet."""
-
-        def good(cells: ArchGraphs, rows: Tensor) -> Tensor:
-            return self.is_valid(cells) if differs is None else self.is_valid(cells) & differs(cells, rows)
-
-        rows = torch.arange(count)
-        result = propose(rows)
-        rows = rows[~good(result, rows)]
-        for _ in range(_ROUNDS):
-            if not len(rows):
-                return result
-            proposed = propose(rows)
-            accepted = good(proposed, rows)
-            variation.overwrite_cells(result, rows[accepted], variation.take_cells(proposed, accepted))
-            rows = rows[~accepted]
-        raise InvalidParameter(f"no valid architecture of {self.name!r} was found in {_ROUNDS} rounds of drawing; loosen its limits")
+            numbers = drawing.change_one(self.ops_of_cells(parents), len(self.operations), rng)
+            return self.cells_from_ops(numbers)
+        return drawing.mutants(parents, rng)
 
     def enumerate(self) -> ArchGraphs:
         """Every architecture once, up to 2 million writings.
 
-        With a fixed topology: all choices of operations, the last place changing fastest. Otherwise one writing of each isomorphism
-        class (:meth:`hash` of a cell), by number of nodes.
+        With a fixed topology: all choices of operations, the last place changing fastest. Otherwise one writing of each
+        isomorphism class (:meth:`hash` of a cell), by number of nodes.
 
         Raises:
             InvalidParameter: there are more writings than that.
         """
-        return variation.enumerate_architectures(self, ENUMERATION_LIMIT)
+        if self.topology is not None:
+            return self.from_ops(enumeration.fixed_numbers(self.definition))
+        single = self.single_cell
+        return enumeration.combined_cells(self, enumeration.free_cells(single, single.is_valid))

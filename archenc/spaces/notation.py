@@ -1,24 +1,21 @@
-"""How a CellSpace reads and writes architectures: dicts, JSON text and lists of operations."""
+"""How the cells of a definition are read and written: dicts, JSON text and lists of operations."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
-from archenc.spaces.base import as_sequence, is_list
-from archenc.spaces.variation import sort_slots
+from archenc.spaces.base import is_list
+from archenc.spaces.definition import CellDefinition, sort_slots
 from archenc.text import shown
-
-if TYPE_CHECKING:
-    from archenc.spaces.cell import CellSpace
 
 
 class Cell(NamedTuple):
@@ -28,26 +25,17 @@ class Cell(NamedTuple):
     ops: np.ndarray
 
 
-def position(space: CellSpace, row: int) -> str:
-    """What row ``row`` of a batch is called in messages."""
-    architecture, cell = divmod(row, space.cells)
-    return f"architecture {architecture}" + (f", cell {cell}" if space.cells > 1 else "")
+# -- reading -------------------------------------------------------------------------------------------------
 
 
-# -- reading -----------------------------------------------------------------------------------------------------------
+def read_one(space: CellDefinition, item: Any, where: str) -> list[Cell | list[int]]:
+    """The cells of one architecture: those of a fixed topology that are lists of operations as their numbers k."""
+    cells = _split_cells(space, item, where)
+    names = [where] if space.cells == 1 else [f"{where}, cell {number}" for number in range(space.cells)]
+    return [_read_cell(space, cell, name) for cell, name in zip(cells, names, strict=True)]
 
 
-def read(space: CellSpace, architectures: Any) -> ArchGraphs:
-    """One architecture or a sequence of them as a batch that follows the conventions but is not yet validated."""
-    batch = as_sequence(architectures, partial(is_part, space))
-    cells = [cell for number, item in enumerate(batch) for cell in split_cells(space, item, number)]
-    if space.topology is not None and all(map(is_list, cells)):
-        numbers = [read_ops(space, cell, position(space, row)) for row, cell in enumerate(cells)]
-        return space.from_ops(np.array(numbers, dtype=np.int64).reshape(len(batch), space.cells * space.places))
-    return stack(space, [read_cell(space, cell, position(space, row)) for row, cell in enumerate(cells)])
-
-
-def is_part(space: CellSpace, item: Any) -> bool:
+def is_part(space: CellDefinition, item: Any) -> bool:
     """Whether an item of a sequence is an operation, or one cell of several, and not an architecture."""
     if space.topology is not None and _is_op(space, item):
         return True
@@ -56,23 +44,21 @@ def is_part(space: CellSpace, item: Any) -> bool:
     return space.cells > 1 and (isinstance(item, Mapping) or (space.topology is not None and _is_ops_of_cell(space, item)))
 
 
-def _takes_pairs(space: CellSpace) -> bool:
+def _takes_pairs(space: CellDefinition) -> bool:
     """Whether a cell may be written as (adjacency matrix, names of the operations)."""
     return space.op_on == "node" and space.topology is None and space.cells == 1
 
 
-def _is_op(space: CellSpace, item: Any) -> bool:
+def _is_op(space: CellDefinition, item: Any) -> bool:
     return isinstance(item, int | np.integer) or (isinstance(item, str) and item in space.operations)
 
 
-def _is_ops_of_cell(space: CellSpace, item: Any) -> bool:
+def _is_ops_of_cell(space: CellDefinition, item: Any) -> bool:
     """Whether this lists operations, but not those of all cells."""
     return is_list(item) and len(item) != space.cells * space.places and any(_is_op(space, op) for op in item)
 
 
-def split_cells(space: CellSpace, item: Any, number: int) -> list[Any]:
-    """The cells of architecture ``number``."""
-    where = f"architecture {number}"
+def _split_cells(space: CellDefinition, item: Any, where: str) -> list[Any]:
     if isinstance(item, str | bytes):
         item = load_json(item, where, space.name, _example(space))
     if space.cells == 1:
@@ -84,7 +70,7 @@ def split_cells(space: CellSpace, item: Any, number: int) -> list[Any]:
     return list(item)
 
 
-def _example(space: CellSpace) -> str:
+def _example(space: CellDefinition) -> str:
     """What an architecture looks like, for messages."""
     operation = json.dumps(space.operations[0])
     if space.topology is not None:
@@ -112,14 +98,14 @@ def _dict_of_different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def read_ops(space: CellSpace, cell: Any, where: str) -> list[int]:
+def read_ops(space: CellDefinition, cell: Any, where: str) -> list[int]:
     """Numbers k of a cell's operations, given by name or number."""
     if len(cell) != space.places:
         raise InvalidArchitecture(f"{where}: {len(cell)} operations for a cell of {space.places}; give one for each place")
     return [op_number(space, op, f"{where}, place {place}") for place, op in enumerate(cell)]
 
 
-def op_number(space: CellSpace, op: Any, where: str) -> int:
+def op_number(space: CellDefinition, op: Any, where: str) -> int:
     """Number k of an operation given by name or by k itself."""
     if isinstance(op, str):
         return space.operation_number(op, where)
@@ -130,10 +116,10 @@ def op_number(space: CellSpace, op: Any, where: str) -> int:
     return int(op)
 
 
-def read_cell(space: CellSpace, cell: Any, where: str) -> Cell:
-    """A cell from its dict, in topological order and without nodes on no input-output path."""
+def _read_cell(space: CellDefinition, cell: Any, where: str) -> Cell | list[int]:
+    """A cell in topological order and without nodes on no input-output path."""
     if space.topology is not None and is_list(cell):
-        return _fixed_cell(space, read_ops(space, cell, where))
+        return read_ops(space, cell, where)
     if _takes_pairs(space) and is_list(cell) and len(cell) == 2 and is_list(cell[1]):
         cell = {"adjacency": cell[0], "ops": cell[1]}
     if not isinstance(cell, Mapping):
@@ -155,15 +141,10 @@ def read_cell(space: CellSpace, cell: Any, where: str) -> Cell:
     return Cell(adjacency[np.ix_(picked, picked)], ops[picked] if ops.ndim == 1 else ops[:, picked][:, :, picked])
 
 
-def _fixed_cell(space: CellSpace, numbers: list[int]) -> Cell:
-    graphs = space.cells_from_ops(torch.tensor([numbers], dtype=torch.int64))
-    return Cell(graphs.adjacency[0].numpy(), (graphs.ops if space.op_on == "node" else graphs.edge_ops())[0].numpy())
-
-
 _Parts = tuple[np.ndarray, np.ndarray, list[int], int]
 
 
-def _read_node_cell(space: CellSpace, cell: Mapping[str, Any], where: str) -> _Parts:
+def _read_node_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) -> _Parts:
     names = cell.get("ops")
     matrices = [cell[key] for key in ("adjacency", "matrix") if cell.get(key) is not None]
     if names is None or not matrices:
@@ -200,7 +181,7 @@ def _binary_matrix(matrix: Any, nodes: int, where: str) -> np.ndarray:
     return adjacency.astype(np.uint8)
 
 
-def _read_edge_cell(space: CellSpace, cell: Mapping[str, Any], where: str) -> _Parts:
+def _read_edge_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) -> _Parts:
     edges: Any = cell.get("edges")
     nodes = cell.get("nodes", space.max_nodes)
     if not is_list(edges):
@@ -259,13 +240,23 @@ def _on_path(adjacency: np.ndarray, order: list[int], inputs: list[int], output:
     return used
 
 
-def stack(space: CellSpace, cells: Sequence[Cell]) -> ArchGraphs:
-    """Pad cells to the space's nodes, the output moved to the last position."""
+def stack(space: CellDefinition, cells: Sequence[Cell | list[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Adjacency, operation ids and mask of cells, padded to the space's nodes, the output moved to the last.
+
+    Those given by numbers k are of the fixed topology.
+    """
+    if space.topology is not None and all(isinstance(cell, list) for cell in cells):
+        numbers = np.array(cells, dtype=np.int64).reshape(len(cells), space.places)
+        return space.fixed_arrays(torch.from_numpy(numbers))
     rows, nodes = len(cells), space.max_nodes
     adjacency = np.zeros((rows, nodes, nodes), dtype=np.uint8)
-    ops = np.zeros((rows, nodes) if space.op_on == "node" else (rows, space.edges_per_pair, nodes, nodes), dtype=np.uint8)
+    ops_shape = (nodes,) if space.op_on == "node" else (space.edges_per_pair, nodes, nodes)
+    ops = np.zeros((rows, *ops_shape), dtype=np.uint8)
     mask = np.zeros((rows, nodes), dtype=bool)
     for row, cell in enumerate(cells):
+        if isinstance(cell, list):
+            wiring, ids, _ = space.fixed_arrays(torch.tensor([cell]))
+            cell = Cell(wiring[0].numpy(), ids.reshape(ops_shape).numpy())
         place = np.array([*range(len(cell.adjacency) - 1), nodes - 1])
         mask[row, place] = True
         adjacency[row][np.ix_(place, place)] = cell.adjacency
@@ -276,22 +267,19 @@ def stack(space: CellSpace, cells: Sequence[Cell]) -> ArchGraphs:
     tensor = torch.from_numpy(ops)
     if space.op_on == "edge":
         tensor = sort_slots(tensor) if space.edges_per_pair > 1 else tensor.squeeze(1)
-    return ArchGraphs(space, torch.from_numpy(adjacency), tensor, torch.from_numpy(mask))
+    return torch.from_numpy(adjacency), tensor, torch.from_numpy(mask)
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------------------
 
 
-def write(space: CellSpace, graphs: ArchGraphs) -> list[str]:
+def write(space: CellDefinition, graphs: ArchGraphs) -> list[str]:
     """Compact JSON of each architecture."""
     if space.topology is not None:
-        names = [[space.operations[k] for k in row] for row in space.to_ops(graphs).tolist()]
-        if space.cells > 1:
-            width = space.places
-            return [_compact([row[start : start + width] for start in range(0, len(row), width)]) for row in names]
-        return [_compact(row) for row in names]
-    write_cell = _write_node_cell if space.op_on == "node" else _write_edge_cell
-    cells = write_cell(space, graphs)
+        rows = space.fixed_numbers(graphs).tolist()
+        cells: list[Any] = [[space.operations[k] for k in row] for row in rows]
+    else:
+        cells = (_write_node_cell if space.op_on == "node" else _write_edge_cell)(space, graphs)
     if space.cells == 1:
         return [_compact(cell) for cell in cells]
     return [_compact(cells[start : start + space.cells]) for start in range(0, len(cells), space.cells)]
@@ -301,17 +289,18 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _write_node_cell(space: CellSpace, graphs: ArchGraphs) -> list[dict[str, Any]]:
+def _write_node_cell(space: CellDefinition, graphs: ArchGraphs) -> list[dict[str, Any]]:
     adjacency, ops = graphs.adjacency.numpy(), graphs.ops.numpy()
+    vocabulary = graphs.space.node_vocabulary
     cells = []
     for row in range(len(ops)):
         nodes = np.flatnonzero(ops[row] != PAD)
-        names = [space.node_vocabulary[k] for k in ops[row, nodes]]
+        names = [vocabulary[k] for k in ops[row, nodes]]
         cells.append({"adjacency": adjacency[row][np.ix_(nodes, nodes)].tolist(), "ops": names})
     return cells
 
 
-def _write_edge_cell(space: CellSpace, graphs: ArchGraphs) -> list[dict[str, Any]]:
+def _write_edge_cell(space: CellDefinition, graphs: ArchGraphs) -> list[dict[str, Any]]:
     ops, mask = graphs.edge_ops().numpy(), graphs.mask.numpy()
     cells = []
     for row in range(len(ops)):
