@@ -20,7 +20,9 @@ class ArchencError(Exception):
     """
 
     def __str__(self) -> str:
-        message = str(self.args[0]) if len(self.args) == 1 else super().__str__()  # KeyError would print the repr of the sentence
+        message = (
+            str(self.args[0]) if len(self.args) == 1 else super().__str__()
+        )  # KeyError would print the repr of the sentence
         return visible(message)
 
 
@@ -32,7 +34,7 @@ class InvalidArchitecture(ArchencError, ValueError):
     """An architecture that is malformed or does not belong to its search space.
 
     Attributes:
-        position: of the architecture in the batch that was given, from 0; None where the error is of none of them.
+        position: of the architecture in the batch that was given, from 0; None where the error is of no one.
     """
 
     def __init__(self, message: str, position: int | None = None) -> None:
@@ -74,7 +76,11 @@ class NoSuchPosition(InvalidParameter, IndexError):
 
 
 def read_each(items: Iterable[Any], read: Callable[[Any, str], _Read]) -> list[_Read]:
-    """What ``read(item, where)`` makes of each item, ``where`` being what the architecture is called in messages.
+    """What ``read(item, where)`` makes of each item.
+
+    Args:
+        items: architectures as somebody gave them.
+        read: reads one; ``where`` is what it is called in messages.
 
     Raises:
         InvalidArchitecture: the first that ``read`` raised, with the position of its item.

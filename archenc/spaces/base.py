@@ -1,7 +1,7 @@
 """The contract of a search space: parse, print, validate, sample, enumerate, mutate, hash and simplify.
 
-Every method takes and gives a whole batch (:class:`~archenc.graphs.ArchGraphs`); a single architecture is a batch
-of one.
+Every method takes and gives a whole batch (:class:`~archenc.graphs.ArchGraphs`); a single architecture is a
+batch of one.
 """
 
 from __future__ import annotations
@@ -32,9 +32,13 @@ def checked_graphs(space: Space, graphs: Any) -> ArchGraphs:
     """``graphs`` if they are architectures of the space; raises :class:`InvalidArchitecture` for anything else."""
     if not isinstance(graphs, ArchGraphs):
         kind = type(graphs).__name__
-        raise InvalidArchitecture(f"an object of type {kind} is no batch of architectures; give graphs, as parse and sample make them")
+        raise InvalidArchitecture(
+            f"an object of type {kind} is no batch of architectures; give graphs, as parse and sample make them"
+        )
     if graphs.space is not space and graphs.space != space:
-        raise InvalidArchitecture(f"the graphs belong to the space {graphs.space.name!r}, not to {space.name!r}; use their own space")
+        raise InvalidArchitecture(
+            f"the graphs belong to the space {graphs.space.name!r}, not to {space.name!r}; use their own space"
+        )
     return graphs
 
 
@@ -51,10 +55,11 @@ def _of_graphs(method: _Method) -> _Method:
 class Space(ABC):
     """A search space.
 
-    A space of one's own says what is abstract here: :meth:`parse`, :meth:`format`, :meth:`validate`, :meth:`sample`,
-    :meth:`mutate` and :meth:`config`. Where its architectures are cells of named operations,
-    :class:`archenc.spaces.cell.CellSpace` has all of it, and the space overrides only what is its own. It may also say
-    :meth:`enumerate`, :meth:`hash`, :meth:`simplify`, :meth:`node_form`, :meth:`costs` and :attr:`parametric_ops`.
+    A space of one's own says what is abstract here: :meth:`parse`, :meth:`format`, :meth:`validate`,
+    :meth:`sample`, :meth:`mutate` and :meth:`config`. Where its architectures are cells of named operations,
+    :class:`archenc.spaces.cell.CellSpace` has all of it, and the space overrides only what is its own. It may
+    also say :meth:`enumerate`, :meth:`hash`, :meth:`simplify`, :meth:`node_form`, :meth:`costs` and
+    :attr:`parametric_ops`.
 
     Methods that take graphs raise :class:`InvalidArchitecture` for anything but graphs of this space, a subclass's own methods too.
 
@@ -105,8 +110,8 @@ class Space(ABC):
         """Read one architecture or a sequence of them (text, tuple or dict; see the space's own docstring).
 
         Raises:
-            InvalidArchitecture: what is wrong, at which position of the sequence, which is also the error's ``position``
-                (:func:`archenc.errors.read_each` sets it), and what a right one looks like.
+            InvalidArchitecture: what is wrong, at which position of the sequence, which is also the error's
+                ``position`` (:func:`archenc.errors.read_each` sets it), and what a right one looks like.
         """
 
     @abstractmethod
@@ -140,7 +145,9 @@ class Space(ABC):
 
     def enumerate(self) -> ArchGraphs:
         """Every architecture of the space, once; raises :class:`InvalidParameter` where that is not defined."""
-        raise InvalidParameter(f"the space {self.name!r} is too large to enumerate; use sample(n, seed) instead")
+        raise InvalidParameter(
+            f"the space {self.name!r} is too large to enumerate; use sample(n, seed) instead"
+        )
 
     @_of_graphs
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
@@ -175,15 +182,15 @@ class Space(ABC):
 
     @property
     def has_costs(self) -> bool:
-        """Whether the space says what the networks of its cells cost, that is, has :meth:`costs` of its own."""
+        """Whether the space says what the networks of its cells cost: it has :meth:`costs` of its own."""
         return type(self).costs is not Space.costs
 
     @property
     def parametric_ops(self) -> tuple[str, ...]:
         """The operations with trainable parameters.
 
-        By default all but ``none_op``, ``skip_op`` and those that are called some pooling; a space whose names do not
-        follow that says them itself, as a property or an attribute of its class.
+        By default all but ``none_op``, ``skip_op`` and those that are called some pooling; a space whose names
+        do not follow that says them itself, as a property or an attribute of its class.
         """
         fixed = (self.none_op, self.skip_op)
         return tuple(name for name in self.operations if name not in fixed and "pool" not in name)
@@ -242,7 +249,9 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
     if isinstance(seed, np.random.Generator):
         return seed
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise InvalidParameter(f"the seed is {shown(seed)}; give a whole number of at least 0 or a generator of numpy")
+        raise InvalidParameter(
+            f"the seed is {shown(seed)}; give a whole number of at least 0 or a generator of numpy"
+        )
     return np.random.default_rng(seed)
 
 
@@ -252,7 +261,9 @@ def checked_count(space: Space, n: Any) -> int:
         raise InvalidParameter(f"{shown(n)} architectures cannot be drawn; give a whole number of at least 0")
     most = MAX_DRAWN // (space.cells * space.max_nodes**2)
     if n > most:
-        raise InvalidParameter(f"{shown(n)} architectures of {space.name!r} are too many to be drawn at once; draw at most {most:,}")
+        raise InvalidParameter(
+            f"{shown(n)} architectures of {space.name!r} are too many to be drawn at once; draw at most {most:,}"
+        )
     return int(n)
 
 
@@ -272,7 +283,11 @@ def as_array(values: Any) -> np.ndarray:
     """The values as an array; an empty one of floats, which no reader takes, if they make up none."""
     try:
         return np.asarray(values)
-    except (ValueError, TypeError, RuntimeError):  # rows of different lengths, or a tensor that numpy cannot hold
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ):  # rows of different lengths, or a tensor that numpy cannot hold
         return np.zeros((0, 0, 0))
 
 
@@ -295,7 +310,9 @@ def as_sequence(architectures: Any, is_part: Callable[[Any], bool] = lambda item
         items = [_plain(item) for item in _plain(architectures)]
     except (TypeError, RuntimeError):
         kind = type(architectures).__name__
-        raise InvalidArchitecture(f"cannot read a {kind} as architectures; give a text, a dict or a list of them") from None
+        raise InvalidArchitecture(
+            f"cannot read a {kind} as architectures; give a text, a dict or a list of them"
+        ) from None
     return [items] if any(map(is_part, items)) else items
 
 

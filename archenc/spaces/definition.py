@@ -33,7 +33,7 @@ MAX_NAME = 100
 
 @dataclass(frozen=True)
 class CellDefinition:
-    """What the cells of a space are: the parameters of :class:`archenc.spaces.cell.CellSpace`, checked and bounded.
+    """What the cells of a space are: the parameters of ``CellSpace``, checked and bounded.
 
     Lists of operations and of edges become tuples.
 
@@ -101,7 +101,7 @@ class CellDefinition:
         """Number k of an operation; see :meth:`archenc.spaces.base.Space.operation_number`."""
         return operation_number(self.name, self.operations, name, where)
 
-    # -- operations of a fixed topology as numbers k, in the order of the edge slots or of the interior nodes ------
+    # -- operations of a fixed topology as numbers k, in the order of the edge slots or interior nodes -----------
 
     def fixed_arrays(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Adjacency, operation ids and mask of the cells that have these operations, int64 (R, places)."""
@@ -129,12 +129,14 @@ class CellDefinition:
 
 
 def operation_number(space: str, operations: Sequence[str], name: str, where: str) -> int:
-    """Number k of the operation called ``name``; raises :class:`InvalidArchitecture` that says ``where`` it stood."""
+    """Number k of the operation called ``name``; raises :class:`InvalidArchitecture` saying ``where``."""
     try:
         return operations.index(name)
     except ValueError:
         known = listed(operations)
-        raise InvalidArchitecture(f"{where}: unknown operation {shown(name)}; {space} knows {known}") from None
+        raise InvalidArchitecture(
+            f"{where}: unknown operation {shown(name)}; {space} knows {known}"
+        ) from None
 
 
 def node_pairs(num_inputs: int, max_nodes: int) -> list[tuple[int, int]]:
@@ -143,7 +145,7 @@ def node_pairs(num_inputs: int, max_nodes: int) -> list[tuple[int, int]]:
 
 
 def edge_slots(pairs: Iterable[Sequence[int]], edges_per_pair: int) -> Tensor:
-    """(E, 3) int64: source, target and slot of every place of an operation on an edge, by target, source, slot."""
+    """(E, 3) int64: source, target and slot of every place of an operation, by target, source, slot."""
     ordered = sorted(pairs, key=lambda edge: (edge[1], edge[0]))
     slots = [(source, target, slot) for source, target in ordered for slot in range(edges_per_pair)]
     return torch.tensor(slots, dtype=torch.int64).reshape(-1, 3)
@@ -163,7 +165,9 @@ def sort_slots(ops: Tensor) -> Tensor:
 def whole_number(where: str, parameter: str, value: Any, least: int, most: int) -> int:
     """The number as an int; raises :class:`InvalidParameter` unless it is a whole one from ``least`` to ``most``."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
-        raise InvalidParameter(f"{where}: {parameter} is {shown(value)}; give a whole number from {least} to {most:,}")
+        raise InvalidParameter(
+            f"{where}: {parameter} is {shown(value)}; give a whole number from {least} to {most:,}"
+        )
     return int(value)
 
 
@@ -181,9 +185,14 @@ def members(where: str, parameter: str, values: Any, most: int) -> tuple[Any, ..
     return found
 
 
-def whole_numbers(where: str, parameter: str, values: Any, least: int, most: int, length: int) -> tuple[int, ...]:
+def whole_numbers(
+    where: str, parameter: str, values: Any, least: int, most: int, length: int
+) -> tuple[int, ...]:
     """The numbers of a list of at most ``length``; raises :class:`InvalidParameter` like :func:`whole_number`."""
-    return tuple(whole_number(where, f"an item of {parameter}", value, least, most) for value in members(where, parameter, values, length))
+    return tuple(
+        whole_number(where, f"an item of {parameter}", value, least, most)
+        for value in members(where, parameter, values, length)
+    )
 
 
 def truth(where: str, parameter: str, value: Any) -> bool:
@@ -204,13 +213,17 @@ def operation(where: str, role: str, value: Any, operations: Sequence[str]) -> s
     """The operation that has this role, or None; raises :class:`InvalidParameter` for anything else."""
     if value is None or (isinstance(value, str) and value in operations):
         return value
-    raise InvalidParameter(f"{where}: {role} {shown(value)} is no operation; choose one of {listed(operations)}")
+    raise InvalidParameter(
+        f"{where}: {role} {shown(value)} is no operation; choose one of {listed(operations)}"
+    )
 
 
 def space_name(name: Any) -> str:
     """The name of a space, any text that is not too long; raises :class:`InvalidParameter` for anything else."""
     if not _is_name(name):
-        raise InvalidParameter(f"the space {shown(name)} needs a name of text; give one of 1 to {MAX_NAME} characters")
+        raise InvalidParameter(
+            f"the space {shown(name)} needs a name of text; give one of 1 to {MAX_NAME} characters"
+        )
     return str(name)
 
 
@@ -222,10 +235,14 @@ def operation_names(where: str, operations: Any) -> tuple[str, ...]:
         raise InvalidParameter(f"{where}: operations are {shown(operations)}; {remedy}")
     if len(set(names)) != len(names):
         twice = next(op for op in names if names.count(op) > 1)
-        raise InvalidParameter(f"{where} names the operation {shown(twice)} twice; give every operation a name of its own")
+        raise InvalidParameter(
+            f"{where} names the operation {shown(twice)} twice; give every operation a name of its own"
+        )
     for name in names:
         if _is_json(name):
-            raise InvalidParameter(f"{where}: the operation {shown(name)} is the JSON text of something else; choose another name")
+            raise InvalidParameter(
+                f"{where}: the operation {shown(name)} is the JSON text of something else; choose another name"
+            )
     return names
 
 
@@ -252,16 +269,25 @@ def _check_parameters(space: CellDefinition) -> None:
     where = f"the space {space.name!r}"
     choice(where, "op_on", space.op_on, ("node", "edge"))
     if space.op_on == "node" and {"input", "output"} & set(space.operations):
-        raise InvalidParameter(f"{where} calls an operation 'input' or 'output'; choose another name, as the end nodes are called so")
+        raise InvalidParameter(
+            f"{where} calls an operation 'input' or 'output'; choose another name, as the end nodes are called so"
+        )
     operation(where, "none_op", space.none_op, space.operations)
     operation(where, "skip_op", space.skip_op, space.operations)
-    bounds = {"num_inputs": (1, MAX_NODES), "max_nodes": (2, MAX_NODES), "cells": (1, MAX_NODES), "edges_per_pair": (1, MAX_SLOTS)}
+    bounds = {
+        "num_inputs": (1, MAX_NODES),
+        "max_nodes": (2, MAX_NODES),
+        "cells": (1, MAX_NODES),
+        "edges_per_pair": (1, MAX_SLOTS),
+    }
     if space.max_edges is not None:
         bounds["max_edges"] = (1, MAX_NODES**2)
     for parameter, (least, most) in bounds.items():
         whole_number(where, parameter, getattr(space, parameter), least, most)
     if space.max_nodes <= space.num_inputs:
-        raise InvalidParameter(f"{where}: max_nodes is {space.max_nodes} with {space.num_inputs} inputs; leave room for the output node")
+        raise InvalidParameter(
+            f"{where}: max_nodes is {space.max_nodes} with {space.num_inputs} inputs; leave room for the output node"
+        )
     if space.op_on == "node" and space.edges_per_pair > 1:
         raise InvalidParameter(
             f"{where}: edges_per_pair is {space.edges_per_pair} with operations on nodes; use op_on='edge' for parallel edges"
@@ -274,7 +300,9 @@ def _check_size(space: CellDefinition) -> None:
     nodes = space.cells * max(space.max_nodes, slots)
     if nodes > MAX_NODES:
         what = "places for operations" if slots > space.max_nodes else "nodes"
-        raise InvalidParameter(f"the space {space.name!r} has {nodes:,} {what} in an architecture; give at most {MAX_NODES:,}")
+        raise InvalidParameter(
+            f"the space {space.name!r} has {nodes:,} {what} in an architecture; give at most {MAX_NODES:,}"
+        )
 
 
 def _checked_topology(space: CellDefinition, topology: Any) -> tuple[tuple[int, int], ...]:
@@ -289,7 +317,9 @@ def _checked_topology(space: CellDefinition, topology: Any) -> tuple[tuple[int, 
         source, target = int(nodes[0]), int(nodes[1])
         if source >= target or target < space.num_inputs:
             remedy = f"number the nodes so that edges lead from lower to higher numbers and none enters the {space.num_inputs} first"
-            raise InvalidParameter(f"{where}: the edge {source} -> {target} in the topology leads backwards or into an input; {remedy}")
+            raise InvalidParameter(
+                f"{where}: the edge {source} -> {target} in the topology leads backwards or into an input; {remedy}"
+            )
         if (source, target) in edges:
             raise InvalidParameter(
                 f"{where}: the edge {source} -> {target} stands in the topology twice; use edges_per_pair for parallel edges"
@@ -300,7 +330,9 @@ def _checked_topology(space: CellDefinition, topology: Any) -> tuple[tuple[int, 
             f"{where}: the topology has {len(edges)} edges and max_edges is {space.max_edges}; raise max_edges or drop it"
         )
     if unused := _unused_nodes(space, sorted(edges)):
-        raise InvalidParameter(f"{where}: node {min(unused)} of the topology lies on no path from input to output; join it or leave it out")
+        raise InvalidParameter(
+            f"{where}: node {min(unused)} of the topology lies on no path from input to output; join it or leave it out"
+        )
     return tuple(edges)
 
 

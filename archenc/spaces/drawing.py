@@ -121,7 +121,7 @@ def change_one(numbers: Tensor, operations: int, rng: np.random.Generator) -> Te
 
 
 def mutants(parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
-    """One random change in each cell of a free topology, pruned; some may be invalid or equal their parent."""
+    """One random change in each cell of a free topology, pruned; some may be invalid or unchanged."""
     space = parents.space
     changes = [_change_operation, _flip_edge, _split_edge]
     kind = torch.from_numpy(rng.integers(len(changes), size=len(parents.adjacency)))

@@ -43,7 +43,7 @@ def first_of_each(digests: np.ndarray) -> np.ndarray:
 
 
 def fixed_numbers(space: CellDefinition) -> np.ndarray:
-    """int64 (N, cells * places): all choices of operations of a fixed topology, parallel edges in one order."""
+    """int64 (N, cells * places): all choices of operations of a fixed topology, parallel edges once."""
     digits = space.places * space.cells
     refuse_above(space.name, len(space.operations) ** digits)
     numbers = all_digits(len(space.operations), digits)

@@ -26,7 +26,7 @@ class FourNodeSpace(CellSpace):
     (``"(4, 0, 3, 1, 4, 3)"`` or ``"4 0 3 1 4 3"``), and as a dict of the six edges in any order, or its JSON text:
     ``{"0_1": "none", ...}``, where a key can also be ``"0->1"``, ``"1<-0"`` or ``(0, 1)``.
 
-    A space that takes further forms overrides :meth:`read_operations`, or :meth:`read_text` for those that are text.
+    A space that takes further forms overrides :meth:`read_operations`, or :meth:`read_text` for texts.
 
     Attributes:
         title: the benchmark's name, for messages.
@@ -39,7 +39,15 @@ class FourNodeSpace(CellSpace):
     example: ClassVar[str]
 
     def __init__(self, name: str, operations: Sequence[str]) -> None:
-        super().__init__(name, operations, op_on="edge", max_nodes=4, topology=EDGES, none_op="none", skip_op="skip_connect")
+        super().__init__(
+            name,
+            operations,
+            op_on="edge",
+            max_nodes=4,
+            topology=EDGES,
+            none_op="none",
+            skip_op="skip_connect",
+        )
         self._numbers = {operation: k for k, operation in enumerate(operations)}
 
     def config(self) -> dict[str, Any]:
@@ -63,7 +71,7 @@ class FourNodeSpace(CellSpace):
         return [notation.read_ops(self.definition, operations, where)]
 
     def read_operations(self, item: Any, where: str) -> Sequence[Any]:
-        """The names or numbers of the operations of one architecture, in the order of ``EDGES``, not yet checked.
+        """The names or numbers of one architecture's operations, in the order of ``EDGES``, not yet checked.
 
         Raises:
             InvalidArchitecture: what is no architecture in any form.
@@ -74,7 +82,9 @@ class FourNodeSpace(CellSpace):
             return self._from_edges(item, where)
         if is_list(item):
             return list(item)
-        raise InvalidArchitecture(f"{where}: a {type(item).__name__} is no {self.title} architecture; write it as {self.example}")
+        raise InvalidArchitecture(
+            f"{where}: a {type(item).__name__} is no {self.title} architecture; write it as {self.example}"
+        )
 
     def read_text(self, text: str, where: str) -> Sequence[Any]:
         """What :meth:`read_operations` gives, of a text."""
@@ -82,10 +92,14 @@ class FourNodeSpace(CellSpace):
         if match is not None:
             return match.groups()
         if text.startswith("{"):
-            return self.read_operations(notation.load_json(text, where, self.name, '{"0_1": "none", ...}'), where)
+            return self.read_operations(
+                notation.load_json(text, where, self.name, '{"0_1": "none", ...}'), where
+            )
         if numbers := six_numbers(text):
             return numbers
-        raise InvalidArchitecture(f"{where}: {shown(text)} is no {self.title} string; write it as {self.example}")
+        raise InvalidArchitecture(
+            f"{where}: {shown(text)} is no {self.title} string; write it as {self.example}"
+        )
 
     def _from_edges(self, item: Mapping[Any, Any], where: str) -> list[Any]:
         """The operations of a dict of edges, in the order of ``EDGES``."""
@@ -93,13 +107,19 @@ class FourNodeSpace(CellSpace):
         for key, operation in item.items():
             edge = _edge(key)
             if edge not in EDGES:
-                raise InvalidArchitecture(f"{where}: {shown(key)} is no edge of {self.title}; name the six edges '0_1' to '2_3'")
+                raise InvalidArchitecture(
+                    f"{where}: {shown(key)} is no edge of {self.title}; name the six edges '0_1' to '2_3'"
+                )
             if edge in found:
-                raise InvalidArchitecture(f"{where}: the edge '{edge[0]}_{edge[1]}' is given twice; give each of the six edges once")
+                raise InvalidArchitecture(
+                    f"{where}: the edge '{edge[0]}_{edge[1]}' is given twice; give each of the six edges once"
+                )
             found[edge] = operation
         for source, target in EDGES:
             if (source, target) not in found:
-                raise InvalidArchitecture(f"{where}: the edge '{source}_{target}' is missing; give each of the six edges an operation")
+                raise InvalidArchitecture(
+                    f"{where}: the edge '{source}_{target}' is missing; give each of the six edges an operation"
+                )
         return [found[edge] for edge in EDGES]
 
 
@@ -110,7 +130,9 @@ _BACKWARD = re.compile(r"\s*([0-3])\s*<-\s*([0-3])\s*", re.ASCII)
 
 def six_numbers(text: str) -> list[int]:
     """The numbers of the text of six; an empty list for another text."""
-    return [int(number) for number in re.findall(r"\d+", text)] if _SIX_NUMBERS.fullmatch(text.strip()) else []
+    return (
+        [int(number) for number in re.findall(r"\d+", text)] if _SIX_NUMBERS.fullmatch(text.strip()) else []
+    )
 
 
 def _edge(key: Any) -> tuple[int, int] | None:

@@ -123,7 +123,7 @@ class GenotypeSpace(CellSpace):
         slots = [(i, j, s) for j in interior for i in range(j) for s in range(self.edges_per_pair)]
         return torch.tensor([*slots, *((i, self.max_nodes - 1, 0) for i in interior)], dtype=torch.int64)
 
-    # -- genotypes as arrays ---------------------------------------------------------------------------------------
+    # -- genotypes as arrays ---------------------------------------------------------------------------------
 
     def from_genotypes(self, genotypes: Any, concat: Any = None) -> ArchGraphs:
         """Architectures from arrays.
@@ -152,11 +152,13 @@ class GenotypeSpace(CellSpace):
         return self.validate(self._build(torch.from_numpy(table), torch.from_numpy(joined.astype(bool))))
 
     def _check_table(self, table: np.ndarray) -> None:
-        """Raise :class:`InvalidArchitecture` for input nodes and operation numbers (R, n, 2, 2) that make no cells."""
+        """Raise :class:`InvalidArchitecture` unless pairs (R, n, 2, 2) of input node and number k make cells."""
         source, number = table[..., 0], table[..., 1]
         node = np.arange(INPUTS, INPUTS + self.nodes)[:, None]
         if (wrong := (source < 0) | (source >= node)).any():
-            self._refuse(source, wrong, f"is no node before the one it enters of {self.name}; give an earlier node")
+            self._refuse(
+                source, wrong, f"is no node before the one it enters of {self.name}; give an earlier node"
+            )
         if (wrong := (number < 0) | (number >= len(self.choices))).any():
             self._refuse(number, wrong, f"is no operation of {self.name}; give 0 to {len(self.choices) - 1}")
         if self.distinct_inputs and (same := source[..., 0] == source[..., 1]).any():
@@ -189,7 +191,9 @@ class GenotypeSpace(CellSpace):
             source, number = table[:, :, edge].unbind(-1)
             ops[row, edge % self.edges_per_pair, source, node] = (number + EDGE_OFFSET).to(torch.uint8)
         if joined is None:
-            joined = torch.ones(rows, self.nodes, dtype=torch.bool) if self.output == "all" else _loose(ops.any(1))
+            joined = (
+                torch.ones(rows, self.nodes, dtype=torch.bool) if self.output == "all" else _loose(ops.any(1))
+            )
         ops[:, 0, INPUTS:-1, -1] = joined * self.join_id
         return from_edge_ops(self, ops, torch.ones(rows, size, dtype=torch.bool))
 
@@ -205,7 +209,7 @@ class GenotypeSpace(CellSpace):
         source, _, ids = self._places(graphs)
         return torch.stack([source, ids.long() - EDGE_OFFSET], dim=-1)
 
-    # -- the node form -----------------------------------------------------------------------------------------------
+    # -- the node form ---------------------------------------------------------------------------------------
 
     @property
     def num_node_form_nodes(self) -> int:
@@ -221,7 +225,9 @@ class GenotypeSpace(CellSpace):
         ops[:, :INPUTS], ops[:, -1] = INPUT, OUTPUT
         ops[:, INPUTS:-1] = torch.where(ids == ABSENT, PAD, ids - EDGE_OFFSET + NODE_OFFSET).flatten(1)
         # which node of the cell each node of the new form computes a term of; the output reads what is joined
-        term_of = torch.cat([torch.arange(INPUTS), torch.arange(INPUTS, INPUTS + self.nodes).repeat_interleave(2)]).to(graphs.device)
+        term_of = torch.cat(
+            [torch.arange(INPUTS), torch.arange(INPUTS, INPUTS + self.nodes).repeat_interleave(2)]
+        ).to(graphs.device)
         adjacency = torch.zeros(rows, size, size, dtype=torch.bool, device=graphs.device)
         adjacency[:, :-1, INPUTS:-1] = term_of[:, None] == source.flatten(1)[:, None, :]
         adjacency[:, INPUTS:-1, -1] = graphs.adjacency[:, INPUTS:-1, -1].bool().repeat_interleave(2, dim=1)
@@ -231,18 +237,29 @@ class GenotypeSpace(CellSpace):
         if features is not None:
             row = torch.arange(rows, device=graphs.device)[:, None, None]
             node = torch.arange(INPUTS, INPUTS + self.nodes, device=graphs.device)[:, None]
-            features = pad(features[row, slot, source, node].flatten(1, 2) * mask[:, INPUTS:-1, None], (0, 0, INPUTS, 1))
-        form = replace(graphs, adjacency=adjacency.to(torch.uint8), ops=ops, mask=mask, simplified=False, features=features)
+            features = pad(
+                features[row, slot, source, node].flatten(1, 2) * mask[:, INPUTS:-1, None], (0, 0, INPUTS, 1)
+            )
+        form = replace(
+            graphs,
+            adjacency=adjacency.to(torch.uint8),
+            ops=ops,
+            mask=mask,
+            simplified=False,
+            features=features,
+        )
         return transforms.keep_nodes(form, mask)
 
-    # -- reading and writing -----------------------------------------------------------------------------------------
+    # -- reading and writing ---------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
         if isinstance(architectures, np.ndarray) and architectures.ndim in (4, 2 + self.cells):
             return self.from_genotypes(architectures)
         items = as_sequence(architectures, notation.is_cell if self.cells > 1 else notation.is_pair)
         cells = [cell for read in read_each(items, partial(notation.read, self.genotypes)) for cell in read]
-        table = np.array([edges for edges, _ in cells], dtype=np.int64).reshape(-1, self.cells, 2 * self.nodes, 2)
+        table = np.array([edges for edges, _ in cells], dtype=np.int64).reshape(
+            -1, self.cells, 2 * self.nodes, 2
+        )
         graphs = self.from_genotypes(table, None)
         given = [joined is not None for _, joined in cells]
         if not any(given):
@@ -254,9 +271,12 @@ class GenotypeSpace(CellSpace):
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The text ``Genotype(normal=..., normal_concat=..., reduce=..., reduce_concat=...)`` of each architecture."""
         write = partial(notation.write, self.genotypes)
-        return [write(*one) for one in zip(self.to_genotypes(graphs).tolist(), self.to_concat(graphs), strict=True)]
+        return [
+            write(*one)
+            for one in zip(self.to_genotypes(graphs).tolist(), self.to_concat(graphs), strict=True)
+        ]
 
-    # -- what belongs to the space, and drawing from it --------------------------------------------------------------
+    # -- what belongs to the space, and drawing from it ------------------------------------------------------
 
     def choice_faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
         ops = graphs.edge_ops()
@@ -268,13 +288,24 @@ class GenotypeSpace(CellSpace):
         entering = ops[:, :, :, INPUTS:-1]
         return [
             (~graphs.mask.all(1), f"a node is missing; give all {self.nodes} intermediate nodes"),
-            (((entering != ABSENT).sum((1, 2)) != 2).any(1), "an intermediate node has not two incoming edges; give each two"),
-            ((entering == self.join_id).flatten(1).any(1), f"{self.join_op!r} enters an intermediate node; leave it to the output"),
             (
-                other.flatten(1).any(1) | (joins[:, 1:] != ABSENT).flatten(1).any(1) | (joins[:, :, :INPUTS] != ABSENT).flatten(1).any(1),
+                ((entering != ABSENT).sum((1, 2)) != 2).any(1),
+                "an intermediate node has not two incoming edges; give each two",
+            ),
+            (
+                (entering == self.join_id).flatten(1).any(1),
+                f"{self.join_op!r} enters an intermediate node; leave it to the output",
+            ),
+            (
+                other.flatten(1).any(1)
+                | (joins[:, 1:] != ABSENT).flatten(1).any(1)
+                | (joins[:, :, :INPUTS] != ABSENT).flatten(1).any(1),
                 f"the output joins something else than intermediate nodes by single edges of {self.join_op!r}; read the cell with parse",
             ),
-            ((needed & ~joined).any(1), f"the output does not join every intermediate node{which}; add it to the concat list"),
+            (
+                (needed & ~joined).any(1),
+                f"the output does not join every intermediate node{which}; add it to the concat list",
+            ),
         ]
 
     def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
@@ -299,9 +330,15 @@ class GenotypeSpace(CellSpace):
         source, number = table[rows, node, edge].numpy().T
         rewire = rng.random(len(rows)) < 0.5
         other_source = (source + rng.integers(1, node + INPUTS)) % (node + INPUTS)
-        if self.distinct_inputs:  # where that is the other edge's input, the proposal equals its parent and is drawn again
-            other_source = np.where(other_source == table[rows, node, 1 - edge, 0].numpy(), source, other_source)
-        other_number = (number + rng.integers(1, max(2, len(self.choices)), size=len(rows))) % len(self.choices)
+        if (
+            self.distinct_inputs
+        ):  # where that is the other edge's input, the proposal equals its parent and is drawn again
+            other_source = np.where(
+                other_source == table[rows, node, 1 - edge, 0].numpy(), source, other_source
+            )
+        other_number = (number + rng.integers(1, max(2, len(self.choices)), size=len(rows))) % len(
+            self.choices
+        )
         table[rows, node, edge, 0] = torch.from_numpy(np.where(rewire, other_source, source))
         table[rows, node, edge, 1] = torch.from_numpy(np.where(rewire, number, other_number))
         return self._build(table)
@@ -325,7 +362,10 @@ class GenotypeSpace(CellSpace):
         edges = list(itertools.product(range(node), range(len(self.choices))))
         refuse_above(self.name, math.comb(len(edges) + 1, 2))
         pairs = itertools.combinations_with_replacement(edges, 2)
-        return np.array([(one, other) for one, other in pairs if not self.distinct_inputs or one[0] != other[0]], dtype=np.int64)
+        return np.array(
+            [(one, other) for one, other in pairs if not self.distinct_inputs or one[0] != other[0]],
+            dtype=np.int64,
+        )
 
 
 def _loose(adjacency: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ Cell = tuple[list[tuple[int, int]], list[bool] | None]
 
 @dataclass(frozen=True)
 class GenotypeDefinition:
-    """What genotypes of a space are: parameters of :class:`archenc.spaces.genotype.GenotypeSpace`, which checks them."""
+    """What genotypes of a space are: parameters of ``GenotypeSpace``, which checks them."""
 
     name: str
     choices: tuple[str, ...]
@@ -49,15 +49,20 @@ def as_table(space: GenotypeDefinition, values: Any, shape: tuple[int, ...]) -> 
 def fault_at(space: GenotypeDefinition, row: int, edge: int, fault: str) -> InvalidArchitecture:
     """The error of a fault at an edge of row ``row`` of a batch."""
     architecture, cell = divmod(row, space.cells)
-    return InvalidArchitecture(f"architecture {architecture}, {_CELLS[cell]} cell, edge {edge}: {fault}", architecture)
+    where = f"architecture {architecture}, {_CELLS[cell]} cell, edge {edge}"
+    return InvalidArchitecture(f"{where}: {fault}", architecture)
 
 
-# -- reading ---------------------------------------------------------------------------------------------------
+# -- reading -------------------------------------------------------------------------------------------------
 
 
 def is_cell(item: Any) -> bool:
     """Whether an item of a sequence is one cell, a list of pairs, and not a genotype."""
-    return is_list(item) and not hasattr(item, "_asdict") and any(is_list(pair) and not any(map(is_list, pair)) for pair in item)
+    return (
+        is_list(item)
+        and not hasattr(item, "_asdict")
+        and any(is_list(pair) and not any(map(is_list, pair)) for pair in item)
+    )
 
 
 def is_pair(item: Any) -> bool:
@@ -76,19 +81,31 @@ def read(space: GenotypeDefinition, item: Any, where: str) -> list[Cell]:
         unknown = [key for key in item if key not in _KEYS]
         missing = [key for key in cells if key not in item]
         if unknown or missing:
-            fault = f"the key {missing[0]!r} is missing" if missing else f"the key {shown(unknown[0])} is unknown"
+            fault = (
+                f"the key {missing[0]!r} is missing" if missing else f"the key {shown(unknown[0])} is unknown"
+            )
             raise InvalidArchitecture(f"{where}: {fault}; write it as {_EXAMPLES[space.cells]}")
         if space.cells == 1 and is_list(item.get("reduce")) and len(item["reduce"]):
-            raise InvalidArchitecture(f"{where}: a reduction cell, and {space.name} has one cell; write it as {_EXAMPLES[1]}")
+            raise InvalidArchitecture(
+                f"{where}: a reduction cell, and {space.name} has one cell; write it as {_EXAMPLES[1]}"
+            )
         return [
-            (_read_edges(space, item[key], f"{where}, {key} cell"), _read_concat(space, item.get(f"{key}_concat"), f"{where}, {key} cell"))
+            (
+                _read_edges(space, item[key], f"{where}, {key} cell"),
+                _read_concat(space, item.get(f"{key}_concat"), f"{where}, {key} cell"),
+            )
             for key in cells
         ]
     if space.cells == 1:
         item = [item]
     if not is_list(item) or len(item) != space.cells:
-        raise InvalidArchitecture(f"{where}: neither a genotype nor a pair of cells; write it as {_EXAMPLES[space.cells]}")
-    return [(_read_edges(space, edges, f"{where}, {key} cell"), None) for key, edges in zip(_CELLS, item, strict=False)]
+        raise InvalidArchitecture(
+            f"{where}: neither a genotype nor a pair of cells; write it as {_EXAMPLES[space.cells]}"
+        )
+    return [
+        (_read_edges(space, edges, f"{where}, {key} cell"), None)
+        for key, edges in zip(_CELLS, item, strict=False)
+    ]
 
 
 def _parse_text(space: GenotypeDefinition, text: str | bytes, where: str) -> Any:
@@ -97,17 +114,27 @@ def _parse_text(space: GenotypeDefinition, text: str | bytes, where: str) -> Any
         if len(text) > _longest_text(space):
             raise ValueError
         tree = ast.parse(text.strip(), mode="eval").body
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "Genotype" and not tree.args:
+        if (
+            isinstance(tree, ast.Call)
+            and isinstance(tree.func, ast.Name)
+            and tree.func.id == "Genotype"
+            and not tree.args
+        ):
             pairs: list[tuple[Any, Any]] = [(keyword.arg, _value(keyword.value)) for keyword in tree.keywords]
         elif isinstance(tree, ast.Dict):
-            pairs = [(key and ast.literal_eval(key), _value(value)) for key, value in zip(tree.keys, tree.values, strict=True)]
+            pairs = [
+                (key and ast.literal_eval(key), _value(value))
+                for key, value in zip(tree.keys, tree.values, strict=True)
+            ]
         else:
             return ast.literal_eval(tree)
         if len(found := dict(pairs)) < len(pairs):
             raise ValueError("a key stands twice")
         return found
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        raise InvalidArchitecture(f"{where}: {shown(text)} is no genotype of {space.name}; write it as {_EXAMPLES[space.cells]}") from None
+        raise InvalidArchitecture(
+            f"{where}: {shown(text)} is no genotype of {space.name}; write it as {_EXAMPLES[space.cells]}"
+        ) from None
 
 
 def _longest_text(space: GenotypeDefinition) -> int:
@@ -118,7 +145,12 @@ def _longest_text(space: GenotypeDefinition) -> int:
 
 def _value(tree: ast.expr) -> Any:
     """A literal, or the numbers of ``range(start, stop)``."""
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "range" and not tree.keywords:
+    if (
+        isinstance(tree, ast.Call)
+        and isinstance(tree.func, ast.Name)
+        and tree.func.id == "range"
+        and not tree.keywords
+    ):
         ends = [ast.literal_eval(argument) for argument in tree.args]
         if 1 <= len(ends) <= 2 and all(type(end) is int and 0 <= end <= 250 for end in ends):
             return list(range(*ends))
@@ -127,7 +159,9 @@ def _value(tree: ast.expr) -> Any:
 
 def _read_edges(space: GenotypeDefinition, edges: Any, where: str) -> list[tuple[int, int]]:
     if not is_list(edges) or len(edges) != 2 * space.nodes:
-        raise InvalidArchitecture(f"{where}: not a list of {2 * space.nodes} edges; give two for each of {space.nodes} intermediate nodes")
+        raise InvalidArchitecture(
+            f"{where}: not a list of {2 * space.nodes} edges; give two for each of {space.nodes} intermediate nodes"
+        )
     return [_read_edge(space, pair, f"{where}, edge {number}") for number, pair in enumerate(edges)]
 
 
@@ -137,11 +171,15 @@ def _read_edge(space: GenotypeDefinition, pair: Any, where: str) -> tuple[int, i
         raise InvalidArchitecture(f"{where}: {shown(pair)} is no pair; write ('skip_connect', 0)")
     source, op = (pair[1], pair[0]) if isinstance(pair[0], str) else pair
     if isinstance(op, str) and op not in space.choices:
-        raise InvalidArchitecture(f"{where}: unknown operation {shown(op)}; {space.name} knows {listed(space.choices)}")
+        raise InvalidArchitecture(
+            f"{where}: unknown operation {shown(op)}; {space.name} knows {listed(space.choices)}"
+        )
     number = space.choices.index(op) if isinstance(op, str) else op
     for value, limit, kind in ((source, 250, "input node"), (number, len(space.choices), "operation")):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value < limit:
-            raise InvalidArchitecture(f"{where}: {shown(value)} is no {kind}; write ('skip_connect', 0) or (0, 2)")
+            raise InvalidArchitecture(
+                f"{where}: {shown(value)} is no {kind}; write ('skip_connect', 0) or (0, 2)"
+            )
     return int(source), int(number)
 
 
@@ -150,13 +188,15 @@ def _read_concat(space: GenotypeDefinition, concat: Any, where: str) -> list[boo
         return None
     interior = range(2, 2 + space.nodes)
     given = list(concat) if is_list(concat) or isinstance(concat, range) else [None]
-    if not all(isinstance(node, int | np.integer) and node in interior for node in given) or len(set(given)) != len(given):
+    if not all(isinstance(node, int | np.integer) and node in interior for node in given) or len(
+        set(given)
+    ) != len(given):
         remedy = f"list intermediate nodes, 2 to {1 + space.nodes}, once each"
         raise InvalidArchitecture(f"{where}: the concat list is {shown(concat)}; {remedy}")
     return [node in given for node in interior]
 
 
-# -- writing -----------------------------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------------------
 
 
 def write(space: GenotypeDefinition, cells: Sequence[Sequence[Sequence[int]]], concat: np.ndarray) -> str:

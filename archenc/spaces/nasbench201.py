@@ -66,7 +66,8 @@ class NASBench201(FourNodeSpace):
     def parse(self, architectures: Any, notation: str = "official") -> ArchGraphs:
         items = [architectures] if is_whole(architectures) else as_sequence(architectures)
         whole = all(map(is_whole, items))
-        is_one = len(items) == 6 and notation != "index" if whole else any(not is_whole(item) and self.is_part(item) for item in items)
+        has_part = any(not is_whole(item) and self.is_part(item) for item in items)
+        is_one = has_part or (whole and len(items) == 6 and notation != "index")
         if is_one and whole:
             _check_digits(items)
         items = [items] if is_one else items

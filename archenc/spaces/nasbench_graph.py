@@ -127,7 +127,9 @@ class NASBenchGraph(CellSpace):
             raise InvalidArchitecture(f"{where}: the links {list(link)} have a cycle; let every chain of inputs end at node 0")
         if not _is_four(names):
             raise InvalidArchitecture(f"{where}: 'ops' is {shown(names)}; give four operations")
-        ops = [notation.op_number(self.definition, name, f"{where}, node {node}") for node, name in enumerate(names, start=1)]
+        ops = [
+            notation.op_number(self.definition, name, f"{where}, node {node}") for node, name in enumerate(names, start=1)
+        ]
         return [int(_CANONICAL[code]), *(ops[old] for old in _ORDER[code])]
 
     def _from_numbers(self, links: np.ndarray, operations: np.ndarray) -> ArchGraphs:

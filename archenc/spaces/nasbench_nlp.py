@@ -69,9 +69,8 @@ class NASBenchNLP(CellSpace):
         for number, recipe in enumerate(recipes):
             if recipe.num_nodes > self.max_nodes:
                 remedy = f"use NASBenchNLP(max_nodes={recipe.num_nodes})"
-                raise InvalidArchitecture(
-                    f"architecture {number}: {recipe.num_nodes} nodes, and the space allows {self.max_nodes}; {remedy}", number
-                )
+                fault = f"{recipe.num_nodes} nodes, and the space allows {self.max_nodes}"
+                raise InvalidArchitecture(f"architecture {number}: {fault}; {remedy}", number)
         return ArchGraphs(self, *stack(self.definition, [recurrent.to_cell(recipe) for recipe in recipes]))
 
     def recipes(self, graphs: ArchGraphs) -> list[Recipe]:

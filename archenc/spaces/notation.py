@@ -29,7 +29,7 @@ class Cell(NamedTuple):
 
 
 def read_one(space: CellDefinition, item: Any, where: str) -> list[Cell | list[int]]:
-    """The cells of one architecture: those of a fixed topology that are lists of operations as their numbers k."""
+    """The cells of one architecture; lists of operations of a fixed topology as their numbers k."""
     cells = _split_cells(space, item, where)
     names = [where] if space.cells == 1 else [f"{where}, cell {number}" for number in range(space.cells)]
     return [_read_cell(space, cell, name) for cell, name in zip(cells, names, strict=True)]
@@ -39,9 +39,16 @@ def is_part(space: CellDefinition, item: Any) -> bool:
     """Whether an item of a sequence is an operation, or one cell of several, and not an architecture."""
     if space.topology is not None and _is_op(space, item):
         return True
-    if _takes_pairs(space) and is_list(item) and len(item) > 0 and all(isinstance(name, str) for name in item):
+    if (
+        _takes_pairs(space)
+        and is_list(item)
+        and len(item) > 0
+        and all(isinstance(name, str) for name in item)
+    ):
         return True  # the operations of a pair (matrix, operations)
-    return space.cells > 1 and (isinstance(item, Mapping) or (space.topology is not None and _is_ops_of_cell(space, item)))
+    return space.cells > 1 and (
+        isinstance(item, Mapping) or (space.topology is not None and _is_ops_of_cell(space, item))
+    )
 
 
 def _takes_pairs(space: CellDefinition) -> bool:
@@ -63,10 +70,17 @@ def _split_cells(space: CellDefinition, item: Any, where: str) -> list[Any]:
         item = load_json(item, where, space.name, _example(space))
     if space.cells == 1:
         return [item]
-    if space.topology is not None and is_list(item) and 0 < len(item) == space.cells * space.places and _is_op(space, item[0]):
+    if (
+        space.topology is not None
+        and is_list(item)
+        and 0 < len(item) == space.cells * space.places
+        and _is_op(space, item[0])
+    ):
         return [item[start : start + space.places] for start in range(0, len(item), space.places)]
     if not is_list(item) or len(item) != space.cells:
-        raise InvalidArchitecture(f"{where}: an architecture of {space.name} has {space.cells} cells; give a list of {space.cells}")
+        raise InvalidArchitecture(
+            f"{where}: an architecture of {space.name} has {space.cells} cells; give a list of {space.cells}"
+        )
     return list(item)
 
 
@@ -88,7 +102,9 @@ def load_json(text: str | bytes, where: str, space: str, example: str) -> Any:
         return json.loads(text, object_pairs_hook=_dict_of_different_keys)
     except (ValueError, RecursionError):
         remedy = f"write it as {example}"
-        raise InvalidArchitecture(f"{where}: {shown(text)} is not the JSON text of an architecture of {space}; {remedy}") from None
+        raise InvalidArchitecture(
+            f"{where}: {shown(text)} is not the JSON text of an architecture of {space}; {remedy}"
+        ) from None
 
 
 def _dict_of_different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -101,7 +117,9 @@ def _dict_of_different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_ops(space: CellDefinition, cell: Any, where: str) -> list[int]:
     """Numbers k of a cell's operations, given by name or number."""
     if len(cell) != space.places:
-        raise InvalidArchitecture(f"{where}: {len(cell)} operations for a cell of {space.places}; give one for each place")
+        raise InvalidArchitecture(
+            f"{where}: {len(cell)} operations for a cell of {space.places}; give one for each place"
+        )
     return [op_number(space, op, f"{where}, place {place}") for place, op in enumerate(cell)]
 
 
@@ -124,7 +142,9 @@ def _read_cell(space: CellDefinition, cell: Any, where: str) -> Cell | list[int]
         cell = {"adjacency": cell[0], "ops": cell[1]}
     if not isinstance(cell, Mapping):
         keys = "'adjacency' and 'ops'" if space.op_on == "node" else "'edges'"
-        raise InvalidArchitecture(f"{where}: a {type(cell).__name__} is no cell of {space.name}; give a dict with {keys}")
+        raise InvalidArchitecture(
+            f"{where}: a {type(cell).__name__} is no cell of {space.name}; give a dict with {keys}"
+        )
     read_dict = _read_node_cell if space.op_on == "node" else _read_edge_cell
     adjacency, ops, inputs, output = read_dict(space, cell, where)
     order = _topological_order(adjacency, inputs, output, where)
@@ -132,13 +152,17 @@ def _read_cell(space: CellDefinition, cell: Any, where: str) -> Cell | list[int]
         used = _on_path(adjacency, order, inputs, output)
         order = [node for node in order if used[node] or node in inputs or node == output]
     if len(order) > space.max_nodes:
-        raise InvalidArchitecture(f"{where}: {len(order)} nodes, and {space.name} allows {space.max_nodes}; remove some")
+        raise InvalidArchitecture(
+            f"{where}: {len(order)} nodes, and {space.name} allows {space.max_nodes}; remove some"
+        )
     if space.topology is not None and len(order) < space.max_nodes:
         raise InvalidArchitecture(
             f"{where}: {len(order)} nodes, and the fixed topology of {space.name} has {space.max_nodes}; use all of them"
         )
     picked = np.array(order)
-    return Cell(adjacency[np.ix_(picked, picked)], ops[picked] if ops.ndim == 1 else ops[:, picked][:, :, picked])
+    return Cell(
+        adjacency[np.ix_(picked, picked)], ops[picked] if ops.ndim == 1 else ops[:, picked][:, :, picked]
+    )
 
 
 _Parts = tuple[np.ndarray, np.ndarray, list[int], int]
@@ -162,7 +186,9 @@ def _read_node_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
         raise InvalidArchitecture(f"{where}: {len(inputs)} input and {len(outputs)} output nodes; {remedy}")
     special = {"input": INPUT, "output": OUTPUT}
     ids = [
-        special[name] if name in special else space.operation_number(name, f"{where}, node {node}") + NODE_OFFSET
+        special[name]
+        if name in special
+        else space.operation_number(name, f"{where}, node {node}") + NODE_OFFSET
         for node, name in enumerate(names)
     ]
     return adjacency, np.array(ids, dtype=np.uint8), inputs, outputs[0]
@@ -173,11 +199,17 @@ def _binary_matrix(matrix: Any, nodes: int, where: str) -> np.ndarray:
         adjacency = np.asarray(matrix)
     except (ValueError, TypeError, RuntimeError):
         remedy = f"give {nodes} rows of {nodes} numbers"
-        raise InvalidArchitecture(f"{where}: the rows of the adjacency are no rows or differ in length; {remedy}") from None
+        raise InvalidArchitecture(
+            f"{where}: the rows of the adjacency are no rows or differ in length; {remedy}"
+        ) from None
     if adjacency.shape != (nodes, nodes):
-        raise InvalidArchitecture(f"{where}: an adjacency of shape {adjacency.shape} for {nodes} operations; make it {nodes} x {nodes}")
+        raise InvalidArchitecture(
+            f"{where}: an adjacency of shape {adjacency.shape} for {nodes} operations; make it {nodes} x {nodes}"
+        )
     if adjacency.dtype.kind not in "buif" or not np.isin(adjacency, (0, 1)).all():
-        raise InvalidArchitecture(f"{where}: the adjacency holds something other than 0 and 1; use 1 for an edge")
+        raise InvalidArchitecture(
+            f"{where}: the adjacency holds something other than 0 and 1; use 1 for an edge"
+        )
     return adjacency.astype(np.uint8)
 
 
@@ -185,9 +217,17 @@ def _read_edge_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
     edges: Any = cell.get("edges")
     nodes = cell.get("nodes", space.max_nodes)
     if not is_list(edges):
-        raise InvalidArchitecture(f"{where}: the key 'edges' is missing or no list; give [source, target, operation] triples")
-    if not isinstance(nodes, int | np.integer) or isinstance(nodes, bool) or not space.num_inputs < nodes <= space.max_nodes:
-        raise InvalidArchitecture(f"{where}: {shown(nodes)} nodes; give a whole number from {space.num_inputs + 1} to {space.max_nodes}")
+        raise InvalidArchitecture(
+            f"{where}: the key 'edges' is missing or no list; give [source, target, operation] triples"
+        )
+    if (
+        not isinstance(nodes, int | np.integer)
+        or isinstance(nodes, bool)
+        or not space.num_inputs < nodes <= space.max_nodes
+    ):
+        raise InvalidArchitecture(
+            f"{where}: {shown(nodes)} nodes; give a whole number from {space.num_inputs + 1} to {space.max_nodes}"
+        )
     adjacency = np.zeros((nodes, nodes), dtype=np.uint8)
     ops = np.zeros((space.edges_per_pair, nodes, nodes), dtype=np.uint8)
     for number, edge in enumerate(edges):
@@ -197,7 +237,9 @@ def _read_edge_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
         source, target = (_node_number(node, nodes, place) for node in edge[:2])
         slot = int(adjacency[source, target])
         if slot == space.edges_per_pair:
-            raise InvalidArchitecture(f"{place}: more edges {source} -> {target} than the {slot} that {space.name} allows; remove one")
+            raise InvalidArchitecture(
+                f"{place}: more edges {source} -> {target} than the {slot} that {space.name} allows; remove one"
+            )
         ops[slot, source, target] = op_number(space, edge[2], place) + EDGE_OFFSET
         adjacency[source, target] += 1
     return (adjacency > 0).astype(np.uint8), ops, list(range(space.num_inputs)), nodes - 1
@@ -224,7 +266,9 @@ def _topological_order(adjacency: np.ndarray, inputs: list[int], output: int, wh
                 heappush(ready, (target not in inputs, target))
     if len(order) < len(adjacency):
         stuck = sorted(set(range(len(adjacency))) - set(order))
-        raise InvalidArchitecture(f"{where}: the graph has a cycle among the nodes {shown(stuck)}; remove an edge of it")
+        raise InvalidArchitecture(
+            f"{where}: the graph has a cycle among the nodes {shown(stuck)}; remove an edge of it"
+        )
     middle = [node for node in order if node not in inputs and node != output]
     return [*inputs, *middle, output]
 
@@ -309,7 +353,11 @@ def _write_edge_cell(space: CellDefinition, graphs: ArchGraphs) -> list[dict[str
         slot, source, target = np.nonzero(ops[row])
         by_pair = np.lexsort((slot, source, target))
         edges = [
-            [number[int(source[e])], number[int(target[e])], space.operations[ops[row, slot[e], source[e], target[e]] - EDGE_OFFSET]]
+            [
+                number[int(source[e])],
+                number[int(target[e])],
+                space.operations[ops[row, slot[e], source[e], target[e]] - EDGE_OFFSET],
+            ]
             for e in by_pair
         ]
         cells.append({"nodes": len(nodes), "edges": edges})

@@ -57,7 +57,8 @@ class OperationSpace(CellSpace):
             size = len(network.features)
             if size > nodes:
                 remedy = f"pass space=OperationSpace(max_nodes={size})"
-                raise InvalidArchitecture(f"network {row}: {size} nodes, and the space allows {nodes}; {remedy}", row)
+                fault = f"{size} nodes, and the space allows {nodes}"
+                raise InvalidArchitecture(f"network {row}: {fault}; {remedy}", row)
             place = np.array([*range(size - 1), nodes - 1])  # the output comes last
             ops[row, place] = [INPUT, *(self._number(name, row) + NODE_OFFSET for name in network.names), OUTPUT]
             features[row, place] = network.features
