@@ -19,7 +19,7 @@ from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs, OpOn
 from archenc.hashing import wl_hash
-from archenc.spaces.definition import edge_slots, node_pairs, operation_number
+from archenc.spaces.definition import edge_slots, is_whole, node_pairs, operation_number
 from archenc.text import shown
 
 MAX_DRAWN = 2**32
@@ -248,7 +248,7 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
     """The random generator for ``seed``, or ``seed`` itself if it is one already; raises :class:`InvalidParameter` for what is no seed."""
     if isinstance(seed, np.random.Generator):
         return seed
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise InvalidParameter(
             f"the seed is {shown(seed)}; give a whole number of at least 0 or a generator of numpy"
         )
@@ -257,7 +257,7 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
 
 def checked_count(space: Space, n: Any) -> int:
     """How many architectures are to be drawn; raises :class:`InvalidParameter` for what is no number of them, or too many at once."""
-    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 0:
+    if not is_whole(n) or n < 0:
         raise InvalidParameter(f"{shown(n)} architectures cannot be drawn; give a whole number of at least 0")
     most = MAX_DRAWN // (space.cells * space.max_nodes**2)
     if n > most:
@@ -272,11 +272,6 @@ def is_list(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
-
-
-def is_whole(value: Any) -> bool:
-    """Whether this is a whole number, Python's or numpy's."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def as_array(values: Any) -> np.ndarray:
@@ -320,4 +315,4 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | Tensor) else value
 
 
-__all__ = ["NODE_OFFSET", "Space", "as_sequence", "generator"]
+__all__ = ["NODE_OFFSET", "Space", "as_sequence", "generator", "is_whole"]

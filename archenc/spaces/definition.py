@@ -162,9 +162,14 @@ def sort_slots(ops: Tensor) -> Tensor:
 # -- checks of single parameters -----------------------------------------------------------------------------
 
 
+def is_whole(value: Any) -> bool:
+    """Whether this is a whole number, Python's or numpy's."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def whole_number(where: str, parameter: str, value: Any, least: int, most: int) -> int:
     """The number as an int; raises :class:`InvalidParameter` unless it is a whole one from ``least`` to ``most``."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
+    if not is_whole(value) or not least <= value <= most:
         raise InvalidParameter(
             f"{where}: {parameter} is {shown(value)}; give a whole number from {least} to {most:,}"
         )
@@ -337,7 +342,7 @@ def _checked_topology(space: CellDefinition, topology: Any) -> tuple[tuple[int, 
 
 
 def _is_node(node: Any, nodes: int) -> bool:
-    return isinstance(node, int | np.integer) and not isinstance(node, bool) and 0 <= int(node) < nodes
+    return is_whole(node) and 0 <= int(node) < nodes
 
 
 def _unused_nodes(space: CellDefinition, edges: list[tuple[int, int]]) -> set[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from archenc.errors import InvalidArchitecture
-from archenc.spaces.base import as_array, is_list
+from archenc.spaces.base import as_array, is_list, is_whole
 from archenc.text import listed, shown
 
 _CELLS = ("normal", "reduce")
@@ -176,7 +176,7 @@ def _read_edge(space: GenotypeDefinition, pair: Any, where: str) -> tuple[int, i
         )
     number = space.choices.index(op) if isinstance(op, str) else op
     for value, limit, kind in ((source, 250, "input node"), (number, len(space.choices), "operation")):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value < limit:
+        if not is_whole(value) or not 0 <= value < limit:
             raise InvalidArchitecture(
                 f"{where}: {shown(value)} is no {kind}; write ('skip_connect', 0) or (0, 2)"
             )
@@ -188,9 +188,8 @@ def _read_concat(space: GenotypeDefinition, concat: Any, where: str) -> list[boo
         return None
     interior = range(2, 2 + space.nodes)
     given = list(concat) if is_list(concat) or isinstance(concat, range) else [None]
-    if not all(isinstance(node, int | np.integer) and node in interior for node in given) or len(
-        set(given)
-    ) != len(given):
+    nodes = [node for node in given if isinstance(node, int | np.integer) and node in interior]
+    if len(set(nodes)) != len(given):
         remedy = f"list intermediate nodes, 2 to {1 + space.nodes}, once each"
         raise InvalidArchitecture(f"{where}: the concat list is {shown(concat)}; {remedy}")
     return [node in given for node in interior]

@@ -13,7 +13,7 @@ from torch import Tensor
 from archenc.errors import InvalidArchitecture, read_each
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.spaces import notation
-from archenc.spaces.base import as_array, as_sequence, is_list
+from archenc.spaces.base import as_array, as_sequence, is_list, is_whole
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.drawing import change_one
 from archenc.spaces.enumeration import all_digits, first_of_each
@@ -112,7 +112,7 @@ class NASBenchGraph(CellSpace):
         """Link list number and four operation numbers of one architecture in any of its forms."""
         if isinstance(item, str | bytes):
             item = notation.load_json(item, where, self.name, f"46118 or as {_EXAMPLE}")
-        if isinstance(item, int | np.integer) and not isinstance(item, bool):
+        if is_whole(item):
             value = int(item)
             if not (0 <= value < 100_000 and all(digit in "012345678" for digit in str(value))):
                 raise InvalidArchitecture(f"{where}: {shown(value)} is no hash of NAS-Bench-Graph; give five digits from 0 to 8")

@@ -14,7 +14,7 @@ from torch import Tensor
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
 from archenc.spaces.base import is_list
-from archenc.spaces.definition import CellDefinition, sort_slots
+from archenc.spaces.definition import CellDefinition, is_whole, sort_slots
 from archenc.text import shown
 
 
@@ -127,7 +127,7 @@ def op_number(space: CellDefinition, op: Any, where: str) -> int:
     """Number k of an operation given by name or by k itself."""
     if isinstance(op, str):
         return space.operation_number(op, where)
-    if not isinstance(op, int | np.integer) or isinstance(op, bool) or not 0 <= op < len(space.operations):
+    if not is_whole(op) or not 0 <= op < len(space.operations):
         raise InvalidArchitecture(
             f"{where}: {shown(op)} is no operation; give a name of {space.name} or a number from 0 to {len(space.operations) - 1}"
         )
@@ -220,11 +220,7 @@ def _read_edge_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
         raise InvalidArchitecture(
             f"{where}: the key 'edges' is missing or no list; give [source, target, operation] triples"
         )
-    if (
-        not isinstance(nodes, int | np.integer)
-        or isinstance(nodes, bool)
-        or not space.num_inputs < nodes <= space.max_nodes
-    ):
+    if not is_whole(nodes) or not space.num_inputs < nodes <= space.max_nodes:
         raise InvalidArchitecture(
             f"{where}: {shown(nodes)} nodes; give a whole number from {space.num_inputs + 1} to {space.max_nodes}"
         )
@@ -246,7 +242,7 @@ def _read_edge_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
 
 
 def _node_number(node: Any, nodes: int | np.integer, where: str) -> int:
-    if not isinstance(node, int | np.integer) or isinstance(node, bool) or not 0 <= node < nodes:
+    if not is_whole(node) or not 0 <= node < nodes:
         raise InvalidArchitecture(f"{where}: {shown(node)} is no node; give a number from 0 to {nodes - 1}")
     return int(node)
 
