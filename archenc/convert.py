@@ -81,7 +81,7 @@ def from_networkx(graph: nx.Graph, space: Space, where: str = "the graph") -> Ar
     try:
         return space.validate(_batch(rows, space))
     except InvalidArchitecture as error:
-        raise InvalidArchitecture(str(error).replace("architecture 0", where, 1)) from None
+        raise InvalidArchitecture(error.called(where)) from None
 
 
 _Found = tuple[tuple[int, ...], int, dict[str, Any]]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from archenc.text import visible
 
 if TYPE_CHECKING:
     from archenc.unfitted import NotFitted as NotFitted
+
+_Read = TypeVar("_Read")
 
 
 class ArchencError(Exception):
@@ -17,7 +20,9 @@ class ArchencError(Exception):
     """
 
     def __str__(self) -> str:
-        message = str(self.args[0]) if len(self.args) == 1 else super().__str__()  # KeyError would print the repr of the sentence
+        message = (
+            str(self.args[0]) if len(self.args) == 1 else super().__str__()
+        )  # KeyError would print the repr of the sentence
         return visible(message)
 
 
@@ -26,7 +31,20 @@ class UnknownName(ArchencError, KeyError):
 
 
 class InvalidArchitecture(ArchencError, ValueError):
-    """An architecture that is malformed or does not belong to its search space."""
+    """An architecture that is malformed or does not belong to its search space.
+
+    Attributes:
+        position: of the architecture in the batch that was given, from 0; None where the error is of no one.
+    """
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+
+    def called(self, where: str) -> str:
+        """The message with the architecture called ``where`` instead of by its position."""
+        message, name = str(self), f"architecture {self.position}"
+        return where + message.removeprefix(name) if message.startswith(name) else message
 
 
 class InvalidTable(ArchencError, ValueError):
@@ -55,6 +73,26 @@ class UnsafePickle(CorruptFile):
 
 class NoSuchPosition(InvalidParameter, IndexError):
     """A position, or something else in square brackets, that a batch or data set does not have."""
+
+
+def read_each(items: Iterable[Any], read: Callable[[Any, str], _Read]) -> list[_Read]:
+    """What ``read(item, where)`` makes of each item.
+
+    Args:
+        items: architectures as somebody gave them.
+        read: reads one; ``where`` is what it is called in messages.
+
+    Raises:
+        InvalidArchitecture: the first that ``read`` raised, with the position of its item.
+    """
+    found = []
+    for position, item in enumerate(items):
+        try:
+            found.append(read(item, f"architecture {position}"))
+        except InvalidArchitecture as error:
+            error.position = position
+            raise
+    return found
 
 
 def __getattr__(name: str) -> Any:

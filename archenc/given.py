@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from torch import Tensor
 
-from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.errors import InvalidArchitecture, InvalidParameter, read_each
 from archenc.graphs import ArchGraphs, concatenate
 from archenc.text import listed, shown
 
@@ -26,11 +27,12 @@ def read(architectures: Any, space: Space, notation: str | None = None) -> ArchG
         if is_hash(item, space):
             raise InvalidArchitecture(
                 f"architecture {number}: {shown(item)} is a hash, of which no cell can be made; "
-                "look it up in a data set that holds the cell, as in dataset.graphs[dataset.find(hashes)]"
+                "look it up in a data set that holds the cell, as in dataset.graphs[dataset.find(hashes)]",
+                position=number,
             )
     if items is None:
         return _parse(architectures, space, notation)
-    batches = [_batch(item, space, f"architecture {number}") for number, item in enumerate(items)]
+    batches = read_each(items, partial(_batch, space))
     found = [batch for batch in batches if batch is not None]
     if found and len(found) == len(items):
         return concatenate(found)
@@ -85,7 +87,7 @@ def _parse(architectures: Any, space: Space, notation: str | None) -> ArchGraphs
     return cast(ArchGraphs, cast(Any, space).parse(architectures, notation=notation))
 
 
-def _batch(item: Any, space: Space, where: str) -> ArchGraphs | None:
+def _batch(space: Space, item: Any, where: str) -> ArchGraphs | None:
     """The item as graphs of the space, if it is a graph of one kind or the other."""
     if _is_networkx(item):
         from archenc.convert import from_networkx

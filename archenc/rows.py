@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -210,6 +209,6 @@ def parse_rows(path: Path, space: Space, rows: Sequence[tuple[int, Any]], notati
         as_graphs(architectures[good] if isinstance(architectures[good], str) else [architectures[good]], space, notation)
     except InvalidArchitecture as error:
         reason = error
-    text = re.sub(r"^architecture \d+[:, ]*", "", str(reason))
+    text = reason.called("").lstrip(":, ")
     text = text if len(text) <= 300 else f"{text[:150]} ... {text[-150:]}"  # it may quote a cell of any length
     raise InvalidTable(f"{path}, line {rows[good][0]}: {text}")

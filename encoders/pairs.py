@@ -67,4 +67,4 @@ def similar_pairs(costs: np.ndarray, delta: float, k: int, rng: np.random.Genera
 
 def has_costs(space: Space) -> bool:
     """Whether the space says what the networks of its cells cost (:meth:`archenc.spaces.base.Space.costs`)."""
-    return type(space).costs is not Space.costs
+    return space.has_costs

@@ -194,8 +194,7 @@ def updated_ops(space: Space, form: OpOn) -> list[bool]:
     """M for each id of the vocabulary: everything on nodes; on edges the operations that have parameters."""
     if form == "node":
         return [True] * len(space.node_vocabulary)
-    fixed = (space.none_op, space.skip_op)
-    return [k >= EDGE_OFFSET and name not in fixed and "pool" not in name for k, name in enumerate(space.edge_vocabulary)]
+    return [False] * EDGE_OFFSET + [name in space.parametric_ops for name in space.operations]
 
 
 class NodeStack(nn.Module):

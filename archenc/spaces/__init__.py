@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from archenc.errors import InvalidParameter
@@ -39,11 +41,30 @@ def from_config(config: dict[str, Any]) -> Space:
         InvalidParameter: no such description, or parameters that describe no space.
     """
     if not isinstance(config, dict) or config.keys() != {"name", "parameters"}:
-        raise InvalidParameter(f"{shown(config)} describes no space; give a dict of its 'name' and its 'parameters'")
+        raise InvalidParameter(
+            f"{shown(config)} describes no space; give a dict of its 'name' and its 'parameters'"
+        )
     name, parameters = config["name"], config["parameters"]
     if not isinstance(parameters, dict) or not all(isinstance(key, str) for key in parameters):
-        raise InvalidParameter(f"{shown(parameters)} are no parameters of the space {shown(name)}; give a dict of them by name")
+        raise InvalidParameter(
+            f"{shown(parameters)} are no parameters of the space {shown(name)}; give a dict of them by name"
+        )
     return SPACES.create(name, **parameters)
 
 
-__all__ = ["OperationSpace", "Space", "from_config", "from_module", "from_modules", "from_onnx"]
+def needs_parameters(factory: Callable[..., Space]) -> bool:
+    """Whether a class of spaces, or a function that gives one, has parameters without a default."""
+    parameters = inspect.signature(factory).parameters.values()
+    any_number = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(one.default is one.empty and one.kind not in any_number for one in parameters)
+
+
+__all__ = [
+    "OperationSpace",
+    "Space",
+    "from_config",
+    "from_module",
+    "from_modules",
+    "from_onnx",
+    "needs_parameters",
+]

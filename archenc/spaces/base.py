@@ -1,6 +1,7 @@
-"""The contract of a search space: parse, print, validate, sample, enumerate, mutate, hash and simplify architectures.
+"""The contract of a search space: parse, print, validate, sample, enumerate, mutate, hash and simplify.
 
-Every method takes and gives a whole batch (:class:`~archenc.graphs.ArchGraphs`); a single architecture is a batch of one.
+Every method takes and gives a whole batch (:class:`~archenc.graphs.ArchGraphs`); a single architecture is a
+batch of one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs, OpOn
 from archenc.hashing import wl_hash
-from archenc.text import listed, shown
+from archenc.spaces.definition import edge_slots, is_whole, node_pairs, operation_number
+from archenc.text import shown
 
 MAX_DRAWN = 2**32
 """Most bytes of adjacency matrices that are drawn at once."""
@@ -30,9 +32,13 @@ def checked_graphs(space: Space, graphs: Any) -> ArchGraphs:
     """``graphs`` if they are architectures of the space; raises :class:`InvalidArchitecture` for anything else."""
     if not isinstance(graphs, ArchGraphs):
         kind = type(graphs).__name__
-        raise InvalidArchitecture(f"an object of type {kind} is no batch of architectures; give graphs, as parse and sample make them")
+        raise InvalidArchitecture(
+            f"an object of type {kind} is no batch of architectures; give graphs, as parse and sample make them"
+        )
     if graphs.space is not space and graphs.space != space:
-        raise InvalidArchitecture(f"the graphs belong to the space {graphs.space.name!r}, not to {space.name!r}; use their own space")
+        raise InvalidArchitecture(
+            f"the graphs belong to the space {graphs.space.name!r}, not to {space.name!r}; use their own space"
+        )
     return graphs
 
 
@@ -48,6 +54,12 @@ def _of_graphs(method: _Method) -> _Method:
 
 class Space(ABC):
     """A search space.
+
+    A space of one's own says what is abstract here: :meth:`parse`, :meth:`format`, :meth:`validate`,
+    :meth:`sample`, :meth:`mutate` and :meth:`config`. Where its architectures are cells of named operations,
+    :class:`archenc.spaces.cell.CellSpace` has all of it, and the space overrides only what is its own. It may
+    also say :meth:`enumerate`, :meth:`hash`, :meth:`simplify`, :meth:`node_form`, :meth:`costs` and
+    :attr:`parametric_ops`.
 
     Methods that take graphs raise :class:`InvalidArchitecture` for anything but graphs of this space, a subclass's own methods too.
 
@@ -98,7 +110,8 @@ class Space(ABC):
         """Read one architecture or a sequence of them (text, tuple or dict; see the space's own docstring).
 
         Raises:
-            InvalidArchitecture: what is wrong, at which position of the sequence, and what a right one looks like.
+            InvalidArchitecture: what is wrong, at which position of the sequence, which is also the error's
+                ``position`` (:func:`archenc.errors.read_each` sets it), and what a right one looks like.
         """
 
     @abstractmethod
@@ -132,7 +145,9 @@ class Space(ABC):
 
     def enumerate(self) -> ArchGraphs:
         """Every architecture of the space, once; raises :class:`InvalidParameter` where that is not defined."""
-        raise InvalidParameter(f"the space {self.name!r} is too large to enumerate; use sample(n, seed) instead")
+        raise InvalidParameter(
+            f"the space {self.name!r} is too large to enumerate; use sample(n, seed) instead"
+        )
 
     @_of_graphs
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
@@ -165,13 +180,28 @@ class Space(ABC):
             "use nasbench101 or nasbench201, or costs of your own"
         )
 
+    @property
+    def has_costs(self) -> bool:
+        """Whether the space says what the networks of its cells cost: it has :meth:`costs` of its own."""
+        return type(self).costs is not Space.costs
+
+    @property
+    def parametric_ops(self) -> tuple[str, ...]:
+        """The operations with trainable parameters.
+
+        By default all but ``none_op``, ``skip_op`` and those that are called some pooling; a space whose names
+        do not follow that says them itself, as a property or an attribute of its class.
+        """
+        fixed = (self.none_op, self.skip_op)
+        return tuple(name for name in self.operations if name not in fixed and "pool" not in name)
+
     def edge_slots(self) -> Tensor:
-        """(E, 3) int64: source, target and slot of every place where an operation on an edge can sit, by target, source, slot."""
-        if self.topology is not None:
-            pairs = sorted(self.topology, key=lambda edge: (edge[1], edge[0]))
-        else:
-            pairs = [(i, j) for j in range(self.num_inputs, self.max_nodes) for i in range(j)]
-        return torch.tensor([(i, j, s) for i, j in pairs for s in range(self.edges_per_pair)], dtype=torch.int64).reshape(-1, 3)
+        """(E, 3) int64: source, target and slot of every place where an operation on an edge can sit.
+
+        They are in the order of target, source and slot.
+        """
+        pairs = node_pairs(self.num_inputs, self.max_nodes) if self.topology is None else self.topology
+        return edge_slots(pairs, self.edges_per_pair)
 
     @property
     def num_node_form_nodes(self) -> int:
@@ -197,11 +227,12 @@ class Space(ABC):
         return ArchGraphs(self, adjacency, ops, torch.as_tensor(np.asarray(mask)).bool())
 
     def operation_number(self, name: str, where: str) -> int:
-        """Number k of the operation called ``name``; raises :class:`InvalidArchitecture` that says ``where`` it stood."""
-        try:
-            return self.operations.index(name)
-        except ValueError:
-            raise InvalidArchitecture(f"{where}: unknown operation {shown(name)}; {self.name} knows {listed(self.operations)}") from None
+        """Number k of the operation called ``name``.
+
+        Raises:
+            InvalidArchitecture: there is none of that name; the message says ``where`` it stood.
+        """
+        return operation_number(self.name, self.operations, name, where)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Space) and self.config() == other.config()
@@ -217,18 +248,22 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
     """The random generator for ``seed``, or ``seed`` itself if it is one already; raises :class:`InvalidParameter` for what is no seed."""
     if isinstance(seed, np.random.Generator):
         return seed
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise InvalidParameter(f"the seed is {shown(seed)}; give a whole number of at least 0 or a generator of numpy")
+    if not is_whole(seed) or seed < 0:
+        raise InvalidParameter(
+            f"the seed is {shown(seed)}; give a whole number of at least 0 or a generator of numpy"
+        )
     return np.random.default_rng(seed)
 
 
 def checked_count(space: Space, n: Any) -> int:
     """How many architectures are to be drawn; raises :class:`InvalidParameter` for what is no number of them, or too many at once."""
-    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 0:
+    if not is_whole(n) or n < 0:
         raise InvalidParameter(f"{shown(n)} architectures cannot be drawn; give a whole number of at least 0")
     most = MAX_DRAWN // (space.cells * space.max_nodes**2)
     if n > most:
-        raise InvalidParameter(f"{shown(n)} architectures of {space.name!r} are too many to be drawn at once; draw at most {most:,}")
+        raise InvalidParameter(
+            f"{shown(n)} architectures of {space.name!r} are too many to be drawn at once; draw at most {most:,}"
+        )
     return int(n)
 
 
@@ -239,16 +274,15 @@ def is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def is_whole(value: Any) -> bool:
-    """Whether this is a whole number, Python's or numpy's."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
 def as_array(values: Any) -> np.ndarray:
     """The values as an array; an empty one of floats, which no reader takes, if they make up none."""
     try:
         return np.asarray(values)
-    except (ValueError, TypeError, RuntimeError):  # rows of different lengths, or a tensor that numpy cannot hold
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ):  # rows of different lengths, or a tensor that numpy cannot hold
         return np.zeros((0, 0, 0))
 
 
@@ -271,7 +305,9 @@ def as_sequence(architectures: Any, is_part: Callable[[Any], bool] = lambda item
         items = [_plain(item) for item in _plain(architectures)]
     except (TypeError, RuntimeError):
         kind = type(architectures).__name__
-        raise InvalidArchitecture(f"cannot read a {kind} as architectures; give a text, a dict or a list of them") from None
+        raise InvalidArchitecture(
+            f"cannot read a {kind} as architectures; give a text, a dict or a list of them"
+        ) from None
     return [items] if any(map(is_part, items)) else items
 
 
@@ -279,4 +315,4 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | Tensor) else value
 
 
-__all__ = ["NODE_OFFSET", "Space", "as_sequence", "generator"]
+__all__ = ["NODE_OFFSET", "Space", "as_sequence", "generator", "is_whole"]

@@ -3,59 +3,75 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from archenc import transforms
-from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.graphs import ABSENT, EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs, OpOn
-from archenc.spaces import notation, variation
-from archenc.spaces.base import Space, as_array, checked_count, checked_graphs, generator
-from archenc.spaces.definition import check_parameters, check_size, checked_topology, operation_names, space_name
-
-ENUMERATION_LIMIT = 2_000_000
-_ROUNDS = 1_000  # of drawing again what was not valid
+from archenc.errors import InvalidArchitecture, InvalidParameter, read_each
+from archenc.graphs import ArchGraphs, OpOn
+from archenc.spaces import drawing, enumeration, faults, notation
+from archenc.spaces.base import Space, as_array, as_sequence, checked_count, checked_graphs, generator
+from archenc.spaces.definition import CellDefinition
+from archenc.spaces.faults import Fault
+from archenc.spaces.notation import Cell
 
 
 class CellSpace(Space):
     """Cells of named operations on the nodes or the edges of a directed acyclic graph.
 
-    Nodes are numbered in topological order: the inputs first, the output last. With a free topology, any such graph of at most
-    ``max_nodes`` nodes and ``max_edges`` edges belongs to the space if a path leads from an input to the output; nodes on no such
-    path are cut when an architecture is read or drawn.
+    Nodes are numbered in topological order: the inputs first, the output last. With a free topology, any such
+    graph of at most ``max_nodes`` nodes and ``max_edges`` edges belongs to the space if a path leads from an
+    input to the output; nodes on no such path are cut when an architecture is read or drawn.
 
     An architecture is written as a dict or its JSON text:
 
-    * operations on nodes: ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}``, in any node order; with a free
-      topology and one cell also as the pair of the two;
-    * operations on edges: ``{"nodes": 3, "edges": [[0, 1, "conv"], [1, 2, "skip"]]}``, ``nodes`` being ``max_nodes`` when left out;
-    * of a fixed topology also as the list of its operations (names or numbers k), in the order of :meth:`edge_slots` or of the nodes;
+    * operations on nodes: ``{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}``, in any node order;
+      with a free topology and one cell also as the pair of the two;
+    * operations on edges: ``{"nodes": 3, "edges": [[0, 1, "conv"], [1, 2, "skip"]]}``, ``nodes`` being
+      ``max_nodes`` when left out;
+    * of a fixed topology also as the list of its operations (names or numbers k), in the order of
+      :meth:`edge_slots` or of the nodes;
     * of several cells as the list of its cells.
 
     Edges that join the same pair of nodes carry no order and are kept sorted by operation.
 
+    A space of one's own derives from this class, calls its constructor, has a :meth:`config`, and overrides
+    what differs, each by itself:
+
+    * what belongs to it: :meth:`choice_faults`, the rules beyond those of well-formed cells;
+    * how it is drawn: :meth:`random_cells`, and :meth:`mutants` for a change of it. Both may propose what is
+      not valid, or no change, and are asked again for it;
+    * how it is written: :meth:`read_one` (and :meth:`is_part`, where it is no text), and :meth:`format`;
+    * which are equal: :meth:`hash` and :meth:`simplify`;
+    * what it costs: :meth:`costs`, and :attr:`parametric_ops`.
+
     Args:
         name: what the space is called in messages and results, 1 to 100 characters.
-        operations: names of 1 to 250 operations, of 1 to 100 characters each; the position is the operation's number k.
+        operations: names of 1 to 250 operations, of 1 to 100 characters each; the position is the operation's
+            number k.
         op_on: where operations sit, ``"node"`` or ``"edge"``.
-        max_nodes: most nodes of a cell, inputs and output included. All cells of an architecture together have at most 10,000, and at
-            most 10,000 places for operations on edges.
+        max_nodes: most nodes of a cell, inputs and output included. All cells of an architecture together
+            have at most 10,000, and at most 10,000 places for operations on edges.
         max_edges: most edges of a cell, or None.
-        topology: the fixed edges as (source, target) pairs, at most 100,000, or None when they are part of the choice.
+        topology: the fixed edges as (source, target) pairs, at most 100,000, or None when they are part of
+            the choice.
         num_inputs: input nodes of a cell.
         none_op: the operation that computes zero, if there is one.
         skip_op: the operation that computes the identity, if there is one.
         cells: cells of an architecture.
-        edges_per_pair: most edges that may join the same pair of nodes (operations on edges only); exactly so many with a fixed topology.
+        edges_per_pair: most edges that may join the same pair of nodes (operations on edges only); exactly so
+            many with a fixed topology.
 
     Raises:
         InvalidParameter: parameters that describe no space.
     """
 
+    definition: CellDefinition
+    """The parameters, checked; the space has each of them as an attribute, too."""
     edge_probability: float
     """Probability of each edge in :meth:`sample` before pruning, with a free topology."""
 
@@ -74,22 +90,25 @@ class CellSpace(Space):
         cells: int = 1,
         edges_per_pair: int = 1,
     ) -> None:
-        self.name = space_name(name)
-        self.operations = operation_names(f"the space {name!r}", operations)
-        self.op_on = op_on
-        self.max_nodes = max_nodes
-        self.max_edges = max_edges
-        self.num_inputs = num_inputs
-        self.none_op = none_op
-        self.skip_op = skip_op
-        self.cells = cells
-        self.edges_per_pair = edges_per_pair
-        check_parameters(self)
-        self.topology = None if topology is None else checked_topology(self, topology)
-        check_size(self)
-        self.edge_probability = 0.5 if max_edges is None else min(0.5, max_edges / (self.num_pairs * edges_per_pair))
+        self.definition = CellDefinition(
+            name=name,
+            operations=operations,
+            op_on=op_on,
+            max_nodes=max_nodes,
+            max_edges=max_edges,
+            topology=topology,
+            num_inputs=num_inputs,
+            none_op=none_op,
+            skip_op=skip_op,
+            cells=cells,
+            edges_per_pair=edges_per_pair,
+        )
+        for field in fields(CellDefinition):
+            setattr(self, field.name, getattr(self.definition, field.name))
+        most = self.num_pairs * edges_per_pair
+        self.edge_probability = 0.5 if max_edges is None else min(0.5, max_edges / most)
 
-    # -- the definition --------------------------------------------------------------------------------------------
+    # -- the definition --------------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
         return {
@@ -111,162 +130,129 @@ class CellSpace(Space):
 
     def node_pairs(self) -> list[tuple[int, int]]:
         """The (source, target) pairs that an edge may join, by target and source."""
-        return [(i, j) for j in range(self.num_inputs, self.max_nodes) for i in range(j)]
+        return self.definition.node_pairs()
 
     @property
     def num_pairs(self) -> int:
         """How many pairs of nodes an edge joins or may join."""
-        if self.topology is not None:
-            return len(self.topology)
-        return (self.max_nodes * (self.max_nodes - 1) - self.num_inputs * (self.num_inputs - 1)) // 2
+        return self.definition.num_pairs
 
     @property
     def places(self) -> int:
         """Operations of a cell of a fixed topology."""
-        return len(self.edge_slots()) if self.op_on == "edge" else self.max_nodes - self.num_inputs - 1
+        return self.definition.places
 
     @property
     def single_cell(self) -> CellSpace:
         """The space of one cell of this space."""
         single = copy.copy(self)
-        single.cells = 1
+        single.cells, single.definition = 1, replace(self.definition, cells=1)
         return single
 
-    # -- arrays of operation numbers, for a fixed topology ---------------------------------------------------------
+    # -- arrays of operation numbers, for a fixed topology ---------------------------------------------------
 
     def from_ops(self, numbers: Any) -> ArchGraphs:
         """Architectures of a fixed topology from their operations' numbers k.
 
         Args:
-            numbers: integers (N, cells * places), each cell in the order of :meth:`edge_slots` or of the interior nodes.
+            numbers: integers (N, cells * places), each cell in the order of :meth:`edge_slots` or of the
+                interior nodes.
 
         Raises:
             InvalidArchitecture: a number that is no operation, or a wrong count of them.
             InvalidParameter: the space has a free topology.
         """
         if self.topology is None:
-            raise InvalidParameter(f"the topology of {self.name!r} is free, so operations alone are no architecture; use parse instead")
+            raise self._free("parse")
         table = as_array(numbers)
         width = self.cells * self.places
-        if table.ndim != 2 or table.shape[1] != width or (table.size and not np.issubdtype(table.dtype, np.integer)):
+        if (
+            table.ndim != 2
+            or table.shape[1] != width
+            or (table.size and not np.issubdtype(table.dtype, np.integer))
+        ):
             raise InvalidArchitecture(
-                f"{self.name} takes {width} whole numbers an architecture, not an array of {table.dtype} {table.shape}; reshape it"
+                f"{self.name} takes {width} whole numbers an architecture, "
+                f"not an array of {table.dtype} {table.shape}; reshape it"
             )
         wrong = (table < 0) | (table >= len(self.operations))
         if wrong.any():
             row, place = np.argwhere(wrong)[0]
             remedy = f"give 0 to {len(self.operations) - 1}"
-            raise InvalidArchitecture(f"architecture {row}, place {place}: {table[row, place]} is no operation of {self.name}; {remedy}")
-        return self.cells_from_ops(torch.from_numpy(table.astype(np.int64)).reshape(len(table) * self.cells, self.places))
+            fault = f"{table[row, place]} is no operation of {self.name}"
+            raise InvalidArchitecture(f"architecture {row}, place {place}: {fault}; {remedy}", int(row))
+        numbers = torch.from_numpy(table.astype(np.int64))
+        return self.cells_from_ops(numbers.reshape(len(table) * self.cells, self.places))
 
     def cells_from_ops(self, numbers: Tensor) -> ArchGraphs:
-        rows, nodes = len(numbers), self.max_nodes
-        adjacency = torch.zeros(nodes, nodes, dtype=torch.uint8)
-        for source, target in self.topology or ():
-            adjacency[source, target] = 1
-        ops = torch.zeros((rows, *self._ops_shape), dtype=torch.uint8)
-        if self.op_on == "node":
-            self._set_ends(ops)
-            ops[:, self.num_inputs : -1] = (numbers + NODE_OFFSET).to(torch.uint8)
-        else:
-            source, target, slot = self.edge_slots().T
-            slots = ops.reshape(rows, self.edges_per_pair, nodes, nodes)  # a view
-            slots[:, slot, source, target] = (numbers + EDGE_OFFSET).to(torch.uint8)
-            ops = variation.sort_slots(ops)
-        return ArchGraphs(self, adjacency.repeat(rows, 1, 1), ops, torch.ones(rows, nodes, dtype=torch.bool))
+        """Cells of a fixed topology from their operations' numbers k, int64 (R, places), not checked."""
+        return ArchGraphs(self, *self.definition.fixed_arrays(numbers))
 
     def to_ops(self, graphs: ArchGraphs) -> np.ndarray:
         """(N, cells * places) int64: the numbers that :meth:`from_ops` takes."""
         if self.topology is None:
-            raise InvalidParameter(f"the topology of {self.name!r} is free, so operations alone are no architecture; use format instead")
+            raise self._free("format")
         self.check_form(graphs)
-        return self._ops_of_cells(graphs).reshape(-1, self.cells * self.places).numpy()
+        return self.ops_of_cells(graphs).reshape(-1, self.cells * self.places).numpy()
 
-    def _ops_of_cells(self, graphs: ArchGraphs) -> Tensor:
-        if self.op_on == "node":
-            return graphs.ops[:, self.num_inputs : -1].long() - NODE_OFFSET
-        source, target, slot = self.edge_slots().T
-        return graphs.edge_ops()[:, slot, source, target].long() - EDGE_OFFSET
+    def _free(self, method: str) -> InvalidParameter:
+        fault = f"the topology of {self.name!r} is free, so operations alone are no architecture"
+        return InvalidParameter(f"{fault}; use {method} instead")
 
-    @property
-    def _ops_shape(self) -> tuple[int, ...]:
-        if self.op_on == "node":
-            return (self.max_nodes,)
-        slots = (self.edges_per_pair,) if self.edges_per_pair > 1 else ()
-        return (*slots, self.max_nodes, self.max_nodes)
+    def ops_of_cells(self, graphs: ArchGraphs) -> Tensor:
+        """int64 (R, places): the numbers that :meth:`cells_from_ops` takes."""
+        return self.definition.fixed_numbers(graphs)
 
-    def _set_ends(self, ops: Tensor) -> None:
-        ops[:, : self.num_inputs] = INPUT
-        ops[:, -1] = OUTPUT
-
-    # -- reading and writing ---------------------------------------------------------------------------------------
+    # -- reading and writing ---------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        return self.validate(notation.read(self, architectures))
+        parts = read_each(as_sequence(architectures, self.is_part), self.read_one)
+        cells = [cell for part in parts for cell in part]
+        return self.validate(ArchGraphs(self, *notation.stack(self.definition, cells)))
+
+    def is_part(self, item: Any) -> bool:
+        """Whether an item of a sequence is only an operation, or one cell of several, of an architecture."""
+        return notation.is_part(self.definition, item)
+
+    def read_one(self, item: Any, where: str) -> list[Cell | list[int]]:
+        """The cells of one architecture as somebody gave it, which :meth:`validate` has yet to look at.
+
+        Args:
+            item: a text, dict, list, or anything else.
+            where: what the architecture is called in messages.
+
+        Returns:
+            The arrays of each cell (:class:`archenc.spaces.notation.Cell`), or the list of the numbers k of
+            its operations where the topology is fixed.
+
+        Raises:
+            InvalidArchitecture: what is wrong, ``where``, and what a right one looks like.
+        """
+        return notation.read_one(self.definition, item, where)
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """Compact JSON: the list of operations for a fixed topology, else a dict (see the class)."""
         self.check_form(graphs)
-        return notation.write(self, graphs)
+        return notation.write(self.definition, graphs)
 
-    # -- what belongs to the space ---------------------------------------------------------------------------------
+    # -- what belongs to the space ---------------------------------------------------------------------------
 
     def check_form(self, graphs: ArchGraphs) -> None:
-        """Raise :class:`InvalidArchitecture` if these are no graphs of the space, or in another form than the space gives them."""
+        """Raise :class:`InvalidArchitecture` for what is no batch of the space in the form that it gives."""
         checked_graphs(self, graphs)
-        if graphs.ops.shape[1:] != self._ops_shape or graphs.simplified:
-            raise InvalidArchitecture(f"the graphs were brought into another form than {self.name} gives; keep the original ones for this")
+        if graphs.ops.shape[1:] != self.definition.ops_shape or graphs.simplified:
+            raise InvalidArchitecture(
+                f"the graphs were brought into another form than {self.name} gives; "
+                "keep the original ones for this"
+            )
 
-    def faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
-        """What can be wrong with a cell: for each rule, bool (R,) where it is broken, and a sentence with the remedy."""
-        adjacency, ops, mask = graphs.adjacency, graphs.ops, graphs.mask
-        inputs = self.num_inputs
-        highest = graphs.num_ops - 1
-        existing = mask[:, :, None] & mask[:, None, :]
-        padding_first = (mask[:, inputs + 1 : -1] & ~mask[:, inputs:-2]).any(1)
-        ends = ~(mask[:, :inputs].all(1) & mask[:, -1])
-        faults = [
-            ((adjacency > 1).flatten(1).any(1), "the adjacency holds numbers other than 0 and 1; use 1 for an edge"),
-            (adjacency.bool().tril().flatten(1).any(1), "an edge leads backwards; order the nodes topologically"),
-            (adjacency[:, :, :inputs].bool().flatten(1).any(1), "an edge enters an input node; remove it"),
-            ((adjacency.bool() & ~existing).flatten(1).any(1), "an edge ends at a node that does not exist; remove it"),
-            (padding_first | ends, "padding lies elsewhere than before the output node; move it there"),
-            ((ops > highest).flatten(1).any(1), f"an operation id is above {highest}; use the ids of {self.name}"),
-        ]
-        if self.op_on == "node":
-            interior = ops[:, inputs:-1]
-            wrong_ends = (ops[:, :inputs] != INPUT).any(1) | (ops[:, -1] != OUTPUT)
-            faults += [
-                (
-                    wrong_ends | ((interior == INPUT) | (interior == OUTPUT)).any(1),
-                    "input or output ids stand elsewhere than at the ends; move them",
-                ),
-                (((ops == PAD) == mask).any(1), "the mask and the padding of the operations differ; mark exactly the existing nodes"),
-            ]
-        else:
-            present = (graphs.edge_ops() != ABSENT).any(1)
-            faults.append(((present != adjacency.bool()).flatten(1).any(1), "edges and operations differ; give every edge an operation"))
-        return faults + self.choice_faults(graphs)
+    def faults(self, graphs: ArchGraphs) -> list[Fault]:
+        """For each rule, bool (R,) where it is broken, and a sentence of what is wrong and the remedy."""
+        return faults.form_faults(self.definition, graphs) + self.choice_faults(graphs)
 
-    def choice_faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
-        """The rules of this space for cells that are well-formed."""
-        if self.topology is not None:
-            fixed = self.cells_from_ops(torch.zeros(1, self.places, dtype=torch.int64))
-            same = (graphs.adjacency == fixed.adjacency).flatten(1).all(1)
-            if self.op_on == "edge":
-                same &= ((graphs.ops != ABSENT) == (fixed.ops != ABSENT)).flatten(1).all(1)
-            return [(~same, f"the edges are not those of the fixed topology of {self.name}; use its edges, one operation each")]
-        edges = graphs.adjacency if self.op_on == "node" else (graphs.ops != ABSENT)
-        count = edges.flatten(1).sum(1)
-        used = transforms.on_path(graphs.adjacency, self.num_inputs)
-        used[:, : self.num_inputs] = True
-        faults = [
-            (~transforms.is_connected(graphs.adjacency, self.num_inputs), "no path leads from the input to the output; add an edge"),
-            ((graphs.mask & ~used).any(1), "a node lies on no path from input to output; cut it with archenc.transforms.prune"),
-        ]
-        if self.max_edges is not None:
-            faults.append((count > self.max_edges, f"it has more than {self.max_edges} edges; remove some"))
-        return faults
+    def choice_faults(self, graphs: ArchGraphs) -> list[Fault]:
+        """The rules of this space for well-formed cells: by default those of its topology and most edges."""
+        return faults.choice_faults(self.definition, graphs)
 
     def is_valid(self, graphs: ArchGraphs) -> Tensor:
         """Bool (R,): which cells belong to the space."""
@@ -277,78 +263,85 @@ class CellSpace(Space):
 
     def validate(self, graphs: ArchGraphs) -> ArchGraphs:
         self.check_form(graphs)
-        found = [(int(broken.nonzero()[0, 0]), sentence) for broken, sentence in self.faults(graphs) if broken.any()]
+        found = [
+            (int(broken.nonzero()[0, 0]), sentence)
+            for broken, sentence in self.faults(graphs)
+            if broken.any()
+        ]
         if found:
             row, sentence = min(found, key=lambda fault: fault[0])
-            raise InvalidArchitecture(f"{notation.position(self, row)}: {sentence}")
+            raise InvalidArchitecture(f"{self.definition.row_name(row)}: {sentence}", row // self.cells)
         return graphs
 
-    # -- drawing, changing, counting -------------------------------------------------------------------------------
+    # -- drawing, changing, counting -------------------------------------------------------------------------
 
     def sample(self, n: int, seed: int | np.random.Generator = 0) -> ArchGraphs:
         """Draw ``n`` architectures with replacement.
 
-        Operations are uniform. With a free topology each edge is present with probability :attr:`edge_probability`; the graph is
-        pruned and drawn again if it does not belong to the space (NAS-Bench-101, ICML 2019, section 3, for any space).
+        Cells are those of :meth:`random_cells`, drawn again as long as they do not belong to the space.
         """
-        rng = generator(seed)
-        return self._until_valid(checked_count(self, n) * self.cells, lambda rows: self._random_cells(len(rows), rng))
+        rng, count = generator(seed), checked_count(self, n) * self.cells
 
-    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+        def propose(rows: Tensor) -> ArchGraphs:
+            return self.random_cells(len(rows), rng)
+
+        return drawing.until_good(self, count, propose, lambda cells, rows: self.is_valid(cells))
+
+    def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+        """``rows`` random cells, some of which may not be valid.
+
+        Operations are uniform. With a free topology each edge is present with probability
+        :attr:`edge_probability`, and the graph is pruned (NAS-Bench-101, ICML 2019, section 3, for any
+        space).
+        """
         if self.topology is not None:
-            return self.cells_from_ops(torch.from_numpy(rng.integers(len(self.operations), size=(rows, self.places))))
-        return variation.random_cells(self, rows, rng)
+            numbers = rng.integers(len(self.operations), size=(rows, self.places))
+            return self.cells_from_ops(torch.from_numpy(numbers))
+        return drawing.random_cells(self, rows, self.edge_probability, rng)
 
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
-        """One random change in one cell of each architecture.
-
-        With a fixed topology an operation changes. Otherwise one of: an operation changes, an edge comes or goes, a new node
-        splits an edge; then nodes on no path are cut.
-        """
+        """One random change (:meth:`mutants`) in one cell of each architecture."""
         self.check_form(graphs)
-        graphs, rng = graphs.with_features(None).with_architecture_features(None), generator(seed)  # they describe the parents
-        chosen = torch.from_numpy(np.arange(len(graphs)) * self.cells + rng.integers(self.cells, size=len(graphs)))
-        parents = variation.take_cells(graphs, chosen)
+        graphs = graphs.with_features(None).with_architecture_features(None)  # they describe the parents
+        rng = generator(seed)
+        chosen = np.arange(len(graphs)) * self.cells + rng.integers(self.cells, size=len(graphs))
+        parents = drawing.take_cells(graphs, torch.from_numpy(chosen))
 
-        def differs(children: ArchGraphs, rows: Tensor) -> Tensor:
+        def good(children: ArchGraphs, rows: Tensor) -> Tensor:
             changed = (children.ops != parents.ops[rows]).flatten(1).any(1)
-            return changed | (children.adjacency != parents.adjacency[rows]).flatten(1).any(1)
+            changed |= (children.adjacency != parents.adjacency[rows]).flatten(1).any(1)
+            return self.is_valid(children) & changed
 
-        children = self._until_valid(len(graphs), lambda rows: self._mutants(variation.take_cells(parents, rows), rng), differs)
-        return variation.put_cells(graphs, chosen, children)
+        def propose(rows: Tensor) -> ArchGraphs:
+            return self.mutants(drawing.take_cells(parents, rows), rng)
 
-    def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+        children = drawing.until_good(self, len(graphs), propose, good)
+        return drawing.put_cells(graphs, torch.from_numpy(chosen), children)
+
+    def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+        """Each cell of ``parents`` with one random change; some may be invalid or unchanged.
+
+        With a fixed topology an operation changes. Otherwise one of: an operation changes, an edge comes or
+        goes, a new node splits an edge; then nodes on no path are cut.
+        """
         if self.topology is not None:
-            return self.cells_from_ops(variation.change_one(self._ops_of_cells(parents), len(self.operations), rng))
-        return variation.mutants(self, parents, rng)
-
-    def _until_valid(
-        self, count: int, propose: Callable[[Tensor], ArchGraphs], differs: Callable[[ArchGraphs, Tensor], Tensor] | None = None
-    ) -> ArchGraphs:
-        """Cells from ``propose(rows)``, asked again for the rows that are not valid (or do not differ from their parent) yet."""
-
-        def good(cells: ArchGraphs, rows: Tensor) -> Tensor:
-            return self.is_valid(cells) if differs is None else self.is_valid(cells) & differs(cells, rows)
-
-        rows = torch.arange(count)
-        result = propose(rows)
-        rows = rows[~good(result, rows)]
-        for _ in range(_ROUNDS):
-            if not len(rows):
-                return result
-            proposed = propose(rows)
-            accepted = good(proposed, rows)
-            variation.overwrite_cells(result, rows[accepted], variation.take_cells(proposed, accepted))
-            rows = rows[~accepted]
-        raise InvalidParameter(f"no valid architecture of {self.name!r} was found in {_ROUNDS} rounds of drawing; loosen its limits")
+            numbers = drawing.change_one(self.ops_of_cells(parents), len(self.operations), rng)
+            return self.cells_from_ops(numbers)
+        return drawing.mutants(parents, rng)
 
     def enumerate(self) -> ArchGraphs:
         """Every architecture once, up to 2 million writings.
 
-        With a fixed topology: all choices of operations, the last place changing fastest. Otherwise one writing of each isomorphism
-        class (:meth:`hash` of a cell), by number of nodes.
+        With a fixed topology: all valid choices of operations, the last place changing fastest. Otherwise one
+        writing of each isomorphism class (:meth:`hash` of a cell), by number of nodes.
 
         Raises:
             InvalidParameter: there are more writings than that.
         """
-        return variation.enumerate_architectures(self, ENUMERATION_LIMIT)
+        if self.topology is not None:
+            numbers = torch.from_numpy(enumeration.fixed_numbers(self.definition))
+            graphs = self.cells_from_ops(numbers.reshape(len(numbers) * self.cells, self.places))
+            valid = self.is_valid(graphs).reshape(-1, self.cells).all(1)
+            return graphs if valid.all() else graphs[valid]
+        single = self.single_cell
+        return enumeration.combined_cells(self, enumeration.free_cells(single, single.is_valid))

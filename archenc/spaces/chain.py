@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs
 from archenc.hashing import wl_hash
 from archenc.spaces import notation
-from archenc.spaces.base import as_sequence, is_list
-from archenc.spaces.cell import ENUMERATION_LIMIT, CellSpace
+from archenc.spaces.base import is_list
+from archenc.spaces.cell import CellSpace
 from archenc.spaces.definition import MAX_NODES, MAX_OPERATIONS, members, operation, space_name, whole_numbers
-from archenc.spaces.variation import refuse_above
+from archenc.spaces.enumeration import refuse_above
+from archenc.spaces.notation import Cell
 from archenc.text import listed, shown
 
 
@@ -104,21 +104,16 @@ class ChainSpace(CellSpace):
 
     # -- reading and writing ---------------------------------------------------------------------------------------
 
-    def parse(self, architectures: Any) -> ArchGraphs:
-        items = as_sequence(architectures, partial(notation.is_part, self))
-        rows = [self._numbers(item, f"architecture {number}") for number, item in enumerate(items)]
-        return self.from_ops(np.array(rows, dtype=np.int64).reshape(-1, self.places))
-
     def _is_code(self, text: str) -> bool:
         return len(text) == self.places and set(text) <= set(self.symbols)
 
-    def _numbers(self, item: Any, where: str) -> list[int]:
+    def read_one(self, item: Any, where: str) -> list[Cell | list[int]]:
         if isinstance(item, str):
             code = item.strip()
             if self._is_code(code):
-                return [self.symbols.index(symbol) for symbol in code]
+                return [[self.symbols.index(symbol) for symbol in code]]
         elif is_list(item):
-            return notation.read_ops(self, item, where)
+            return [notation.read_ops(self.definition, item, where)]
         remedy = f"write {self.places} of the symbols {listed(self.symbols)}"
         raise InvalidArchitecture(f"{where}: {shown(item)} is no code of {self.name}; {remedy}")
 
@@ -141,13 +136,13 @@ class ChainSpace(CellSpace):
                 faults.append((wrong, f"the operation of layer {layer} is not among its choices; take one of {allowed}"))
         return faults
 
-    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+    def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
         numbers = np.stack([rng.choice(choices, size=rows) for choices in self.choices], axis=1)
         return self.cells_from_ops(torch.from_numpy(numbers))
 
-    def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+    def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
         """Draw one layer anew; whoever stays as it is, or gets what its layer may not take, is asked again."""
-        numbers = self._ops_of_cells(parents).clone()
+        numbers = self.ops_of_cells(parents).clone()
         rows = torch.arange(len(numbers))
         layer = torch.from_numpy(rng.integers(self.places, size=len(rows)))
         numbers[rows, layer] = torch.from_numpy(rng.integers(len(self.operations), size=len(rows)))
@@ -155,7 +150,7 @@ class ChainSpace(CellSpace):
 
     def enumerate(self) -> ArchGraphs:
         """Every code once, the last layer changing fastest, up to 2 million of them."""
-        refuse_above(self, self.num_codes, ENUMERATION_LIMIT)
+        refuse_above(self.name, self.num_codes)
         grid = np.meshgrid(*self.choices, indexing="ij")
         return self.cells_from_ops(torch.from_numpy(np.stack([axis.ravel() for axis in grid], axis=1).astype(np.int64)))
 

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from archenc.errors import InvalidArchitecture
+from archenc.errors import InvalidArchitecture, read_each
 from archenc.graphs import ArchGraphs
 from archenc.spaces import notation
 from archenc.spaces.base import as_sequence, is_list, is_whole
 from archenc.spaces.cell import CellSpace
+from archenc.spaces.notation import Cell
 from archenc.text import shown
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -25,6 +26,8 @@ class FourNodeSpace(CellSpace):
     (``"(4, 0, 3, 1, 4, 3)"`` or ``"4 0 3 1 4 3"``), and as a dict of the six edges in any order, or its JSON text:
     ``{"0_1": "none", ...}``, where a key can also be ``"0->1"``, ``"1<-0"`` or ``(0, 1)``.
 
+    A space that takes further forms overrides :meth:`read_operations`, or :meth:`read_text` for texts.
+
     Attributes:
         title: the benchmark's name, for messages.
         pattern: its string; the six groups are the operations in the order of ``EDGES``.
@@ -36,50 +39,67 @@ class FourNodeSpace(CellSpace):
     example: ClassVar[str]
 
     def __init__(self, name: str, operations: Sequence[str]) -> None:
-        super().__init__(name, operations, op_on="edge", max_nodes=4, topology=EDGES, none_op="none", skip_op="skip_connect")
+        super().__init__(
+            name,
+            operations,
+            op_on="edge",
+            max_nodes=4,
+            topology=EDGES,
+            none_op="none",
+            skip_op="skip_connect",
+        )
         self._numbers = {operation: k for k, operation in enumerate(operations)}
 
     def config(self) -> dict[str, Any]:
         return {"name": self.name, "parameters": {}}
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        return self._parsed(as_sequence(architectures, self._is_part))
+        return self.parse_items(as_sequence(architectures, self.is_part))
 
-    def _parsed(self, items: Sequence[Any]) -> ArchGraphs:
-        rows = [self._operation_numbers(item, f"architecture {number}") for number, item in enumerate(items)]
+    def parse_items(self, items: Sequence[Any]) -> ArchGraphs:
+        """A batch of the architectures that a list holds."""
+        rows = [cell for cells in read_each(items, self.read_one) for cell in cells]
         return self.from_ops(np.array(rows, dtype=np.int64).reshape(-1, 6))
 
-    def _is_part(self, item: Any) -> bool:
-        """Whether an item of a sequence is only a part of an architecture."""
-        return notation.is_part(self, item)
+    def read_one(self, item: Any, where: str) -> list[Cell | list[int]]:
+        operations = self.read_operations(item, where)
+        if len(operations) == 6:
+            try:
+                return [[self._numbers[name] for name in operations]]
+            except (KeyError, TypeError):
+                pass  # they are numbers, or one is wrong
+        return [notation.read_ops(self.definition, operations, where)]
 
-    def _operation_numbers(self, item: Any, where: str) -> list[int]:
-        """The six operation numbers of one architecture in any of its forms."""
-        operations = self._operations(item, where)
-        try:
-            return [self._numbers[name] for name in operations] if len(operations) == 6 else notation.read_ops(self, operations, where)
-        except (KeyError, TypeError):
-            return notation.read_ops(self, operations, where)  # numbers, or says which one is wrong
+    def read_operations(self, item: Any, where: str) -> Sequence[Any]:
+        """The names or numbers of one architecture's operations, in the order of ``EDGES``, not yet checked.
 
-    def _operations(self, item: Any, where: str) -> Sequence[Any]:
-        """The names or numbers of the operations of one architecture, as they stand in it."""
+        Raises:
+            InvalidArchitecture: what is no architecture in any form.
+        """
         if isinstance(item, str):
-            return self._from_text(item.strip(), where)
+            return self.read_text(item.strip(), where)
         if isinstance(item, Mapping):
             return self._from_edges(item, where)
         if is_list(item):
             return list(item)
-        raise InvalidArchitecture(f"{where}: a {type(item).__name__} is no {self.title} architecture; write it as {self.example}")
+        raise InvalidArchitecture(
+            f"{where}: a {type(item).__name__} is no {self.title} architecture; write it as {self.example}"
+        )
 
-    def _from_text(self, text: str, where: str) -> Sequence[Any]:
+    def read_text(self, text: str, where: str) -> Sequence[Any]:
+        """What :meth:`read_operations` gives, of a text."""
         match = self.pattern.fullmatch(text)
         if match is not None:
             return match.groups()
         if text.startswith("{"):
-            return self._operations(notation.load_json(text, where, self.name, '{"0_1": "none", ...}'), where)
+            return self.read_operations(
+                notation.load_json(text, where, self.name, '{"0_1": "none", ...}'), where
+            )
         if numbers := six_numbers(text):
             return numbers
-        raise InvalidArchitecture(f"{where}: {shown(text)} is no {self.title} string; write it as {self.example}")
+        raise InvalidArchitecture(
+            f"{where}: {shown(text)} is no {self.title} string; write it as {self.example}"
+        )
 
     def _from_edges(self, item: Mapping[Any, Any], where: str) -> list[Any]:
         """The operations of a dict of edges, in the order of ``EDGES``."""
@@ -87,13 +107,19 @@ class FourNodeSpace(CellSpace):
         for key, operation in item.items():
             edge = _edge(key)
             if edge not in EDGES:
-                raise InvalidArchitecture(f"{where}: {shown(key)} is no edge of {self.title}; name the six edges '0_1' to '2_3'")
+                raise InvalidArchitecture(
+                    f"{where}: {shown(key)} is no edge of {self.title}; name the six edges '0_1' to '2_3'"
+                )
             if edge in found:
-                raise InvalidArchitecture(f"{where}: the edge '{edge[0]}_{edge[1]}' is given twice; give each of the six edges once")
+                raise InvalidArchitecture(
+                    f"{where}: the edge '{edge[0]}_{edge[1]}' is given twice; give each of the six edges once"
+                )
             found[edge] = operation
         for source, target in EDGES:
             if (source, target) not in found:
-                raise InvalidArchitecture(f"{where}: the edge '{source}_{target}' is missing; give each of the six edges an operation")
+                raise InvalidArchitecture(
+                    f"{where}: the edge '{source}_{target}' is missing; give each of the six edges an operation"
+                )
         return [found[edge] for edge in EDGES]
 
 
@@ -104,7 +130,9 @@ _BACKWARD = re.compile(r"\s*([0-3])\s*<-\s*([0-3])\s*", re.ASCII)
 
 def six_numbers(text: str) -> list[int]:
     """The numbers of the text of six; an empty list for another text."""
-    return [int(number) for number in re.findall(r"\d+", text)] if _SIX_NUMBERS.fullmatch(text.strip()) else []
+    return (
+        [int(number) for number in re.findall(r"\d+", text)] if _SIX_NUMBERS.fullmatch(text.strip()) else []
+    )
 
 
 def _edge(key: Any) -> tuple[int, int] | None:

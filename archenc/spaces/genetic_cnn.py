@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from archenc import transforms
-from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.errors import InvalidArchitecture, InvalidParameter, read_each
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.hashing import wl_hash
 from archenc.spaces.base import as_array, as_sequence, generator, is_list
-from archenc.spaces.cell import ENUMERATION_LIMIT, CellSpace
+from archenc.spaces.cell import CellSpace
 from archenc.spaces.definition import space_name, truth, whole_numbers
-from archenc.spaces.variation import all_digits, refuse_above
+from archenc.spaces.enumeration import all_digits, refuse_above
 from archenc.text import shown
 
 CONV, NONE = NODE_OFFSET, NODE_OFFSET + 1
@@ -127,8 +127,7 @@ class StageSpace(CellSpace):
     # -- reading and writing ---------------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        items = as_sequence(architectures, _is_number)
-        rows = [self._bits(item, f"architecture {number}") for number, item in enumerate(items)]
+        rows = read_each(as_sequence(architectures, _is_number), self._bits)
         return self.from_bits(np.array(rows, dtype=np.uint8).reshape(-1, sum(self.stage_lengths)))
 
     def _bits(self, item: Any, where: str) -> list[int]:
@@ -161,7 +160,7 @@ class StageSpace(CellSpace):
         same = (graphs.adjacency == expected.adjacency).flatten(1).all(1) & (graphs.ops == expected.ops).all(1)
         return [(~same, f"inputs, outputs or unused nodes are not wired as in {self.name}; read it from its bits with parse")]
 
-    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+    def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
         """Every bit is 1 with probability 1/2 (Genetic CNN, section 3.2)."""
         return self.from_bits(rng.integers(2, size=(rows // self.cells, sum(self.stage_lengths))))
 
@@ -174,7 +173,7 @@ class StageSpace(CellSpace):
     def enumerate(self) -> ArchGraphs:
         """Every bit string once, the last bit changing fastest, up to 2 million of them."""
         width = sum(self.stage_lengths)
-        refuse_above(self, 2**width, ENUMERATION_LIMIT)
+        refuse_above(self.name, 2**width)
         return self.from_bits(all_digits(2, width))
 
     def hash(self, graphs: ArchGraphs) -> np.ndarray:

@@ -6,7 +6,8 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal, NoReturn, get_args
 
 import numpy as np
 import torch
@@ -14,13 +15,15 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from archenc import transforms
-from archenc.errors import InvalidArchitecture
+from archenc.errors import InvalidArchitecture, read_each
 from archenc.graphs import ABSENT, EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
 from archenc.spaces import genotype_notation as notation
-from archenc.spaces import variation
 from archenc.spaces.base import as_array, as_sequence
-from archenc.spaces.cell import ENUMERATION_LIMIT, CellSpace
+from archenc.spaces.cell import CellSpace
 from archenc.spaces.definition import choice, operation_names, space_name, truth, whole_number
+from archenc.spaces.drawing import from_edge_ops
+from archenc.spaces.enumeration import combined_cells, first_of_each, refuse_above
+from archenc.spaces.genotype_notation import GenotypeDefinition
 
 Output = Literal["all", "loose"]
 INPUTS = 2
@@ -95,6 +98,11 @@ class GenotypeSpace(CellSpace):
         )
         self.join_id = len(self.choices) + EDGE_OFFSET
 
+    @property
+    def genotypes(self) -> GenotypeDefinition:
+        """What the notation of the space depends on."""
+        return GenotypeDefinition(self.name, self.choices, self.nodes, self.cells)
+
     def config(self) -> dict[str, Any]:
         parameters: dict[str, Any] = {
             "name": self.name,
@@ -115,7 +123,7 @@ class GenotypeSpace(CellSpace):
         slots = [(i, j, s) for j in interior for i in range(j) for s in range(self.edges_per_pair)]
         return torch.tensor([*slots, *((i, self.max_nodes - 1, 0) for i in interior)], dtype=torch.int64)
 
-    # -- genotypes as arrays ---------------------------------------------------------------------------------------
+    # -- genotypes as arrays ---------------------------------------------------------------------------------
 
     def from_genotypes(self, genotypes: Any, concat: Any = None) -> ArchGraphs:
         """Architectures from arrays.
@@ -132,29 +140,35 @@ class GenotypeSpace(CellSpace):
         genotypes = as_array(genotypes)
         if self.cells == 1 and genotypes.ndim == 3:
             genotypes = genotypes[:, None]
-        table = notation.as_table(genotypes, (self.cells, 2 * self.nodes, 2), self.name).reshape(-1, self.nodes, 2, 2)
+        shape = (self.cells, 2 * self.nodes, 2)
+        table = notation.as_table(self.genotypes, genotypes, shape).reshape(-1, self.nodes, 2, 2)
+        self._check_table(table)
+        if concat is None:
+            return self.validate(self._build(torch.from_numpy(table)))
+        joined = notation.as_table(self.genotypes, concat, (self.cells, self.nodes)).reshape(-1, self.nodes)
+        if len(joined) != len(table):
+            lists, count = len(joined) // self.cells, len(table) // self.cells
+            raise InvalidArchitecture(f"{lists} concat lists for {count} genotypes; give one for each")
+        return self.validate(self._build(torch.from_numpy(table), torch.from_numpy(joined.astype(bool))))
+
+    def _check_table(self, table: np.ndarray) -> None:
+        """Raise :class:`InvalidArchitecture` unless pairs (R, n, 2, 2) of input node and number k make cells."""
+        source, number = table[..., 0], table[..., 1]
         node = np.arange(INPUTS, INPUTS + self.nodes)[:, None]
-        for wrong, fault, remedy in (
-            ((table[..., 0] < 0) | (table[..., 0] >= node), "is no node before the one it enters", "give an earlier node"),
-            ((table[..., 1] < 0) | (table[..., 1] >= len(self.choices)), "is no operation", f"give 0 to {len(self.choices) - 1}"),
-        ):
-            if wrong.any():
-                row, at, edge = np.argwhere(wrong)[0]
-                value = table[row, at, edge, 0 if "node" in fault else 1]
-                raise InvalidArchitecture(f"{notation.edge_name(self, row, 2 * at + edge)}: {value} {fault} of {self.name}; {remedy}")
-        if self.distinct_inputs and (same := table[:, :, 0, 0] == table[:, :, 1, 0]).any():
-            row, at = np.argwhere(same)[0]
-            raise InvalidArchitecture(
-                f"{notation.edge_name(self, row, 2 * at + 1)}: both edges of a node have the same input; let them differ"
+        if (wrong := (source < 0) | (source >= node)).any():
+            self._refuse(
+                source, wrong, f"is no node before the one it enters of {self.name}; give an earlier node"
             )
-        joined = (
-            None if concat is None else notation.as_table(concat, (self.cells, self.nodes), self.name).reshape(-1, self.nodes).astype(bool)
-        )
-        if joined is not None and len(joined) != len(table):
-            raise InvalidArchitecture(
-                f"{len(joined) // self.cells} concat lists for {len(table) // self.cells} genotypes; give one for each"
-            )
-        return self.validate(self._build(torch.from_numpy(table), None if joined is None else torch.from_numpy(joined)))
+        if (wrong := (number < 0) | (number >= len(self.choices))).any():
+            self._refuse(number, wrong, f"is no operation of {self.name}; give 0 to {len(self.choices) - 1}")
+        if self.distinct_inputs and (same := source[..., 0] == source[..., 1]).any():
+            row, at = np.argwhere(same)[0].tolist()
+            fault = "both edges of a node have the same input; let them differ"
+            raise notation.fault_at(self.genotypes, row, 2 * at + 1, fault)
+
+    def _refuse(self, values: np.ndarray, wrong: np.ndarray, fault: str) -> NoReturn:
+        row, at, edge = np.argwhere(wrong)[0].tolist()
+        raise notation.fault_at(self.genotypes, row, 2 * at + edge, f"{values[row, at, edge]} {fault}")
 
     def to_genotypes(self, graphs: ArchGraphs) -> np.ndarray:
         """Uint8 (N, cells, 2n, 2): what :meth:`from_genotypes` takes, the two edges of a node in the order of the text."""
@@ -177,9 +191,11 @@ class GenotypeSpace(CellSpace):
             source, number = table[:, :, edge].unbind(-1)
             ops[row, edge % self.edges_per_pair, source, node] = (number + EDGE_OFFSET).to(torch.uint8)
         if joined is None:
-            joined = torch.ones(rows, self.nodes, dtype=torch.bool) if self.output == "all" else _loose(ops.any(1))
+            joined = (
+                torch.ones(rows, self.nodes, dtype=torch.bool) if self.output == "all" else _loose(ops.any(1))
+            )
         ops[:, 0, INPUTS:-1, -1] = joined * self.join_id
-        return variation.from_edge_ops(self, ops, torch.ones(rows, size, dtype=torch.bool))
+        return from_edge_ops(self, ops, torch.ones(rows, size, dtype=torch.bool))
 
     def _places(self, graphs: ArchGraphs) -> tuple[Tensor, Tensor, Tensor]:
         """Where the two edges into each intermediate node are: int64 sources and slots, and ids, (R, n, 2) each; id 0 for no edge."""
@@ -193,7 +209,7 @@ class GenotypeSpace(CellSpace):
         source, _, ids = self._places(graphs)
         return torch.stack([source, ids.long() - EDGE_OFFSET], dim=-1)
 
-    # -- the node form -----------------------------------------------------------------------------------------------
+    # -- the node form ---------------------------------------------------------------------------------------
 
     @property
     def num_node_form_nodes(self) -> int:
@@ -209,7 +225,9 @@ class GenotypeSpace(CellSpace):
         ops[:, :INPUTS], ops[:, -1] = INPUT, OUTPUT
         ops[:, INPUTS:-1] = torch.where(ids == ABSENT, PAD, ids - EDGE_OFFSET + NODE_OFFSET).flatten(1)
         # which node of the cell each node of the new form computes a term of; the output reads what is joined
-        term_of = torch.cat([torch.arange(INPUTS), torch.arange(INPUTS, INPUTS + self.nodes).repeat_interleave(2)]).to(graphs.device)
+        term_of = torch.cat(
+            [torch.arange(INPUTS), torch.arange(INPUTS, INPUTS + self.nodes).repeat_interleave(2)]
+        ).to(graphs.device)
         adjacency = torch.zeros(rows, size, size, dtype=torch.bool, device=graphs.device)
         adjacency[:, :-1, INPUTS:-1] = term_of[:, None] == source.flatten(1)[:, None, :]
         adjacency[:, INPUTS:-1, -1] = graphs.adjacency[:, INPUTS:-1, -1].bool().repeat_interleave(2, dim=1)
@@ -219,18 +237,29 @@ class GenotypeSpace(CellSpace):
         if features is not None:
             row = torch.arange(rows, device=graphs.device)[:, None, None]
             node = torch.arange(INPUTS, INPUTS + self.nodes, device=graphs.device)[:, None]
-            features = pad(features[row, slot, source, node].flatten(1, 2) * mask[:, INPUTS:-1, None], (0, 0, INPUTS, 1))
-        form = replace(graphs, adjacency=adjacency.to(torch.uint8), ops=ops, mask=mask, simplified=False, features=features)
+            features = pad(
+                features[row, slot, source, node].flatten(1, 2) * mask[:, INPUTS:-1, None], (0, 0, INPUTS, 1)
+            )
+        form = replace(
+            graphs,
+            adjacency=adjacency.to(torch.uint8),
+            ops=ops,
+            mask=mask,
+            simplified=False,
+            features=features,
+        )
         return transforms.keep_nodes(form, mask)
 
-    # -- reading and writing -----------------------------------------------------------------------------------------
+    # -- reading and writing ---------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
         if isinstance(architectures, np.ndarray) and architectures.ndim in (4, 2 + self.cells):
             return self.from_genotypes(architectures)
         items = as_sequence(architectures, notation.is_cell if self.cells > 1 else notation.is_pair)
-        cells = [cell for number, item in enumerate(items) for cell in notation.read(self, item, f"architecture {number}")]
-        table = np.array([edges for edges, _ in cells], dtype=np.int64).reshape(-1, self.cells, 2 * self.nodes, 2)
+        cells = [cell for read in read_each(items, partial(notation.read, self.genotypes)) for cell in read]
+        table = np.array([edges for edges, _ in cells], dtype=np.int64).reshape(
+            -1, self.cells, 2 * self.nodes, 2
+        )
         graphs = self.from_genotypes(table, None)
         given = [joined is not None for _, joined in cells]
         if not any(given):
@@ -241,9 +270,13 @@ class GenotypeSpace(CellSpace):
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The text ``Genotype(normal=..., normal_concat=..., reduce=..., reduce_concat=...)`` of each architecture."""
-        return [notation.write(self, *one) for one in zip(self.to_genotypes(graphs).tolist(), self.to_concat(graphs), strict=True)]
+        write = partial(notation.write, self.genotypes)
+        return [
+            write(*one)
+            for one in zip(self.to_genotypes(graphs).tolist(), self.to_concat(graphs), strict=True)
+        ]
 
-    # -- what belongs to the space, and drawing from it --------------------------------------------------------------
+    # -- what belongs to the space, and drawing from it ------------------------------------------------------
 
     def choice_faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
         ops = graphs.edge_ops()
@@ -255,16 +288,27 @@ class GenotypeSpace(CellSpace):
         entering = ops[:, :, :, INPUTS:-1]
         return [
             (~graphs.mask.all(1), f"a node is missing; give all {self.nodes} intermediate nodes"),
-            (((entering != ABSENT).sum((1, 2)) != 2).any(1), "an intermediate node has not two incoming edges; give each two"),
-            ((entering == self.join_id).flatten(1).any(1), f"{self.join_op!r} enters an intermediate node; leave it to the output"),
             (
-                other.flatten(1).any(1) | (joins[:, 1:] != ABSENT).flatten(1).any(1) | (joins[:, :, :INPUTS] != ABSENT).flatten(1).any(1),
+                ((entering != ABSENT).sum((1, 2)) != 2).any(1),
+                "an intermediate node has not two incoming edges; give each two",
+            ),
+            (
+                (entering == self.join_id).flatten(1).any(1),
+                f"{self.join_op!r} enters an intermediate node; leave it to the output",
+            ),
+            (
+                other.flatten(1).any(1)
+                | (joins[:, 1:] != ABSENT).flatten(1).any(1)
+                | (joins[:, :, :INPUTS] != ABSENT).flatten(1).any(1),
                 f"the output joins something else than intermediate nodes by single edges of {self.join_op!r}; read the cell with parse",
             ),
-            ((needed & ~joined).any(1), f"the output does not join every intermediate node{which}; add it to the concat list"),
+            (
+                (needed & ~joined).any(1),
+                f"the output does not join every intermediate node{which}; add it to the concat list",
+            ),
         ]
 
-    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+    def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
         """Each genotype with the same probability."""
         before = np.arange(INPUTS, INPUTS + self.nodes)
         first = rng.integers(before, size=(rows, self.nodes))
@@ -279,40 +323,49 @@ class GenotypeSpace(CellSpace):
         """The operation or the input node of one edge changes, with equal probability; what is concatenated follows ``output``."""
         return super().mutate(graphs, seed)
 
-    def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+    def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
         table = self._edges(parents)
         rows = np.arange(len(table))
         node, edge = rng.integers(self.nodes, size=len(rows)), rng.integers(2, size=len(rows))
         source, number = table[rows, node, edge].numpy().T
         rewire = rng.random(len(rows)) < 0.5
         other_source = (source + rng.integers(1, node + INPUTS)) % (node + INPUTS)
-        if self.distinct_inputs:  # where that is the other edge's input, the proposal equals its parent and is drawn again
-            other_source = np.where(other_source == table[rows, node, 1 - edge, 0].numpy(), source, other_source)
-        other_number = (number + rng.integers(1, max(2, len(self.choices)), size=len(rows))) % len(self.choices)
+        if (
+            self.distinct_inputs
+        ):  # where that is the other edge's input, the proposal equals its parent and is drawn again
+            other_source = np.where(
+                other_source == table[rows, node, 1 - edge, 0].numpy(), source, other_source
+            )
+        other_number = (number + rng.integers(1, max(2, len(self.choices)), size=len(rows))) % len(
+            self.choices
+        )
         table[rows, node, edge, 0] = torch.from_numpy(np.where(rewire, other_source, source))
         table[rows, node, edge, 1] = torch.from_numpy(np.where(rewire, number, other_number))
         return self._build(table)
 
     def enumerate(self) -> ArchGraphs:
-        return variation.combined_cells(self, self._each_cell(), ENUMERATION_LIMIT)
+        return combined_cells(self, self._each_cell())
 
     def _each_cell(self) -> ArchGraphs:
         """One writing of each cell, up to an isomorphism."""
         choices = [self._choices_of_node(node) for node in range(INPUTS, INPUTS + self.nodes)]
         lengths = [len(pairs) for pairs in choices]
-        variation.refuse_above(self, math.prod(lengths), ENUMERATION_LIMIT)
+        refuse_above(self.name, math.prod(lengths))
         digits = np.unravel_index(np.arange(math.prod(lengths)), lengths)
         table = np.stack([pairs[digit] for pairs, digit in zip(choices, digits, strict=True)], axis=1)
         cells = self._build(torch.from_numpy(table))
         cells = replace(cells, space=self.single_cell)
-        return cells[variation.first_of_each(cells.hash())]
+        return cells[first_of_each(cells.hash())]
 
     def _choices_of_node(self, node: int) -> np.ndarray:
         """int64 (P, 2, 2): the pairs of (input node, operation number) that can enter a node, each in one order."""
         edges = list(itertools.product(range(node), range(len(self.choices))))
-        variation.refuse_above(self, math.comb(len(edges) + 1, 2), ENUMERATION_LIMIT)
+        refuse_above(self.name, math.comb(len(edges) + 1, 2))
         pairs = itertools.combinations_with_replacement(edges, 2)
-        return np.array([(one, other) for one, other in pairs if not self.distinct_inputs or one[0] != other[0]], dtype=np.int64)
+        return np.array(
+            [(one, other) for one, other in pairs if not self.distinct_inputs or one[0] != other[0]],
+            dtype=np.int64,
+        )
 
 
 def _loose(adjacency: Tensor) -> Tensor:

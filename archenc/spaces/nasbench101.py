@@ -13,9 +13,9 @@ from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
 from archenc.spaces.base import as_array
 from archenc.spaces.cell import CellSpace
+from archenc.spaces.enumeration import all_digits
 from archenc.spaces.nasbench101_costs import network_costs
 from archenc.spaces.nasbench101_hash import big_endian_words, module_hashes
-from archenc.spaces.variation import all_digits
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 MAX_NODES, MAX_EDGES = 7, 9

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from archenc.errors import InvalidArchitecture
+from archenc.errors import InvalidArchitecture, read_each
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
 from archenc.spaces.base import as_array, as_sequence, is_list, is_whole
 from archenc.spaces.four_nodes import EDGES, FourNodeSpace, six_numbers
@@ -66,13 +66,14 @@ class NASBench201(FourNodeSpace):
     def parse(self, architectures: Any, notation: str = "official") -> ArchGraphs:
         items = [architectures] if is_whole(architectures) else as_sequence(architectures)
         whole = all(map(is_whole, items))
-        is_one = len(items) == 6 and notation != "index" if whole else any(not is_whole(item) and self._is_part(item) for item in items)
+        has_part = any(not is_whole(item) and self.is_part(item) for item in items)
+        is_one = has_part or (whole and len(items) == 6 and notation != "index")
         if is_one and whole:
             _check_digits(items)
         items = [items] if is_one else items
         if notation == "naslib":
-            items = [self._official(item, f"architecture {number}") for number, item in enumerate(items)]
-        return self._parsed(items)
+            items = read_each(items, self._official)
+        return self.parse_items(items)
 
     def _official(self, item: Any, where: str) -> Any:
         """One architecture in NASLib's notation in the official one; what is in neither is left to be refused."""
@@ -116,16 +117,18 @@ class NASBench201(FourNodeSpace):
             flops += weights * (image_side >> stage) ** 2
         return {"parameters": parameters, "flops": flops}
 
-    def _is_part(self, item: Any) -> bool:
-        return _is_node(item) or super()._is_part(item)
+    def is_part(self, item: Any) -> bool:
+        return _is_node(item) or super().is_part(item)
 
-    def _operations(self, item: Any, where: str) -> Sequence[Any]:
+    def read_operations(self, item: Any, where: str) -> Sequence[Any]:
         if is_whole(item):
             return self._of_index(int(item), where)
-        return _names_of_nested(item, where) if is_list(item) and any(map(_is_node, item)) else super()._operations(item, where)
+        if is_list(item) and any(map(_is_node, item)):
+            return _names_of_nested(item, where)
+        return super().read_operations(item, where)
 
-    def _from_text(self, text: str, where: str) -> Sequence[Any]:
-        return self._of_index(int(text), where) if _INDEX.fullmatch(text) else super()._from_text(text, where)
+    def read_text(self, text: str, where: str) -> Sequence[Any]:
+        return self._of_index(int(text), where) if _INDEX.fullmatch(text) else super().read_text(text, where)
 
     def _of_index(self, index: int, where: str) -> list[int]:
         if not 0 <= index < NUM_CELLS:
@@ -211,7 +214,8 @@ def _check_digits(numbers: Sequence[int]) -> None:
         if number >= len(OPERATIONS):
             raise InvalidArchitecture(
                 f"architecture 0, place {place}: {number} is no operation of nasbench201; give six numbers from 0 to "
-                f"{len(OPERATIONS) - 1}, or notation='index' if these are official indices"
+                f"{len(OPERATIONS) - 1}, or notation='index' if these are official indices",
+                position=0,
             )
 
 

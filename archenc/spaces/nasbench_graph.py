@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archenc.errors import InvalidArchitecture
+from archenc.errors import InvalidArchitecture, read_each
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.spaces import notation
-from archenc.spaces.base import as_array, as_sequence, is_list
+from archenc.spaces.base import as_array, as_sequence, is_list, is_whole
 from archenc.spaces.cell import CellSpace
-from archenc.spaces.variation import all_digits, change_one, first_of_each
+from archenc.spaces.drawing import change_one
+from archenc.spaces.enumeration import all_digits, first_of_each
 from archenc.text import shown
 
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
@@ -76,8 +77,7 @@ class NASBenchGraph(CellSpace):
 
     def parse(self, architectures: Any) -> ArchGraphs:
         items = [architectures] if isinstance(architectures, int | np.integer) else as_sequence(architectures)
-        cells = [self._numbers(item, f"architecture {number}") for number, item in enumerate(items)]
-        table = np.array(cells, dtype=np.int64).reshape(-1, 5)
+        table = np.array(read_each(items, self._numbers), dtype=np.int64).reshape(-1, 5)
         return self._from_numbers(table[:, 0], table[:, 1:])
 
     def format(self, graphs: ArchGraphs) -> list[str]:
@@ -97,7 +97,8 @@ class NASBenchGraph(CellSpace):
         wrong = (values < 0) | (values >= 100_000) | (digits > 8).any(1)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
-            raise InvalidArchitecture(f"architecture {row}: {values[row]} is no hash of NAS-Bench-Graph; give five digits from 0 to 8")
+            fault = f"{values[row]} is no hash of NAS-Bench-Graph"
+            raise InvalidArchitecture(f"architecture {row}: {fault}; give five digits from 0 to 8", row)
         return self._from_numbers(digits[:, 0], digits[:, 1:])
 
     def to_hashes(self, graphs: ArchGraphs) -> np.ndarray:
@@ -111,7 +112,7 @@ class NASBenchGraph(CellSpace):
         """Link list number and four operation numbers of one architecture in any of its forms."""
         if isinstance(item, str | bytes):
             item = notation.load_json(item, where, self.name, f"46118 or as {_EXAMPLE}")
-        if isinstance(item, int | np.integer) and not isinstance(item, bool):
+        if is_whole(item):
             value = int(item)
             if not (0 <= value < 100_000 and all(digit in "012345678" for digit in str(value))):
                 raise InvalidArchitecture(f"{where}: {shown(value)} is no hash of NAS-Bench-Graph; give five digits from 0 to 8")
@@ -126,7 +127,9 @@ class NASBenchGraph(CellSpace):
             raise InvalidArchitecture(f"{where}: the links {list(link)} have a cycle; let every chain of inputs end at node 0")
         if not _is_four(names):
             raise InvalidArchitecture(f"{where}: 'ops' is {shown(names)}; give four operations")
-        ops = [notation.op_number(self, name, f"{where}, node {node}") for node, name in enumerate(names, start=1)]
+        ops = [
+            notation.op_number(self.definition, name, f"{where}, node {node}") for node, name in enumerate(names, start=1)
+        ]
         return [int(_CANONICAL[code]), *(ops[old] for old in _ORDER[code])]
 
     def _from_numbers(self, links: np.ndarray, operations: np.ndarray) -> ArchGraphs:
@@ -151,10 +154,10 @@ class NASBenchGraph(CellSpace):
             (wrong, "not every computing node has one input, or other nodes than the leaves are joined at the output; read it with parse")
         ]
 
-    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+    def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
         return self._from_numbers(rng.integers(len(LINKS), size=rows), rng.integers(len(OPERATIONS), size=(rows, 4)))
 
-    def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+    def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
         """Change one operation or the input of one node, with equal probability."""
         number, ops = self._canonical(parents)
         rows = np.arange(len(ops))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.errors import InvalidArchitecture, InvalidParameter, read_each
 from archenc.graphs import PAD, ArchGraphs
 from archenc.hashing import sweep_hash
 from archenc.spaces import recurrent
@@ -58,22 +58,20 @@ class NASBenchNLP(CellSpace):
     # -- reading and writing ---------------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        recipes = []
-        for number, item in enumerate(as_sequence(architectures)):
-            where = f"architecture {number}"
-            value = load_json(item, where, self.name, _EXAMPLE) if isinstance(item, str | bytes) else item
-            recipes.append(recurrent.read_recipe(value, where))
-        return self.place(recipes)
+        return self.place(read_each(as_sequence(architectures), self._recipe))
+
+    def _recipe(self, item: Any, where: str) -> Recipe:
+        value = load_json(item, where, self.name, _EXAMPLE) if isinstance(item, str | bytes) else item
+        return recurrent.read_recipe(value, where)
 
     def place(self, recipes: list[Recipe]) -> ArchGraphs:
         """Recipes as a batch; raises :class:`InvalidArchitecture` for one that takes more nodes than the space allows."""
         for number, recipe in enumerate(recipes):
             if recipe.num_nodes > self.max_nodes:
                 remedy = f"use NASBenchNLP(max_nodes={recipe.num_nodes})"
-                raise InvalidArchitecture(
-                    f"architecture {number}: {recipe.num_nodes} nodes, and the space allows {self.max_nodes}; {remedy}"
-                )
-        return stack(self, [recurrent.to_cell(recipe) for recipe in recipes])
+                fault = f"{recipe.num_nodes} nodes, and the space allows {self.max_nodes}"
+                raise InvalidArchitecture(f"architecture {number}: {fault}; {remedy}", number)
+        return ArchGraphs(self, *stack(self.definition, [recurrent.to_cell(recipe) for recipe in recipes]))
 
     def recipes(self, graphs: ArchGraphs) -> list[Recipe]:
         """The recipe of each architecture; raises :class:`InvalidArchitecture` for what is none."""
@@ -85,7 +83,8 @@ class NASBenchNLP(CellSpace):
             try:
                 found.append(recurrent.from_cell(Cell(adjacency[row][np.ix_(nodes, nodes)], ops[row, nodes])))
             except ValueError as error:
-                raise InvalidArchitecture(f"architecture {row}: {error}; write it as a recipe and parse that") from None
+                remedy = "write it as a recipe and parse that"
+                raise InvalidArchitecture(f"architecture {row}: {error}; {remedy}", row) from None
         return found
 
     def format(self, graphs: ArchGraphs) -> list[str]:

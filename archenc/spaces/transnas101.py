@@ -30,8 +30,8 @@ class TransNAS101Micro(FourNodeSpace):
     def __init__(self) -> None:
         super().__init__("transnas101-micro", OPERATIONS)
 
-    def _from_text(self, text: str, where: str) -> Sequence[Any]:
-        found = super()._from_text(text, where)
+    def read_text(self, text: str, where: str) -> Sequence[Any]:
+        found = super().read_text(text, where)
         return [int(digit) for digit in found] if self.pattern.fullmatch(text) else found
 
     def format(self, graphs: ArchGraphs) -> list[str]:

@@ -15,6 +15,7 @@ from archenc.spaces import OperationSpace, from_config
 from archenc.spaces.base import Space
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.chain import ChainSpace
+from archenc.spaces.definition import CellDefinition
 from archenc.spaces.genetic_cnn import GeneticCNN
 from archenc.spaces.genotype import GenotypeSpace
 from archenc.spaces.nasbench_nlp import NASBenchNLP
@@ -73,7 +74,8 @@ def test_a_missing_concatenation_is_said_without_a_gap():
 
 def test_graphs_of_a_large_space_are_drawn_by_arrays(monkeypatch):
     """No loop over all pairs of nodes."""
-    monkeypatch.setattr(CellSpace, "node_pairs", lambda space: pytest.fail("all pairs of nodes were listed"))
+    for owner in (CellSpace, CellDefinition):
+        monkeypatch.setattr(owner, "node_pairs", lambda space: pytest.fail("all pairs of nodes were listed"))
     space = OperationSpace(max_nodes=40)
     graphs = space.mutate(space.sample(3))
     assert len(graphs) == 3
@@ -189,6 +191,8 @@ def test_any_wrong_value_of_a_description_is_refused(kind, field):
 def test_sizes_are_refused_before_anything_is_built(number, monkeypatch):
     for build in ("node_pairs", "edge_slots", "cells_from_ops"):
         monkeypatch.setattr(CellSpace, build, lambda *args: pytest.fail("something was built"))
+    for build in ("node_pairs", "edge_slots", "fixed_arrays"):
+        monkeypatch.setattr(CellDefinition, build, lambda *args: pytest.fail("something was built"))
     refused(lambda: OperationSpace(max_nodes=number), InvalidParameter, "to 10,000")
     refused(lambda: NASBenchNLP(max_nodes=number), InvalidParameter, "to 10,000")
     refused(lambda: CellSpace("s", ["a"], max_nodes=7, cells=number), InvalidParameter, "10,000")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from archenc.errors import CorruptFile, InvalidArchitecture, InvalidParameter
+from archenc.errors import CorruptFile, InvalidArchitecture, InvalidParameter, read_each
 from archenc.files import inside
 from archenc.graphs import ArchGraphs
 from archenc.spaces.base import as_sequence
@@ -41,14 +41,15 @@ class ModelFiles(OperationSpace):
         return [path.relative_to(self.folder).as_posix() for path in found]
 
     def parse(self, architectures: Any) -> ArchGraphs:
-        names = as_sequence(architectures)
-        for number, name in enumerate(names):
-            if not isinstance(name, str):
-                raise InvalidArchitecture(f"architecture {number}: {name!r:.60} is no name of a file; give that of an ONNX file")
-            if name not in self.drawings:
-                self.drawings[name] = self._read(name, f"architecture {number}")
-        drawings = [self.drawings[name] for name in names]
+        drawings = read_each(as_sequence(architectures), self._drawing)
         return (self.chosen or fitting_space(drawings)).place(drawings)
+
+    def _drawing(self, name: Any, where: str) -> Drawing:
+        if not isinstance(name, str):
+            raise InvalidArchitecture(f"{where}: {name!r:.60} is no name of a file; give that of an ONNX file")
+        if name not in self.drawings:
+            self.drawings[name] = self._read(name, where)
+        return self.drawings[name]
 
     def _read(self, name: str, where: str) -> Drawing:
         try:

@@ -11,7 +11,7 @@ from torch import Tensor
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
 from archenc.hashing import sweep_hash
-from archenc.spaces import variation
+from archenc.spaces import drawing
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.traced.network import FEATURES, Drawing
 from archenc.spaces.traced.vocabulary import OPERATIONS, OTHER
@@ -53,28 +53,33 @@ class OperationSpace(CellSpace):
         adjacency = np.zeros((rows, nodes, nodes), dtype=np.uint8)
         ops = np.zeros((rows, nodes), dtype=np.uint8)
         features = np.zeros((rows, nodes, len(FEATURES)), dtype=np.float32)
-        for row, drawing in enumerate(drawings):
-            size = len(drawing.features)
+        for row, network in enumerate(drawings):
+            size = len(network.features)
             if size > nodes:
                 remedy = f"pass space=OperationSpace(max_nodes={size})"
-                raise InvalidArchitecture(f"network {row}: {size} nodes, and the space allows {nodes}; {remedy}")
+                fault = f"{size} nodes, and the space allows {nodes}"
+                raise InvalidArchitecture(f"network {row}: {fault}; {remedy}", row)
             place = np.array([*range(size - 1), nodes - 1])  # the output comes last
-            ops[row, place] = [INPUT, *(self._number(name, row) + NODE_OFFSET for name in drawing.names), OUTPUT]
-            features[row, place] = drawing.features
-            source, target = np.array(drawing.edges).T
+            ops[row, place] = [INPUT, *(self._number(name, row) + NODE_OFFSET for name in network.names), OUTPUT]
+            features[row, place] = network.features
+            source, target = np.array(network.edges).T
             adjacency[row, place[source], place[target]] = 1
         return self.graphs(adjacency, ops).with_features(features)
 
     def _number(self, name: str, row: int) -> int:
         known = OTHER if name not in self.operations and OTHER in self.operations else name
-        return self.operation_number(known, f"network {row}")
+        try:
+            return self.operation_number(known, f"network {row}")
+        except InvalidArchitecture as error:
+            error.position = row
+            raise
 
     # -- work that follows the nodes that are there, as ``max_nodes`` may be far above them ---------------------------
 
     def faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
         return super().faults(narrowed(graphs))
 
-    def _random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+    def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
         """Edges are drawn one after the other, by the gaps between them, and never as a matrix of all pairs."""
         nodes = self.max_nodes
         row, source, target = _random_edges(rows, nodes, self.edge_probability, rng)
@@ -93,8 +98,8 @@ class OperationSpace(CellSpace):
         ops[:, 0], ops[:, -1] = INPUT, OUTPUT
         return self.graphs(adjacency, ops)
 
-    def _mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
-        return widened(variation.mutants(self, narrowed(parents, spare=1), rng), self.max_nodes)
+    def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+        return widened(drawing.mutants(narrowed(parents, spare=1), rng), self.max_nodes)
 
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
         """(N, 16) uint8, equal for isomorphic networks with equal features (to four decimals), whatever ``max_nodes`` is

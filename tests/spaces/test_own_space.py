@@ -1,0 +1,197 @@
+"""A space that somebody else writes, by what is public and documented, and what a space says of itself."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import archenc
+from archenc.errors import InvalidArchitecture, InvalidTable
+from archenc.graphs import ArchGraphs, as_graphs
+from archenc.registry import SPACES
+from archenc.rows import parse_rows
+from archenc.spaces import needs_parameters
+from archenc.spaces.base import Space
+from archenc.spaces.cell import CellSpace
+from archenc.spaces.notation import Cell
+from archenc.testing import check_space, registered_spaces
+from tests.spaces.examples import SPACES as EXAMPLES
+
+LETTERS = {"idle": "i", "dense": "d", "sparse": "s", "mix": "m"}
+
+
+class Ladder(CellSpace):
+    """Three rungs of two layers each, of which at least one is dense; written as ``"dsidmi"``."""
+
+    parametric_ops = ("dense", "sparse")
+    example = "dsidmi"
+
+    def __init__(self) -> None:
+        topology = [(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7), (6, 7)]
+        super().__init__("ladder", list(LETTERS), max_nodes=8, topology=topology, skip_op="idle")
+
+    def config(self) -> dict[str, Any]:
+        return {"name": "ladder", "parameters": {}}
+
+    def read_one(self, item: Any, where: str) -> list[Cell | list[int]]:
+        letters = "".join(LETTERS.values())
+        if not isinstance(item, str) or len(item) != self.places or not set(item) <= set(letters):
+            raise InvalidArchitecture(f"{where}: {item!r} is no ladder; write it as {self.example}")
+        return [[letters.index(letter) for letter in item]]
+
+    def format(self, graphs: ArchGraphs) -> list[str]:
+        letters = list(LETTERS.values())
+        return ["".join(letters[k] for k in row) for row in self.to_ops(graphs).tolist()]
+
+    def choice_faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
+        none_dense = (self.ops_of_cells(graphs) != 1).all(1)
+        return [*super().choice_faults(graphs), (none_dense, "no layer is dense; make one dense")]
+
+    def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
+        """Half of the layers are idle."""
+        numbers = rng.choice(4, size=(rows, self.places), p=[0.5, 0.2, 0.2, 0.1])
+        return self.cells_from_ops(torch.from_numpy(numbers))
+
+    def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
+        """Two neighbours change places, or one layer becomes dense."""
+        numbers = self.ops_of_cells(parents).clone()
+        row = torch.arange(len(numbers))
+        at = torch.from_numpy(rng.integers(self.places - 1, size=len(numbers)))
+        swap = torch.from_numpy(rng.random(len(numbers)) < 0.5)
+        first, second = numbers[row, at].clone(), numbers[row, at + 1].clone()
+        numbers[row, at] = torch.where(swap, second, 1)
+        numbers[row, at + 1] = torch.where(swap, first, second)
+        return self.cells_from_ops(numbers)
+
+    def costs(self, graphs: ArchGraphs) -> dict[str, np.ndarray]:
+        weights = np.array([0, 100, 10, 0])[self.to_ops(graphs)].sum(1)
+        return {"parameters": weights, "flops": 2 * weights}
+
+
+@pytest.fixture
+def ladder():
+    SPACES.register("ladder", Ladder)
+    yield archenc.create_space("ladder")
+    SPACES.unregister("ladder")
+
+
+def test_a_space_of_ones_own_keeps_the_contract(ladder):
+    check_space(ladder)
+
+
+def test_its_hooks_are_what_is_called(ladder):
+    graphs = ladder.sample(2000, seed=0)
+    numbers = ladder.to_ops(graphs)
+    assert 0.4 < (numbers == 0).mean() < 0.5  # half, less those without a dense layer
+    changed = ladder.to_ops(ladder.mutate(graphs, seed=1)) != numbers
+    assert set(changed.sum(1)) <= {1, 2}
+    assert len(ladder.validate(ladder.enumerate())) == 4**6 - 3**6
+    assert ladder.has_costs
+    assert ladder.costs(ladder.parse(["dsidmi", "dddddd"]))["flops"].tolist() == [420, 1200]
+
+
+def test_a_rule_of_ones_own_is_a_fault_with_its_position(ladder):
+    with pytest.raises(
+        InvalidArchitecture, match=r"^architecture 1: no layer is dense; make one dense$"
+    ) as raised:
+        ladder.parse(["dsidmi", "iiiiii"])
+    assert raised.value.position == 1
+
+
+def test_architectures_are_learned_from_in_a_space_of_ones_own(ladder):
+    graphs = ladder.sample(60, seed=0)
+    labels = ladder.costs(graphs)["parameters"].astype(float)
+    for encoder, head, loss in (("op-onehot", "ridge", "mse"), ("ta-gates", "mlp", "hinge")):
+        predictor = archenc.Predictor(encoder, head=head, loss=loss, epochs=1).fit(graphs, labels)
+        assert np.isfinite(predictor.predict(graphs)).all()
+
+
+# -- what a space says of itself -----------------------------------------------------------------------------
+
+ALL = EXAMPLES | registered_spaces()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_costs_are_there_where_a_space_says_so(name):
+    space = ALL[name]
+    graphs = space.sample(2)
+    if space.has_costs:
+        assert set(space.costs(graphs)) == {"parameters", "flops"}
+    else:
+        with pytest.raises(archenc.errors.InvalidParameter, match="no parameter counts"):
+            space.costs(graphs)
+
+
+def test_parametric_operations():
+    assert archenc.create_space("nasbench201").parametric_ops == ("nor_conv_1x1", "nor_conv_3x3")
+    assert archenc.create_space("nasbench101").parametric_ops == ("conv3x3-bn-relu", "conv1x1-bn-relu")
+    assert "concat" in archenc.create_space("darts").parametric_ops
+    assert Ladder().parametric_ops == ("dense", "sparse")
+
+
+def test_which_spaces_need_parameters():
+    needing = {name for name in SPACES.names() if needs_parameters(SPACES.get(name))}
+    assert needing == {"cell", "chain", "genotype"}
+    assert not needs_parameters(lambda **settings: Ladder(**settings))
+
+
+# -- the position of a bad architecture ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_error_says_the_position(name):
+    space = ALL[name]
+    good = space.format(space.sample(2))
+    with pytest.raises(InvalidArchitecture, match=r"^architecture 2") as raised:
+        space.parse([*good, "no architecture"])
+    assert raised.value.position == 2
+    assert raised.value.called("this").startswith("this")
+    assert "architecture 2" not in raised.value.called("this")
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (str(again), again.position) == (str(raised.value), 2)
+
+
+def test_the_position_of_an_architecture_of_several_cells():
+    space = archenc.create_space("darts")
+    table = np.concatenate([space.to_genotypes(space.sample(3)).astype(int)] * 2)
+    for column, value in ((0, 9), (1, 99)):
+        wrong = table.copy()
+        wrong[4, 1, 3, column] = value
+        with pytest.raises(
+            InvalidArchitecture, match=r"^architecture 4, reduce cell, edge 3: 99? "
+        ) as raised:
+            space.from_genotypes(wrong)
+        assert raised.value.position == 4
+    graphs = space.sample(3)
+    graphs.adjacency[3] = 0
+    with pytest.raises(InvalidArchitecture, match=r"^architecture 1, cell 1: ") as raised:
+        space.validate(graphs)
+    assert raised.value.position == 1
+
+
+def test_the_position_of_what_is_no_text():
+    space = archenc.create_space("nasbench101")
+    cell = {"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}
+    for wrong in ("0" * 32, archenc.create_space("nasbench201").sample(1)):
+        with pytest.raises(InvalidArchitecture) as raised:
+            as_graphs([cell, wrong], space)
+        assert raised.value.position == 1
+
+
+def test_an_error_of_no_architecture_has_no_position():
+    space: Space = archenc.create_space("nasbench201")
+    with pytest.raises(InvalidArchitecture) as raised:
+        space.parse(None)
+    assert raised.value.position is None
+    assert raised.value.called("this") == str(raised.value)
+
+
+def test_a_line_of_a_file_is_named_instead_of_the_position(ladder):
+    with pytest.raises(InvalidTable, match=r"^f.txt, line 7: 'x' is no ladder; write it as dsidmi$"):
+        parse_rows(Path("f.txt"), ladder, [(3, "dsidmi"), (7, "x")])
