@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from archenc.encoders.vgae import GraphAutoencoder, undirected
 from archenc.graphs import ArchGraphs
-from archenc.rules import Depth, NotNegative, Probability, Size
-from archenc.spaces.base import Space
+
+
+class GraphIsomorphism(nn.Module):
+    """A layer: MLP((1 + eps) H + A~ H)."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.eps = nn.Parameter(torch.zeros(()))
+        self.mlp = nn.Sequential(
+            nn.Linear(in_dim, out_dim, bias=False),
+            nn.BatchNorm1d(out_dim),
+            nn.ReLU(inplace=True),
+            nn.Linear(out_dim, out_dim, bias=False),
+            nn.BatchNorm1d(out_dim),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, states: Tensor, neighbours: Tensor) -> Tensor:
+        """(R, V, out_dim) from H (R, V, in_dim) and A~ (R, V, V)."""
+        summed = torch.baddbmm((1 + self.eps) * states, neighbours, states)
+        new: Tensor = self.mlp(summed.flatten(0, 1))  # the statistics are over all nodes of the batch
+        return new.reshape(*states.shape[:2], -1)
 
 
 class Arch2vecEncoder(GraphAutoencoder):
@@ -58,46 +77,7 @@ class Arch2vecEncoder(GraphAutoencoder):
         "NeurIPS 2020, section 3"
     )
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        hidden_dim: Size = 128,
-        layers: Depth = 4,
-        latent_dim: Size = 16,
-        dropout: Probability = 0.0,
-        beta: NotNegative = 0.001,
-        threshold: bool = True,
-        simplify: bool = False,
-    ) -> None:
-        super().__init__(space, hidden_dim, latent_dim, dropout, beta, threshold, simplify)
-        sizes = [self.features.columns, *[hidden_dim] * layers]
-        self.layers = nn.ModuleList(GraphIsomorphism(size, out) for size, out in pairwise(sizes))
+    layer = GraphIsomorphism
 
-    def node_states(self, features: Tensor, graphs: ArchGraphs) -> Tensor:
-        states, neighbours = features, undirected(graphs).to(features.dtype)
-        for layer in cast("list[GraphIsomorphism]", self.layers):
-            states = layer(states, neighbours)
-        return states
-
-
-class GraphIsomorphism(nn.Module):
-    """A layer: MLP((1 + eps) H + A~ H)."""
-
-    def __init__(self, in_dim: int, out_dim: int) -> None:
-        super().__init__()
-        self.eps = nn.Parameter(torch.zeros(()))
-        self.mlp = nn.Sequential(
-            nn.Linear(in_dim, out_dim, bias=False),
-            nn.BatchNorm1d(out_dim),
-            nn.ReLU(inplace=True),
-            nn.Linear(out_dim, out_dim, bias=False),
-            nn.BatchNorm1d(out_dim),
-            nn.ReLU(inplace=True),
-        )
-
-    def forward(self, states: Tensor, neighbours: Tensor) -> Tensor:
-        """(R, V, out_dim) from H (R, V, in_dim) and A~ (R, V, V)."""
-        summed = torch.baddbmm((1 + self.eps) * states, neighbours, states)
-        new: Tensor = self.mlp(summed.flatten(0, 1))  # the statistics are over all nodes of the batch
-        return new.reshape(*states.shape[:2], -1)
+    def message_weights(self, graphs: ArchGraphs) -> Tensor:
+        return undirected(graphs)

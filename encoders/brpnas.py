@@ -10,13 +10,13 @@ from torch.nn.functional import pad
 
 from archenc.encoder import Encoder
 from archenc.encoders.layers import receiving
-from archenc.encoders.neural_predictor import num_node_kinds, onehot_nodes
+from archenc.encoders.nodes import OneHotNodes
 from archenc.graphs import ArchGraphs
 from archenc.rules import Layers, Probability
 from archenc.spaces.base import Space
 
 
-class Convolution(nn.Module):
+class BRPNASConvolution(nn.Module):
     """One layer: X' = dropout(ReLU(LayerNorm(A (X W) + b)))."""
 
     def __init__(self, in_dim: int, out_dim: int, dropout: float) -> None:
@@ -58,11 +58,13 @@ class BRPNASEncoder(Encoder):
 
     def __init__(self, space: Space, *, hidden: Layers = (600, 600, 600, 600), dropout: Probability = 0.2, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
-        self.layers = nn.ModuleList(Convolution(i, o, dropout) for i, o in pairwise([num_node_kinds(space) + 1, *hidden]))
+        self.nodes = OneHotNodes(space, output_last=False)
+        widths = [self.nodes.columns + 1, *hidden]
+        self.layers = nn.ModuleList(BRPNASConvolution(i, o, dropout) for i, o in pairwise(widths))
         self.cell_dim = hidden[-1]
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        x, a = with_global_node(onehot_nodes(graphs), graphs)
+        x, a = with_global_node(self.nodes(graphs), graphs)
         for layer in self.layers:
             x = layer(x, a)
         return x[:, -1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -9,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from archenc.encoders.nodes import OneHotNodes
 from archenc.encoders.pairs import PairBatch, Pairs, has_costs, similar_pairs
 from archenc.encoders.transformer import Transformer
-from archenc.encoders.vgae import NodeFeatures
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, concatenate
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
@@ -78,6 +80,21 @@ class CATEEncoder(PretrainableEncoder):
         "Yan, Song, Liu, Zhang: CATE: Computation-aware Neural Architecture Encoding with Transformers, ICML 2021, section 3"
     )
 
+    default_schedule = PretrainingSchedule(
+        epochs=10,
+        batch_size=256,
+        lr=1e-3,
+        optimizer="adamw",
+        weight_decay=0.01,
+        warmup_steps=100,
+        lr_schedule="linear",
+        held_out=0.05,
+    )
+    published_schedules: ClassVar[Mapping[str, PretrainingSchedule]] = {"nasbench101": replace(default_schedule, batch_size=1024)}
+    """But for a rate that falls after the warm-up; smaller batches on other spaces, which give fewer steps."""
+    published_windows: ClassVar[Mapping[tuple[str, Attribute], float]] = {("nasbench101", "parameters"): 2e6}
+    """Width of the window of costs by the space's name and the attribute."""
+
     def __init__(
         self,
         space: Space,
@@ -100,7 +117,7 @@ class CATEEncoder(PretrainableEncoder):
             raise InvalidParameter(f"CATE got dim = {dim} and heads = {heads}; give a dim divisible by the heads")
         self.mask, self.attribute, self.delta, self.k = mask, attribute, delta, k
         self.cell_dim = dim
-        self.nodes = NodeFeatures(space)
+        self.nodes = OneHotNodes(space)
         self.mask_id = self.nodes.columns
         self.embedding = nn.Embedding(self.mask_id + 1, dim)
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)
@@ -122,19 +139,6 @@ class CATEEncoder(PretrainableEncoder):
 
     # -- pretraining -------------------------------------------------------------------------------------------------
 
-    def pretraining_schedule(self) -> PretrainingSchedule:
-        """The published one, but for a rate that falls after the warm-up, and smaller batches on other spaces than NAS-Bench-101."""
-        return PretrainingSchedule(
-            epochs=10,
-            batch_size=1024 if self.space.name == "nasbench101" else 256,
-            lr=1e-3,
-            optimizer="adamw",
-            weight_decay=0.01,
-            warmup_steps=100,
-            lr_schedule="linear",
-            held_out=0.05,
-        )
-
     def pretraining_examples(self, graphs: ArchGraphs) -> Pairs:
         """Pairs of architectures of similar cost, drawn from :func:`archenc.torch_state.own_generator`.
 
@@ -142,13 +146,11 @@ class CATEEncoder(PretrainableEncoder):
             InvalidParameter: the space has no costs.
         """
         costs = self.space.costs(graphs)[self.attribute]
-        if self.delta is not None:
-            delta = float(self.delta)
-        else:
-            published = self.space.name == "nasbench101" and self.attribute == "parameters"
-            delta = 2e6 if published else WINDOW * float(np.ptp(costs))
+        delta = self.delta
+        if delta is None:
+            delta = self.published_windows.get((self.space.name, self.attribute), WINDOW * float(np.ptp(costs)))
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=own_generator())))
-        members = torch.from_numpy(similar_pairs(costs, delta, self.k, rng))
+        members = torch.from_numpy(similar_pairs(costs, float(delta), self.k, rng))
         return Pairs(self.prepare(graphs), members.to(graphs.device))
 
     def pretraining_loss(self, batch: PairBatch, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from archenc.encoder import Encoder
-from archenc.encoders.layers import OperationFeatures
+from archenc.encoders.nodes import NodeEmbedding, node_kinds
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.rules import Depth, Probability, Size
@@ -86,11 +86,11 @@ class FlowerFormerEncoder(Encoder):
         if dim % heads:
             raise InvalidParameter(f"FlowerFormer got dim = {dim} and heads = {heads}; give a dim divisible by the heads")
         self.cell_dim = dim
-        self.features = OperationFeatures(space, dim, dim)
-        self.layers = nn.ModuleList(Layer(dim, heads, attention_dropout) for _ in range(layers))
+        self.features = NodeEmbedding(space, dim, dim)
+        self.layers = nn.ModuleList(FlowerFormerLayer(dim, heads, attention_dropout) for _ in range(layers))
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        x = normalize(torch.relu(self.features()), dim=-1)[self.features.rows(graphs)]
+        x = normalize(torch.relu(self.features()), dim=-1)[node_kinds(graphs)]
         receiving = graphs.adjacency.transpose(1, 2).bool()
         upstream = sender_bias(receiving)
         downstream = sender_bias(receiving.transpose(1, 2).flip(1, 2))
@@ -120,12 +120,12 @@ def relation_bias(adjacency: Tensor) -> Tensor:
     return torch.zeros(related.shape, dtype=torch.float32, device=related.device).masked_fill(~related, -torch.inf)
 
 
-class Layer(nn.Module):
+class FlowerFormerLayer(nn.Module):
     """Flow module and global module side by side, then a feed-forward block."""
 
     def __init__(self, dim: int, heads: int, attention_dropout: float) -> None:
         super().__init__()
-        self.forward_pass, self.backward_pass = Flow(dim), Flow(dim)
+        self.forward_pass, self.backward_pass = FlowerFormerFlow(dim), FlowerFormerFlow(dim)
         self.attention = PathAttention(dim, heads, attention_dropout)
         self.feed_forward = nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
         self.flow_norm, self.attention_norm, self.norm = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
@@ -159,7 +159,7 @@ class PathAttention(nn.Module):
         return mixed
 
 
-class Flow(nn.Module):
+class FlowerFormerFlow(nn.Module):
     """One pass over the nodes, first to last; attention over senders, then a gated recurrent unit."""
 
     def __init__(self, dim: int) -> None:
@@ -201,7 +201,7 @@ def gated_unit(node: Tensor, message: Tensor, weight: Tensor, bias: Tensor) -> t
 
 
 class FlowFunction(torch.autograd.Function):
-    """The recursion of :class:`Flow` with its derivative.
+    """The recursion of :class:`FlowerFormerFlow` with its derivative.
 
     Automatic differentiation would record, and go back through, some fifteen tiny operations for each node, pass and layer, which is where
     most of the time of training went. Given the states, everything but the chain from node to node is computed for all nodes at once.

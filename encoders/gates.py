@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from archenc.encoder import Encoder
-from archenc.encoders.layers import mean_over_nodes, receiving
-from archenc.errors import InvalidParameter
-from archenc.graphs import EDGE_OFFSET, INPUT, PAD, ArchGraphs, OpOn
+from archenc.encoders.gates_family import (
+    GATESLayer,
+    GATESNodeLayer,
+    InitialState,
+    Readout,
+    chosen_form,
+    chosen_readout,
+    is_input,
+    readout,
+)
+from archenc.encoders.layers import receiving
+from archenc.encoders.nodes import OperationEmbedding
+from archenc.graphs import EDGE_OFFSET, ArchGraphs, OpOn
 from archenc.rules import Layers, Size
 from archenc.spaces.base import Space
-
-Readout = Literal["mean", "output"]
 
 
 class GATESEncoder(Encoder):
@@ -74,7 +82,7 @@ class GATESEncoder(Encoder):
         self.cell_dim = layers[-1]
         self.op_embedding = OperationEmbedding(space, self.form, op_dim)
         self.initial_state = InitialState(space, node_dim, hidden_dim, learn_others=self.form == "node")
-        layer = NodeFlow if self.form == "node" else EdgeFlow
+        layer = GATESNodeLayer if self.form == "node" else GATESEdgeLayer
         self.flow = nn.ModuleList(layer(space, size, out, op_dim) for size, out in pairwise([hidden_dim, *layers]))
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
@@ -82,36 +90,11 @@ class GATESEncoder(Encoder):
         states: Tensor = self.initial_state(graphs)
         edges = incoming_edges(graphs).to(states.dtype)
         keep = is_input(graphs)
-        for depth, layer in enumerate(cast("Sequence[NodeFlow | EdgeFlow]", self.flow)):
+        for depth, layer in enumerate(cast("Sequence[GATESNodeLayer | GATESEdgeLayer]", self.flow)):
             states = layer(states, edges, layer.op_gates(ops, graphs.ops), keep)
             if depth < len(self.flow) - 1:
                 states = torch.relu(states)
-        return read(states, graphs, self.readout)
-
-
-def chosen_form(space: Space, form: OpOn | None) -> OpOn:
-    """Where operations are taken to sit: ``form``, or where the space has them; raises :class:`InvalidParameter` for what cannot be."""
-    if form == "edge" and space.op_on == "node":
-        raise InvalidParameter(f"the operations of {space.name!r} cannot be put on edges; leave form out")
-    return form or space.op_on
-
-
-def chosen_readout(form: OpOn, readout: Readout | None) -> Readout:
-    """``readout``, or the published one for the form."""
-    return readout or ("mean" if form == "node" else "output")
-
-
-def read(states: Tensor, graphs: ArchGraphs, readout: Readout) -> Tensor:
-    """(R, V, size) to (R, size): the output node's state, or the mean over all nodes but the inputs."""
-    if readout == "output":
-        return states[:, -1]
-    behind = graphs.space.num_inputs
-    return mean_over_nodes(states[:, behind:], graphs.mask[:, behind:])
-
-
-def is_input(graphs: ArchGraphs) -> Tensor:
-    """Bool (V, 1): the nodes whose residual R is kept."""
-    return (torch.arange(graphs.num_nodes, device=graphs.device) < graphs.space.num_inputs)[:, None]
+        return readout(states, graphs, self.readout)
 
 
 def incoming_edges(graphs: ArchGraphs) -> Tensor:
@@ -131,81 +114,7 @@ def live_ops(space: Space) -> list[int]:
     return [k for k, name in enumerate(space.edge_vocabulary) if k >= EDGE_OFFSET and name != space.none_op]
 
 
-class OperationEmbedding(nn.Module):
-    """The table of operation vectors (num_ops, op_dim); padding and input nodes have the fixed vector zero."""
-
-    learned: Tensor
-
-    def __init__(self, space: Space, form: OpOn, op_dim: int) -> None:
-        super().__init__()
-        names = space.node_vocabulary if form == "node" else space.edge_vocabulary
-        self.table = nn.Parameter(torch.randn(len(names), op_dim))
-        learned = torch.ones(len(names), 1)
-        learned[PAD] = 0.0
-        if form == "node":
-            learned[INPUT] = 0.0
-        self.register_buffer("learned", learned, persistent=False)
-
-    def forward(self) -> Tensor:
-        """(num_ops, op_dim)."""
-        return self.table * self.learned
-
-
-class InitialState(nn.Module):
-    """Node states before the first layer, (R, V, hidden_dim): each input node of each cell has a learned vector.
-
-    The other nodes share one that starts at zero and is learned where operations sit on nodes; on edges it stays zero.
-    """
-
-    def __init__(self, space: Space, node_dim: int, hidden_dim: int, *, learn_others: bool) -> None:
-        super().__init__()
-        self.cells, self.num_inputs = space.cells, space.num_inputs
-        self.inputs = nn.Parameter(torch.randn(space.cells, space.num_inputs, node_dim))
-        self.others = nn.Parameter(torch.zeros(space.cells, 1, node_dim)) if learn_others else None
-        self.linear = nn.Linear(node_dim, hidden_dim)
-
-    def forward(self, graphs: ArchGraphs) -> Tensor:
-        rest = graphs.num_nodes - self.num_inputs
-        others = torch.zeros_like(self.inputs[:, :1]) if self.others is None else self.others
-        vectors = torch.cat([self.inputs, others.expand(-1, rest, -1)], dim=1)  # (cells, V, node_dim)
-        states: Tensor = self.linear(vectors)
-        return states.repeat(graphs.adjacency.shape[0] // self.cells, 1, 1)
-
-
-class Flow(nn.Module):
-    """What all layers share: the weight W and the gates' map W_o, b_o."""
-
-    def __init__(self, in_dim: int, out_dim: int, op_dim: int) -> None:
-        super().__init__()
-        self.bound = out_dim**-0.5
-        self.weight = nn.Parameter(torch.empty(in_dim, out_dim).uniform_(-self.bound, self.bound))
-        self.gate = nn.Linear(op_dim, out_dim)
-
-    def gates(self, ops: Tensor) -> Tensor:
-        """Operation vectors (..., op_dim) to gates (..., out_dim)."""
-        return torch.sigmoid(self.gate(ops))
-
-
-class NodeFlow(Flow):
-    """A layer for operations on nodes."""
-
-    def __init__(self, space: Space, in_dim: int, out_dim: int, op_dim: int) -> None:
-        super().__init__(in_dim, out_dim, op_dim)
-        self.bias = nn.Parameter(torch.empty(out_dim).uniform_(-self.bound, self.bound))
-
-    def op_gates(self, ops: Tensor, op_ids: Tensor) -> Tensor:
-        """The gate of each node, (R, V, out_dim), from the table of operations and the nodes' ids (R, V)."""
-        return self.gates(ops)[op_ids.long()]
-
-    def forward(self, states: Tensor, edges: Tensor, gates: Tensor, keep: Tensor) -> Tensor:
-        """N' from N (R, V, in_dim), A + I (R, V, V), gates (R, V, out_dim) and the nodes that keep their residual (V, 1).
-
-        A node that keeps its residual has no predecessor, so that ((A + I) X)_i = X_i and the residual is one more unit of its gate.
-        """
-        return torch.addcmul(self.bias, gates + keep, edges @ (states @ self.weight))
-
-
-class EdgeFlow(Flow):
+class GATESEdgeLayer(GATESLayer):
     """A layer for operations on edges, of which up to S may join a pair of nodes."""
 
     is_skip: Tensor

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
 from archenc.encoder import Encoder
-from archenc.encoders.layers import OperationFeatures, mean_over_nodes, receiving
+from archenc.encoders.layers import mean_over_nodes, receiving
+from archenc.encoders.nodes import NodeEmbedding, node_kinds
 from archenc.graphs import ArchGraphs
 from archenc.rules import Layers, Size
 from archenc.spaces.base import Space
@@ -32,7 +33,7 @@ class _ConvolutionalEncoder(Encoder):
     ) -> None:
         super().__init__(space, simplify=simplify)
         self.self_loops, self.normalise = self_loops, normalise
-        self.features = OperationFeatures(space, op_dim, feature_dim)
+        self.features = NodeEmbedding(space, op_dim, feature_dim)
         widths = [feature_dim, *hidden]
         self.weights = nn.ModuleList(nn.Linear(i, o, bias=False) for i, o in pairwise(widths))
         self.biases = nn.ParameterList(torch.zeros(o) for o in hidden)
@@ -87,7 +88,7 @@ class GCNEncoder(_ConvolutionalEncoder):
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         first = self.weights[0]
         adjacency, mask = graphs.adjacency, graphs.mask
-        x_w = first(self.features())[self.features.rows(graphs)]
+        x_w = first(self.features())[node_kinds(graphs)]
         if self.global_vector is not None:
             adjacency = torch.cat([pad(adjacency, (0, 0, 0, 1)), pad(mask.to(adjacency), (0, 1))[:, :, None]], dim=2)
             mask = pad(mask, (0, 1), value=True)

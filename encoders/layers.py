@@ -1,44 +1,9 @@
-"""Modules that several learned encoders share."""
+"""What several learned encoders compute on the matrices of a cell."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-
-from archenc.graphs import ArchGraphs
-from archenc.spaces.base import Space
-
-
-class OperationFeatures(nn.Module):
-    """A learned vector for each kind of node (padding, inputs, output, operations), mapped linearly: e -> E e + c.
-
-    What follows is done once on this small table and then gathered, which gives the same numbers as doing it at every node. Each input
-    of a cell has a vector of its own.
-
-    Args:
-        space: the search space.
-        op_dim: length of a vector.
-        out_dim: length after the linear map.
-    """
-
-    def __init__(self, space: Space, op_dim: int, out_dim: int) -> None:
-        super().__init__()
-        kinds = len(space.node_vocabulary)
-        self.embedding = nn.Parameter(torch.randn(kinds + space.num_inputs - 1, op_dim))
-        self.linear = nn.Linear(op_dim, out_dim)
-        # the first input is in the vocabulary, the others follow behind it
-        self.further_inputs = torch.arange(kinds, kinds + space.num_inputs - 1)
-
-    def forward(self) -> Tensor:
-        """The table, (kinds, out_dim)."""
-        features: Tensor = self.linear(self.embedding)
-        return features
-
-    def rows(self, graphs: ArchGraphs) -> Tensor:
-        """Int64 (R, V): each node's row of the table, for graphs with operations on nodes."""
-        rows, inputs = graphs.ops.long(), len(self.further_inputs)
-        further = self.further_inputs.to(rows.device).expand(len(rows), inputs)
-        return torch.cat([rows[:, :1], further, rows[:, inputs + 1 :]], dim=1)
+from torch import Tensor
 
 
 def receiving(adjacency: Tensor, mask: Tensor, *, self_loops: bool, normalise: bool) -> Tensor:

@@ -6,27 +6,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from archenc.encoder import Encoder
+from archenc.encoders.nodes import OneHotNodes
 from archenc.graphs import ArchGraphs
 from archenc.rules import Layers, Probability, Size
 from archenc.spaces.base import Space
-
-
-def num_node_kinds(space: Space) -> int:
-    """Length of a row of :func:`onehot_nodes`: the inputs, the output and each operation."""
-    return space.num_inputs + 1 + len(space.operations)
-
-
-def onehot_nodes(graphs: ArchGraphs) -> Tensor:
-    """What each node is, float32 (R, V, kinds), for operations on nodes; each input is a kind of its own, padding is all zeros."""
-    space = graphs.space
-    further = torch.arange(space.num_inputs, device=graphs.device)
-    behind = graphs.ops[:, space.num_inputs :].long()
-    inputs = further.expand(len(behind), -1)
-    kinds = torch.cat([inputs + 1, torch.where(behind > 0, behind + space.num_inputs - 1, 0)], dim=1)
-    return one_hot(kinds, num_node_kinds(space) + 1)[..., 1:].float()
 
 
 class BidirectionalConvolution(nn.Module):
@@ -80,7 +65,8 @@ class NeuralPredictorEncoder(Encoder):
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise([num_node_kinds(space), *hidden]))
+        self.nodes = OneHotNodes(space, output_last=False)
+        self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise([self.nodes.columns, *hidden]))
         self.linear = nn.Linear(hidden[-1], out_dim)
         self.dropout = nn.Dropout(dropout)
         self.cell_dim = out_dim
@@ -89,7 +75,7 @@ class NeuralPredictorEncoder(Encoder):
         exists = graphs.mask.float()
         a = graphs.adjacency.float() + torch.diag_embed(exists)
         a, b = divided_by_row_sums(a), divided_by_row_sums(a.transpose(1, 2))
-        x = onehot_nodes(graphs)
+        x = self.nodes(graphs)
         for layer in self.layers:
             x = self.dropout(layer(x, a, b))
         mean = (x * exists[..., None]).sum(1) / exists.sum(1, keepdim=True)

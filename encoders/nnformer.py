@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from archenc.encoder import Encoder
-from archenc.encoders.layers import OperationFeatures
+from archenc.encoders.nodes import NodeEmbedding, node_kinds
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.rules import Depth, Probability, Size
@@ -84,15 +84,15 @@ class NNFormerEncoder(Encoder):
                 f"NN-Former got dim = {dim} and hidden_dim = {hidden_dim}; give a dim divisible by {HEADS} and an even hidden_dim"
             )
         self.cell_dim = dim
-        self.features = OperationFeatures(space, dim, dim)
+        self.features = NodeEmbedding(space, dim, dim)
         self.class_token = nn.Parameter(torch.zeros(dim))
         self.first_norm, self.last_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
         # what the last layer's convolution gives to the nodes, the class token would never see
-        self.layers = nn.ModuleList(Layer(dim, hidden_dim, dropout, convolve=depth < layers - 1) for depth in range(layers))
+        self.layers = nn.ModuleList(NNFormerLayer(dim, hidden_dim, dropout, convolve=depth < layers - 1) for depth in range(layers))
         nn.init.trunc_normal_(self.class_token, std=0.02)
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        nodes = self.features()[self.features.rows(graphs)]
+        nodes = self.features()[node_kinds(graphs)]
         x = self.first_norm(torch.cat([nodes, self.class_token.expand(len(nodes), 1, -1)], dim=1))
         a = graphs.adjacency.to(x.dtype)
         barred = barred_pairs(a, graphs.mask)
@@ -119,7 +119,7 @@ def barred_pairs(a: Tensor, mask: Tensor) -> Tensor:
     return torch.zeros_like(sees).masked_fill(sees == 0, -torch.inf)
 
 
-class Layer(nn.Module):
+class NNFormerLayer(nn.Module):
     """Masked attention, then a feed-forward block, with a graph convolution if ``convolve``."""
 
     def __init__(self, dim: int, hidden_dim: int, dropout: float, *, convolve: bool) -> None:

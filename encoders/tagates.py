@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.gates import (
-    Flow,
+from archenc.encoders.gates_family import (
+    GATESLayer,
+    GATESNodeLayer,
     InitialState,
-    NodeFlow,
-    OperationEmbedding,
     Readout,
     chosen_form,
     chosen_readout,
     is_input,
-    read,
+    readout,
 )
 from archenc.encoders.layers import receiving
+from archenc.encoders.nodes import OperationEmbedding
 from archenc.errors import InvalidParameter
 from archenc.graphs import ABSENT, EDGE_OFFSET, ArchGraphs, OpOn
 from archenc.rules import Depth, Few, Layers, Number, Size
@@ -82,6 +82,8 @@ class TAGATESEncoder(Encoder):
     invariant = True
     paper: ClassVar[str] = "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022"
 
+    updated: Tensor
+
     def __init__(
         self,
         space: Space,
@@ -123,8 +125,6 @@ class TAGATESEncoder(Encoder):
         self.score_embedding = mlp(score_dim, 64, 128, op_dim) if symmetry_breaking == "scores" else None
         self.register_buffer("updated", torch.tensor(updated_ops(space, self.form))[:, None], persistent=False)
 
-    updated: Tensor
-
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         ids = self.forward_flow.op_ids(graphs).long()
         scores = self.scores(graphs)
@@ -134,14 +134,14 @@ class TAGATESEncoder(Encoder):
         is_output = torch.arange(graphs.num_nodes, device=graphs.device)[:, None] == graphs.num_nodes - 1
         updated = self.updated[ids]
         states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
-        readouts = [read(states, graphs, self.readout)]
+        readouts = [readout(states, graphs, self.readout)]
         for _ in range(self.steps - 1):
             gradient = self.output_gradient(states[:, -1:]) * is_output
             _, returned = self.backward_flow(gradient, behind, self.gating(ops, scores), ids, is_output)
             change = self.update(torch.cat([ops.detach(), passed.detach(), returned], dim=-1))
             ops = ops + 0.1 * (updated * change)
             states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
-            readouts.append(read(states, graphs, self.readout))
+            readouts.append(readout(states, graphs, self.readout))
         return torch.cat(readouts, dim=1) if self.anytime else readouts[-1]
 
     def scores(self, graphs: ArchGraphs) -> Tensor | None:
@@ -203,7 +203,7 @@ class NodeStack(nn.Module):
 
     def __init__(self, space: Space, sizes: Sequence[int], op_dim: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(NodeFlow(space, size, out, op_dim) for size, out in pairwise(sizes))
+        self.layers = nn.ModuleList(GATESNodeLayer(space, size, out, op_dim) for size, out in pairwise(sizes))
 
     def op_ids(self, graphs: ArchGraphs) -> Tensor:
         """(R, V)."""
@@ -221,14 +221,14 @@ class NodeStack(nn.Module):
     def forward(self, states: Tensor, edges: Tensor, ops: Tensor, ids: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         """Final states (R, V, size), which are also what the update of the operations sees."""
         edges = edges.to(states.dtype)
-        for depth, layer in enumerate(cast("Sequence[NodeFlow]", self.layers)):
+        for depth, layer in enumerate(cast("Sequence[GATESNodeLayer]", self.layers)):
             states = layer(states, edges, layer.gates(ops), keep)
             if depth < len(self.layers) - 1:
                 states = torch.relu(states)
         return states, states
 
 
-class EdgeMessages(Flow):
+class EdgeMessages(GATESLayer):
     """One of GATES' layers for operations on edges, with a gate for each edge."""
 
     def forward(self, states: Tensor, ends: tuple[Tensor, Tensor], gates: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
@@ -250,6 +250,7 @@ class EdgeStack(nn.Module):
     """GATES' layers for operations on edges with a vector for each edge's operation; the edges are the slots of the space."""
 
     slots: Tensor
+    fixed: Tensor
 
     def __init__(self, space: Space, sizes: Sequence[int], op_dim: int) -> None:
         super().__init__()
@@ -260,8 +261,6 @@ class EdgeStack(nn.Module):
         dead = [k == ABSENT or name == space.none_op for k, name in enumerate(names)]
         fixed = [-math.inf if gone else math.inf if name == space.skip_op else 0.0 for gone, name in zip(dead, names, strict=True)]
         self.register_buffer("fixed", torch.tensor(fixed, dtype=torch.float32)[:, None], persistent=False)
-
-    fixed: Tensor
 
     def op_ids(self, graphs: ArchGraphs) -> Tensor:
         """(R, E)."""

@@ -28,7 +28,7 @@ class Transformer(nn.Module):
 
     def __init__(self, dim: int, layers: int, heads: int, hidden_dim: int, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(dim, heads, hidden_dim, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(TransformerLayer(dim, heads, hidden_dim, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, sees: Tensor, exists: Tensor) -> Tensor:
@@ -44,13 +44,13 @@ class Transformer(nn.Module):
         blind = ~sees.any(2, keepdim=True)
         allowed = sees | (blind & exists[:, None])
         bias = torch.zeros(allowed.shape, dtype=x.dtype, device=x.device).masked_fill(~allowed, -torch.inf)
-        for layer in cast("list[Layer]", self.layers):
+        for layer in cast("list[TransformerLayer]", self.layers):
             x = layer(x, bias, blind)
         out: Tensor = self.norm(x)
         return out
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """Masked multi-head attention, then a feed-forward block."""
 
     def __init__(self, dim: int, heads: int, hidden_dim: int, dropout: float) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from archenc.encoders import latent
 from archenc.encoders.layers import receiving
-from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
+from archenc.encoders.nodes import OneHotNodes
+from archenc.graphs import ArchGraphs
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.rules import Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space
@@ -22,8 +23,9 @@ from archenc.spaces.base import Space
 class GraphAutoencoder(PretrainableEncoder):
     r"""An encoder that gives every node a latent vector from which the cell can be rebuilt.
 
-    X holds the operations one-hot, a row of zeros where there is no node, and :math:`\tilde A = A + A^\top`. A subclass computes node
-    states from both; the linear heads :math:`\mu` and, if it samples, :math:`\log \sigma` follow. The decoder, with dropout on z, is
+    X holds the operations one-hot, a row of zeros where there is no node, and :math:`\tilde A = A + A^\top`. A subclass says what a layer
+    is, and which matrix it takes messages by; the linear heads :math:`\mu` and, if it samples, :math:`\log \sigma` follow. The decoder,
+    with dropout on z, is
 
     .. math::
 
@@ -40,25 +42,51 @@ class GraphAutoencoder(PretrainableEncoder):
     invariant = True
     samples: ClassVar[bool] = True
     """Whether z is drawn around mu in training."""
+    layer: ClassVar[type[nn.Module]]
+    """Built from the lengths of node states before and behind it; takes states (R, V, length) and a matrix (R, V, V)."""
+    default_schedule = PretrainingSchedule(epochs=10, batch_size=64, lr=2e-3, lr_schedule="linear", gradient_clip=5.0)
+    published_schedules: ClassVar[Mapping[str, PretrainingSchedule]] = {
+        "nasbench101": PretrainingSchedule(epochs=8, batch_size=256, lr=8e-3, lr_schedule="linear", gradient_clip=5.0)
+    }
+    """Epochs as published; there with batches of 32 and a constant rate of .001, which take longer."""
 
     def __init__(
-        self, space: Space, hidden_dim: int, latent_dim: int, dropout: float, beta: float, threshold: bool, simplify: bool
+        self,
+        space: Space,
+        *,
+        hidden_dim: Size = 128,
+        layers: Depth = 4,
+        latent_dim: Size = 16,
+        dropout: Probability = 0.0,
+        beta: NotNegative = 0.001,
+        threshold: bool = True,
+        simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
         self.cell_dim = latent_dim
         self.beta = beta
-        self.features = NodeFeatures(space)
+        self.features = OneHotNodes(space)
         self.mu = nn.Linear(hidden_dim, latent_dim)
         self.log_sigma = nn.Linear(hidden_dim, latent_dim) if self.samples else None
         self.dropout = nn.Dropout(dropout)
         self.op_decoder = nn.Linear(latent_dim, self.features.columns)
         self.threshold = nn.Parameter(torch.zeros(())) if threshold else None
+        sizes = [self.features.columns, *[hidden_dim] * layers]
+        self.layers = nn.ModuleList(self.layer(size, out) for size, out in pairwise(sizes))
 
     # -- encoding and decoding ---------------------------------------------------------------------------------------
 
     @abstractmethod
+    def message_weights(self, graphs: ArchGraphs) -> Tensor:
+        """The matrix that all layers take messages by, float32 (R, V, V), rows receive."""
+
     def node_states(self, features: Tensor, graphs: ArchGraphs) -> Tensor:
         """(R, V, hidden_dim) from X (R, V, C) and the graphs."""
+        weights = self.message_weights(graphs).to(features.dtype)
+        states = features
+        for layer in self.layers:
+            states = layer(states, weights)
+        return states
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         return self.latent_means(graphs).mean(1)
@@ -75,12 +103,6 @@ class GraphAutoencoder(PretrainableEncoder):
         return self.op_decoder(z), products if self.threshold is None else products - self.threshold
 
     # -- pretraining -------------------------------------------------------------------------------------------------
-
-    def pretraining_schedule(self) -> PretrainingSchedule:
-        """Ten epochs, eight on NAS-Bench-101, as published; there with batches of 32 and a constant rate of .001, which take longer."""
-        if self.space.name == "nasbench101":
-            return PretrainingSchedule(epochs=8, batch_size=256, lr=8e-3, lr_schedule="linear", gradient_clip=5.0)
-        return PretrainingSchedule(epochs=10, batch_size=64, lr=2e-3, lr_schedule="linear", gradient_clip=5.0)
 
     def pretraining_loss(self, batch: ArchGraphs, generator: torch.Generator) -> Tensor:
         features = self.features(batch)
@@ -119,37 +141,6 @@ class GraphAutoencoder(PretrainableEncoder):
             yield batch, self.latent_means(batch)
 
 
-class NodeFeatures(nn.Module):
-    """X: the operations one-hot, with a column for each input, operation and the output, and zeros where there is no node."""
-
-    table: Tensor
-
-    def __init__(self, space: Space) -> None:
-        super().__init__()
-        self.num_inputs = space.num_inputs
-        self.columns = space.num_inputs + len(space.operations) + 1
-        ids = [0] * len(space.node_vocabulary)
-        ids[OUTPUT] = self.columns
-        ids[NODE_OFFSET:] = range(self.num_inputs + 1, self.columns)
-        self.numbers = torch.tensor(ids)  # 1 + column of each id, 0 for padding
-        self.names = torch.tensor([INPUT] * self.num_inputs + [*range(NODE_OFFSET, len(ids)), OUTPUT], dtype=torch.uint8)
-        self.register_buffer("table", torch.eye(self.columns + 1)[:, 1:], persistent=False)
-
-    def forward(self, graphs: ArchGraphs) -> Tensor:
-        """X, float32 (R, V, C)."""
-        return self.table[self.ids(graphs) + 1]
-
-    def ids(self, graphs: ArchGraphs) -> Tensor:
-        """int64 (R, V): each node's column, -1 where there is no node."""
-        numbers = self.numbers.to(graphs.device)[graphs.ops.long()] - 1
-        inputs = torch.arange(self.num_inputs, device=graphs.device).expand(len(numbers), -1)
-        return torch.cat([inputs, numbers[:, self.num_inputs :]], dim=1)
-
-    def node_ids(self, columns: Tensor) -> Tensor:
-        """uint8: the ids of operations (:mod:`archenc.graphs`) of columns."""
-        return self.names.to(columns.device)[columns]
-
-
 def undirected(graphs: ArchGraphs) -> Tensor:
     """A + A^T, float32 (R, V, V)."""
     return (graphs.adjacency + graphs.adjacency.transpose(1, 2)).float()
@@ -165,6 +156,20 @@ def kl_divergence(mu: Tensor, log_sigma: Tensor) -> Tensor:
     """KL(N(mu, sigma^2) || N(0, 1)) of (R, V, d), mean over the nodes, divided by V."""
     per_node = -0.5 * (1 + 2 * log_sigma - mu.square() - (2 * log_sigma).exp()).sum(-1)
     return per_node.mean() / mu.shape[1]
+
+
+class GraphConvolution(nn.Module):
+    """A layer: ReLU(BN(A H W))."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_dim, out_dim, bias=False)
+        self.norm = nn.BatchNorm1d(out_dim)
+
+    def forward(self, states: Tensor, weights: Tensor) -> Tensor:
+        """(R, V, out_dim) from H (R, V, in_dim) and the normalised A (R, V, V)."""
+        new = weights @ self.linear(states)
+        return torch.relu(self.norm(new.flatten(0, 1)).reshape(new.shape))
 
 
 class VGAEEncoder(GraphAutoencoder):
@@ -192,43 +197,11 @@ class VGAEEncoder(GraphAutoencoder):
 
     paper: ClassVar[str] = "Kipf, Welling: Variational Graph Auto-Encoders, NeurIPS workshop on Bayesian deep learning 2016"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        hidden_dim: Size = 128,
-        layers: Depth = 4,
-        latent_dim: Size = 16,
-        dropout: Probability = 0.0,
-        beta: NotNegative = 0.001,
-        threshold: bool = True,
-        simplify: bool = False,
-    ) -> None:
-        super().__init__(space, hidden_dim, latent_dim, dropout, beta, threshold, simplify)
-        sizes = [self.features.columns, *[hidden_dim] * layers]
-        self.layers = nn.ModuleList(GraphConvolution(size, out) for size, out in pairwise(sizes))
+    layer = GraphConvolution
 
-    def node_states(self, features: Tensor, graphs: ArchGraphs) -> Tensor:
+    def message_weights(self, graphs: ArchGraphs) -> Tensor:
         symmetric = graphs.adjacency + graphs.adjacency.transpose(1, 2)
-        weights = receiving(symmetric, graphs.mask, self_loops=True, normalise=True).to(features.dtype)
-        states = features
-        for layer in cast("list[GraphConvolution]", self.layers):
-            states = layer(states, weights)
-        return states
-
-
-class GraphConvolution(nn.Module):
-    """A layer: ReLU(BN(A H W))."""
-
-    def __init__(self, in_dim: int, out_dim: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(in_dim, out_dim, bias=False)
-        self.norm = nn.BatchNorm1d(out_dim)
-
-    def forward(self, states: Tensor, weights: Tensor) -> Tensor:
-        """(R, V, out_dim) from H (R, V, in_dim) and the normalised A (R, V, V)."""
-        new = weights @ self.linear(states)
-        return torch.relu(self.norm(new.flatten(0, 1)).reshape(new.shape))
+        return receiving(symmetric, graphs.mask, self_loops=True, normalise=True)
 
 
 class GAEEncoder(VGAEEncoder):
