@@ -13,7 +13,7 @@ from archenc.spaces.base import Space
 
 
 class MessagePassing(nn.Module):
-    """A pass along the edges of a directed acyclic graph: each node's state is computed once, from those of its sources."""
+    """A pass along the edges of an acyclic graph: each state is computed once, from those of the sources."""
 
     positions: Tensor
 
@@ -22,18 +22,22 @@ class MessagePassing(nn.Module):
         nodes = space.num_node_form_nodes
         self.num_inputs = space.num_inputs
         bound = 1 / math.sqrt(hidden_dim)
-        self.kind_inputs = nn.Parameter(torch.empty(OneHotNodes(space).columns, 3 * hidden_dim).uniform_(-bound, bound))
+        kinds = OneHotNodes(space).columns
+        self.kind_inputs = nn.Parameter(torch.empty(kinds, 3 * hidden_dim).uniform_(-bound, bound))
         self.position_inputs = nn.Parameter(torch.empty(nodes, 3 * hidden_dim).uniform_(-bound, bound))
         self.gru = GRU(hidden_dim)
         self.gate = nn.Linear(hidden_dim + nodes, hidden_dim)
         self.map = nn.Linear(hidden_dim + nodes, hidden_dim, bias=False)
         self.register_buffer("positions", torch.eye(nodes), persistent=False)
 
-    def forward(self, columns: Tensor, positions: Tensor, adjacency: Tensor, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, columns: Tensor, positions: Tensor, adjacency: Tensor, start: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The states of the nodes and the messages they send, both (R, V, H).
 
         Args:
-            columns: int64 (R, V), the number of each node's kind; what is computed where it is below 0, for no node, goes nowhere.
+            columns: int64 (R, V), the number of each node's kind; what is computed where it is below 0, for
+                no node, goes nowhere.
             positions: int64 (R, V).
             adjacency: float (R, V, V), strictly upper triangular.
             start: (R, H), what the inputs receive; zero by default.
@@ -88,15 +92,17 @@ class GRU(nn.Module):
 class DVAEDecoder(nn.Module):
     r"""Writes a cell node by node, the output behind the last of the others.
 
-    The inputs receive :math:`\tanh(W z + b)`. Each further node v gets its type, an operation or the output, from the state of the node
-    before it; then, for u = v - 1, v - 2, ..., 0, it is told whether an edge leads from u to v:
+    The inputs receive :math:`\tanh(W z + b)`. Each further node v gets its type, an operation or the output,
+    from the state of the node before it; then, for u = v - 1, v - 2, ..., 0, it is told whether an edge leads
+    from u to v:
 
     .. math::
 
-        P(t_v) = \mathrm{softmax}\big(\mathrm{MLP}_t(h_{v-1})\big), \qquad P(u \to v) = \sigma\big(\mathrm{MLP}_e([h_u; h_v^{(u)}])\big)
+        P(t_v) = \mathrm{softmax}\big(\mathrm{MLP}_t(h_{v-1})\big), \qquad
+        P(u \to v) = \sigma\big(\mathrm{MLP}_e([h_u; h_v^{(u)}])\big)
 
-    where :math:`h_v^{(u)}` is the state of v by the edges from u + 1, ..., v - 1 alone. The output ends the cell; in the last place of a
-    space there is nothing else.
+    where :math:`h_v^{(u)}` is the state of v by the edges from u + 1, ..., v - 1 alone. The output ends the
+    cell; in the last place of a space there is nothing else.
     """
 
     def __init__(self, space: Space, hidden_dim: int, latent_dim: int) -> None:
@@ -106,8 +112,12 @@ class DVAEDecoder(nn.Module):
         self.start = nn.Linear(latent_dim, hidden_dim)
         self.passing = MessagePassing(space, hidden_dim)
         types = self.output + 1 - self.num_inputs
-        self.next_type = nn.Sequential(nn.Linear(hidden_dim, 2 * hidden_dim), nn.ReLU(), nn.Linear(2 * hidden_dim, types))
-        self.edge = nn.Sequential(nn.Linear(2 * hidden_dim, 4 * hidden_dim), nn.ReLU(), nn.Linear(4 * hidden_dim, 1), nn.Flatten(-2))
+        self.next_type = nn.Sequential(
+            nn.Linear(hidden_dim, 2 * hidden_dim), nn.ReLU(), nn.Linear(2 * hidden_dim, types)
+        )
+        self.edge = nn.Sequential(
+            nn.Linear(2 * hidden_dim, 4 * hidden_dim), nn.ReLU(), nn.Linear(4 * hidden_dim, 1), nn.Flatten(-2)
+        )
 
     def log_likelihood(self, z: Tensor, columns: Tensor, adjacency: Tensor) -> Tensor:
         """Log-likelihood of cells given z, (R,), each choice given the right ones before it.
@@ -121,7 +131,8 @@ class DVAEDecoder(nn.Module):
         """
         first, length = self.num_inputs, columns.shape[1]
         places = torch.arange(length, device=z.device)
-        states, messages = self.passing(columns, places.expand(columns.shape), adjacency, torch.tanh(self.start(z)))
+        positions = places.expand(columns.shape)
+        states, messages = self.passing(columns, positions, adjacency, torch.tanh(self.start(z)))
 
         chosen = min(length, self.nodes - 1)  # in the last place there is no choice
         types = torch.where(columns >= 0, columns - first, -1)[:, first:chosen]
@@ -133,8 +144,8 @@ class DVAEDecoder(nn.Module):
         known = adjacency.transpose(1, 2)[:, v] * (places > u[:, None])
         partial = self.passing.gru(self.passing.inputs(columns[:, v], v), known @ messages)
         edge_logits = self.edge(torch.cat([states[:, u], partial], dim=2))
-        of_edges = binary_cross_entropy_with_logits(edge_logits, adjacency[:, u, v], reduction="none") * (columns[:, v] >= 0)
-        return -of_types.sum(1) - of_edges.sum(1)
+        of_edges = binary_cross_entropy_with_logits(edge_logits, adjacency[:, u, v], reduction="none")
+        return -of_types.sum(1) - (of_edges * (columns[:, v] >= 0)).sum(1)
 
     def decode(self, z: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Columns, int64 (R, V), and adjacency, uint8 (R, V, V), as :meth:`log_likelihood` takes them.
@@ -153,13 +164,13 @@ class DVAEDecoder(nn.Module):
             if v < self.num_inputs:
                 kind, received = torch.full_like(columns[:, v], v), torch.tanh(self.start(z))
             else:
-                kind, received = self._choose_type(states[-1], v, generator), z.new_zeros(rows, self.start.out_features)
+                kind = self._choose_type(states[-1], v, generator)
+                received = z.new_zeros(rows, self.start.out_features)
             inputs = self.passing.inputs(kind, torch.full_like(kind, v))
             state = gru(inputs, received)
             for u in range(v - 1, -1, -1) if v >= self.num_inputs else ():
                 probability = self.edge(torch.cat([states[u], state], dim=1)).sigmoid()
-                draw = 0.5 if generator is None else torch.rand(rows, generator=generator, dtype=torch.float32, device=z.device)
-                edge = probability > draw
+                edge = probability > self._threshold(probability, generator)
                 received = received + edge[:, None] * messages[u]
                 state = gru(inputs, received)
                 adjacency[:, u, v] = edge & unfinished
@@ -171,10 +182,19 @@ class DVAEDecoder(nn.Module):
                 break
         return columns, adjacency
 
+    def _threshold(self, probability: Tensor, generator: torch.Generator | None) -> Tensor | float:
+        """What the probabilities (R,) of edges must exceed."""
+        if generator is None:
+            return 0.5
+        return torch.rand(
+            probability.shape, generator=generator, dtype=torch.float32, device=probability.device
+        )
+
     def _choose_type(self, state: Tensor, place: int, generator: torch.Generator | None) -> Tensor:
         """Int64 (R,): the column of the node in a place, from the states (R, H) of the nodes before it."""
         if place == self.nodes - 1:
             return torch.full_like(state[:, 0], self.output, dtype=torch.int64)
         logits: Tensor = self.next_type(state)
-        best = logits.argmax(1) if generator is None else logits.softmax(1).multinomial(1, generator=generator).squeeze(1)
-        return best + self.num_inputs
+        if generator is None:
+            return logits.argmax(1) + self.num_inputs
+        return logits.softmax(1).multinomial(1, generator=generator).squeeze(1) + self.num_inputs

@@ -31,9 +31,10 @@ from archenc.spaces.base import Space
 class GATESEncoder(Encoder):
     r"""Graph-based Architecture encoding (Ning et al., ECCV 2020, section 3.2).
 
-    The state N of the nodes starts at the input and flows along the edges; every operation is a soft gate on what passes it. With
-    :math:`A_{ij} = 1` for an edge from j into i, e the operations' embeddings, :math:`X = N W`, and :math:`R_i = X_i` on input nodes and 0
-    elsewhere, a layer computes, for operations on nodes and for operations on edges of which up to S may join a pair of nodes,
+    The state N of the nodes starts at the input and flows along the edges; every operation is a soft gate on
+    what passes it. With :math:`A_{ij} = 1` for an edge from j into i, e the operations' embeddings,
+    :math:`X = N W`, and :math:`R_i = X_i` on input nodes and 0 elsewhere, a layer computes, for operations on
+    nodes and for operations on edges of which up to S may join a pair of nodes,
 
     .. math::
 
@@ -41,28 +42,42 @@ class GATESEncoder(Encoder):
 
         N'_i &= \frac{1}{S} \sum_{j, s} \sigma(W_o e_{ijs} + b_o) \odot X_j + R_i
 
-    with a ReLU after every layer but the last. On edges, "none" carries nothing and the gate of a skip connection is 1.
+    with a ReLU after every layer but the last. On edges, "none" carries nothing and the gate of a skip
+    connection is 1.
 
     Args:
         space: any space.
-        form: where the operations are taken to sit, by default where the space has them. ``"node"`` puts those of an op-on-edge space
-            on the nodes of its line graph, where ``simplify`` can bypass skip connections too.
+        form: where the operations are taken to sit, by default where the space has them. ``"node"`` puts
+            those of an op-on-edge space on the nodes of its line graph, where ``simplify`` can bypass skip
+            connections too.
         layers: output size of each layer.
         op_dim: length of an operation's embedding.
         node_dim: length of a node's initial vector.
         hidden_dim: length of the first node states.
-        readout: ``"mean"`` over all nodes but the inputs, with a constant divisor, as padding counts as zero (default for operations on
-            nodes), or the ``"output"`` node alone (default for operations on edges).
+        readout: ``"mean"`` over all nodes but the inputs, with a constant divisor, as padding counts as zero
+            (default for operations on nodes), or the ``"output"`` node alone (default for operations on
+            edges).
         simplify: simplify the graphs first; on edges, skip connections stay and keep their gate of 1.
 
     Shapes:
         R rows of V nodes; returns (R, layers[-1]).
 
-    Deviation: the gates are computed on the table of operations and gathered, which gives the same numbers as computing them at every node.
+    Deviation: the gates are computed on the table of operations and gathered, which gives the same numbers as
+    computing them at every node.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("gates", space, layers=(32, 32))
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 32])
     """
 
     invariant = True
-    paper: ClassVar[str] = "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020"
+    paper: ClassVar[str] = (
+        "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, "
+        "ECCV 2020, arXiv:2004.01899"
+    )
 
     def __init__(
         self,
@@ -83,7 +98,8 @@ class GATESEncoder(Encoder):
         self.op_embedding = OperationEmbedding(space, self.form, op_dim)
         self.initial_state = InitialState(space, node_dim, hidden_dim, learn_others=self.form == "node")
         layer = GATESNodeLayer if self.form == "node" else GATESEdgeLayer
-        self.flow = nn.ModuleList(layer(space, size, out, op_dim) for size, out in pairwise([hidden_dim, *layers]))
+        sizes = pairwise([hidden_dim, *layers])
+        self.flow = nn.ModuleList(layer(space, size, out, op_dim) for size, out in sizes)
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         ops: Tensor = self.op_embedding()
@@ -100,8 +116,9 @@ class GATESEncoder(Encoder):
 def incoming_edges(graphs: ArchGraphs) -> Tensor:
     """What a layer sums over, rows receive.
 
-    Operations on nodes: A + I, float32 (R, V, V). On edges: how many edges with operation k lead from j into i, over S, (R, V, V - 1, K),
-    for the operations that carry something (:func:`live_ops`) and all senders j but the output.
+    Operations on nodes: A + I, float32 (R, V, V). On edges: how many edges with operation k lead from j into
+    i, over S, (R, V, V - 1, K), for the operations that carry something (:func:`live_ops`) and all senders j
+    but the output.
     """
     if graphs.op_on == "node":
         return receiving(graphs.adjacency, graphs.mask, self_loops=True, normalise=False)
@@ -122,15 +139,23 @@ class GATESEdgeLayer(GATESLayer):
     def __init__(self, space: Space, in_dim: int, out_dim: int, op_dim: int) -> None:
         super().__init__(in_dim, out_dim, op_dim)
         self.live_ops = live_ops(space)
-        is_skip = torch.tensor([space.edge_vocabulary[k] == space.skip_op for k in self.live_ops], dtype=torch.bool)
-        self.register_buffer("is_skip", is_skip[:, None], persistent=False)
+        is_skip = [space.edge_vocabulary[k] == space.skip_op for k in self.live_ops]
+        self.register_buffer("is_skip", torch.tensor(is_skip, dtype=torch.bool)[:, None], persistent=False)
 
     def op_gates(self, ops: Tensor, op_ids: Tensor) -> Tensor:
-        """The gates of the K operations that carry something, (K, out_dim); the same for every architecture."""
+        """Gates of the K operations that carry something, (K, out_dim); the same for every architecture."""
         return torch.where(self.is_skip, 1.0, self.gates(ops[self.live_ops]))
 
     def forward(self, states: Tensor, edges: Tensor, gates: Tensor, keep: Tensor) -> Tensor:
-        """N' from N (R, V, in_dim), edges (R, V, V - 1, K), gates (K, out_dim) and the nodes that keep their residual (V, 1)."""
+        """N' from N (R, V, in_dim).
+
+        Args:
+            states: N.
+            edges: (R, V, V - 1, K), see :func:`incoming_edges`.
+            gates: (K, out_dim).
+            keep: (V, 1), the nodes that keep their residual.
+        """
         x = states @ self.weight
-        messages = torch.einsum("rjh,kh->rjkh", x[:, :-1], gates)  # what node j would send through an edge with operation k
+        # what node j would send through an edge with operation k
+        messages = torch.einsum("rjh,kh->rjkh", x[:, :-1], gates)
         return torch.einsum("rijk,rjkh->rih", edges, messages) + x * keep

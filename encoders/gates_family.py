@@ -16,7 +16,11 @@ Readout = Literal["mean", "output"]
 
 
 def chosen_form(space: Space, form: OpOn | None) -> OpOn:
-    """Where operations are taken to sit: ``form``, or where the space has them; raises :class:`InvalidParameter` for what cannot be."""
+    """Where operations are taken to sit: ``form``, or where the space has them.
+
+    Raises:
+        InvalidParameter: operations on edges in a space that has them on nodes.
+    """
     if form == "edge" and space.op_on == "node":
         raise InvalidParameter(f"the operations of {space.name!r} cannot be put on edges; leave form out")
     return form or space.op_on
@@ -41,9 +45,10 @@ def is_input(graphs: ArchGraphs) -> Tensor:
 
 
 class InitialState(nn.Module):
-    """Node states before the first layer, (R, V, hidden_dim): each input node of each cell has a learned vector.
+    """Node states before the first layer, (R, V, hidden_dim): each input of each cell has a learned vector.
 
-    The other nodes share one that starts at zero and is learned where operations sit on nodes; on edges it stays zero.
+    The other nodes share one that starts at zero and is learned where operations sit on nodes; on edges it
+    stays zero.
     """
 
     def __init__(self, space: Space, node_dim: int, hidden_dim: int, *, learn_others: bool) -> None:
@@ -87,8 +92,9 @@ class GATESNodeLayer(GATESLayer):
         return self.gates(ops)[op_ids.long()]
 
     def forward(self, states: Tensor, edges: Tensor, gates: Tensor, keep: Tensor) -> Tensor:
-        """N' from N (R, V, in_dim), A + I (R, V, V), gates (R, V, out_dim) and the nodes that keep their residual (V, 1).
+        """N' from N (R, V, in_dim), A + I (R, V, V), gates (R, V, out_dim) and who keeps the residual (V, 1).
 
-        A node that keeps its residual has no predecessor, so that ((A + I) X)_i = X_i and the residual is one more unit of its gate.
+        A node that keeps its residual has no predecessor, so that ((A + I) X)_i = X_i and the residual is one
+        more unit of its gate.
         """
         return torch.addcmul(self.bias, gates + keep, edges @ (states @ self.weight))

@@ -33,15 +33,18 @@ class BidirectionalConvolution(nn.Module):
 class NeuralPredictorEncoder(Encoder):
     r"""Neural Predictor's graph convolutional network (Wen et al., ECCV 2020, section 3.2).
 
-    Nodes start as one-hot vectors of their operations, input and output being operations of their own. With A the adjacency matrix,
-    :math:`\hat A` is A + I and :math:`\hat B` is its transpose, each divided by its row sums, and a layer is
+    Nodes start as one-hot vectors of their operations, input and output being operations of their own. With A
+    the adjacency matrix, :math:`\hat A` is A + I and :math:`\hat B` is its transpose, each divided by its row
+    sums, and a layer is
 
     .. math:: X' = \tfrac12 \mathrm{ReLU}(\hat A X W^+) + \tfrac12 \mathrm{ReLU}(\hat B X W^-)
 
-    followed by dropout. The encoding is a linear map of the mean over the nodes that exist. The paper's score is one more linear map of
-    it: the head "mlp" with ``hidden=[]``. Spaces with operations on edges are encoded in their node form.
+    followed by dropout. The encoding is a linear map of the mean over the nodes that exist. The paper's score
+    is one more linear map of it: the head "mlp" with ``hidden=[]``. Spaces with operations on edges are
+    encoded in their node form.
 
-    Isomorphic architectures get the same encoding; where operations sit on edges, only with ``simplify=True``.
+    Isomorphic architectures get the same encoding; where operations sit on edges, only with
+    ``simplify=True``.
 
     Args:
         space: the search space.
@@ -49,11 +52,21 @@ class NeuralPredictorEncoder(Encoder):
         out_dim: length of the encoding of a cell.
         dropout: probability of dropping an entry of a layer's output, and of the encoding.
         simplify: whether what computes nothing is cut first.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("neural-predictor", space, hidden=(32, 32), out_dim=16)
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 16])
     """
 
     form = "node"
     invariant = True
-    paper = "Wen et al., Neural Predictor for Neural Architecture Search, ECCV 2020, section 3.2"
+    paper = (
+        "Wen et al., Neural Predictor for Neural Architecture Search, ECCV 2020, section 3.2, "
+        "arXiv:1912.00848"
+    )
 
     def __init__(
         self,
@@ -66,7 +79,8 @@ class NeuralPredictorEncoder(Encoder):
     ) -> None:
         super().__init__(space, simplify=simplify)
         self.nodes = OneHotNodes(space, output_last=False)
-        self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise([self.nodes.columns, *hidden]))
+        widths = [self.nodes.columns, *hidden]
+        self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise(widths))
         self.linear = nn.Linear(hidden[-1], out_dim)
         self.dropout = nn.Dropout(dropout)
         self.cell_dim = out_dim

@@ -1,7 +1,7 @@
 """What the nodes of a cell are: as numbers, one-hot, and as learned vectors.
 
-The *kind* of a node is the id of its operation in the space's vocabulary (:mod:`archenc.graphs`), where 0 is padding; the inputs
-behind the first have kinds of their own, numbered behind the vocabulary.
+The *kind* of a node is the id of its operation in the space's vocabulary (:mod:`archenc.graphs`), where 0 is
+padding; the inputs behind the first have kinds of their own, numbered behind the vocabulary.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ def num_kinds(space: Space) -> int:
 
 
 def node_kinds(graphs: ArchGraphs) -> Tensor:
-    """int64 (R, V): the kind of each node, for graphs with operations on nodes; an input has its kind even where it is cut."""
+    """int64 (R, V): the kind of each node, for graphs with operations on nodes."""
     inputs = torch.tensor(input_kinds(graphs.space), device=graphs.device)
     behind = graphs.ops[:, len(inputs) :].long()
     return torch.cat([inputs.expand(len(behind), -1), behind], dim=1)
 
 
 class OneHotNodes(nn.Module):
-    """X: a one-hot vector for each node, with a column for each input, operation and the output; zeros where there is no node.
+    """X: a one-hot vector for each node, with a column for each kind but padding, which is all zeros.
 
     Args:
         space: the search space.
-        output_last: whether the column of the output is behind those of the operations, or between those and the inputs.
+        output_last: whether the column of the output is behind those of the operations, or between those and
+            the inputs.
 
     Attributes:
         columns: C, length of a vector.
@@ -49,9 +50,12 @@ class OneHotNodes(nn.Module):
         ops = [*range(NODE_OFFSET, len(space.node_vocabulary))]
         kinds = [*input_kinds(space), *([*ops, OUTPUT] if output_last else [OUTPUT, *ops])]
         self.columns = len(kinds)
-        self.column_of = torch.full((num_kinds(space),), -1).index_copy(0, torch.tensor(kinds), torch.arange(self.columns))
-        self.id_of = torch.tensor([kind if kind < len(space.node_vocabulary) else INPUT for kind in kinds], dtype=torch.uint8)
-        self.register_buffer("table", torch.eye(self.columns + 1)[:, 1:], persistent=False)  # the first row is padding's
+        self.column_of = torch.full((num_kinds(space),), -1)  # of each kind
+        self.column_of[kinds] = torch.arange(self.columns)
+        ids = [kind if kind < len(space.node_vocabulary) else INPUT for kind in kinds]
+        self.id_of = torch.tensor(ids, dtype=torch.uint8)  # of each column
+        # the first row is padding's
+        self.register_buffer("table", torch.eye(self.columns + 1)[:, 1:], persistent=False)
 
     def forward(self, graphs: ArchGraphs) -> Tensor:
         """X, float32 (R, V, C)."""
@@ -69,7 +73,8 @@ class OneHotNodes(nn.Module):
 class NodeEmbedding(nn.Module):
     """A learned vector for each kind of node, mapped linearly: e -> E e + c.
 
-    What follows is done once on this small table and then gathered, which gives the same numbers as doing it at every node.
+    What follows is done once on this small table and then gathered, which gives the same numbers as doing it
+    at every node.
 
     Args:
         space: the search space.
@@ -89,7 +94,10 @@ class NodeEmbedding(nn.Module):
 
 
 class OperationEmbedding(nn.Module):
-    """A learned vector for each id of the vocabulary of a form, (num_ops, op_dim); padding and input nodes have the fixed vector zero."""
+    """A learned vector for each id of the vocabulary of a form, (num_ops, op_dim).
+
+    Padding and input nodes have the fixed vector zero.
+    """
 
     learned: Tensor
 
