@@ -7,9 +7,10 @@ import os
 import platform
 import time
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -50,14 +51,18 @@ class PretrainableEncoder(Encoder):
     weights of an uninterrupted one.
 
     Attributes:
+        default_schedule: how long and how fast on spaces without a schedule of their own.
+        published_schedules: those of the paper, by the name of the space.
         draws: how many random points of the latent space :meth:`pretraining_figures` decodes, if it does.
     """
 
     draws: int = 10_000
+    default_schedule: ClassVar[PretrainingSchedule] = PretrainingSchedule()
+    published_schedules: ClassVar[Mapping[str, PretrainingSchedule]] = {}
 
     def pretraining_schedule(self) -> PretrainingSchedule:
-        """The default schedule on this space, the published one."""
-        return PretrainingSchedule()
+        """The schedule on this space, where none is given."""
+        return self.published_schedules.get(self.space.name, self.default_schedule)
 
     def pretraining_examples(self, graphs: ArchGraphs) -> Examples:
         """What is learnt from architectures in the space's own form; called once for those trained on and once for those held out.

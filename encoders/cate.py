@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -9,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from archenc.encoders.pairs import PairBatch, Pairs, has_costs, similar_pairs
+from archenc.encoders.nodes import OneHotNodes
+from archenc.encoders.pairs import PairBatch, Pairs, similar_pairs
 from archenc.encoders.transformer import Transformer
-from archenc.encoders.vgae import NodeFeatures
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, concatenate
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
@@ -22,29 +24,35 @@ from archenc.torch_state import own_generator
 Mask = Literal["indirect", "direct"]
 Attribute = Literal["parameters", "flops"]
 CHOSEN, SHOWN_AS_MASK, SMOOTHING = 0.2, 0.8, 0.1
-"""Share of the operations that are to be predicted, share of these that are shown as MASK, and what is taken off a label."""
+"""Shares of operations to be predicted, and of these shown as MASK; what is taken off a label."""
 WINDOW = 0.04
-"""Width of the window where none is published, as a share of the range of the costs: about what 2e6 parameters are of NAS-Bench-101's."""
+"""Width of the window where none is published, as a share of the range of the costs.
+
+About what the published 2e6 parameters are of the range of NAS-Bench-101.
+"""
 
 
 class CATEEncoder(PretrainableEncoder):
     r"""Computation-aware transformer encoding (Yan et al., ICML 2021, section 3).
 
-    Every node is a token: the vector of its operation, times :math:`\sqrt d`, without a position code. Node i attends to the nodes j with
-    :math:`M_{ij} = 1`, where M is A (``mask="direct"``) or its transitive closure (``"indirect"``): to what its output goes into, never to
-    itself. A node without such nodes, as the output, attends evenly to all nodes. After layers of
-    :class:`archenc.encoders.transformer.Transformer`, the encoding of a cell is the state of its output node.
+    Every node is a token: the vector of its operation, times :math:`\sqrt d`, without a position code. Node i
+    attends to the nodes j with :math:`M_{ij} = 1`, where M is A (``mask="direct"``) or its transitive closure
+    (``"indirect"``): to what its output goes into, never to itself. A node without such nodes, as the output,
+    attends evenly to all nodes. After layers of :class:`archenc.encoders.transformer.Transformer`, the
+    encoding of a cell is the state of its output node.
 
-    Pretraining takes pairs of architectures of similar cost (:func:`archenc.encoders.pairs.similar_pairs`). Of the operations of both, 20 %
-    are to be predicted; these are shown as MASK (80 %) or as a random operation (20 %). Both go through the same encoder; their states, one
-    behind the other, each with a vector that says which of the two it belongs to, through a second transformer in which all nodes of both
-    attend to each other, and :math:`W_2 \tanh(W_1 h)` gives the logits of a node's operation. The loss is the cross entropy with labels
-    smoothed by .1 (the KL divergence of the released code but for its constant), mean over the operations to be predicted.
+    Pretraining takes pairs of architectures of similar cost (:func:`archenc.encoders.pairs.similar_pairs`).
+    Of the operations of both, 20 % are to be predicted; these are shown as MASK (80 %) or as a random
+    operation (20 %). Both go through the same encoder; their states, one behind the other, each with a vector
+    that says which of the two it belongs to, through a second transformer in which all nodes of both attend
+    to each other, and :math:`W_2 \tanh(W_1 h)` gives the logits of a node's operation. The loss is the cross
+    entropy with labels smoothed by .1 (the KL divergence of the released code but for its constant), mean
+    over the operations to be predicted.
 
     Args:
-        space: any space; operations on edges are put on the nodes of the line graph. Pretraining needs one with costs
-            (:meth:`archenc.spaces.base.Space.costs`); elsewhere the encoder is without its second transformer, and can only be trained
-            with a head.
+        space: any space; operations on edges are put on the nodes of the line graph. Pretraining needs one
+            with costs (:meth:`archenc.spaces.base.Space.costs`); elsewhere the encoder is without its second
+            transformer, and can only be trained with a head.
         dim: d, length of a node's state and of the encoding of a cell.
         layers: number of layers of the encoder; 12 in the paper.
         heads: heads of attention in both transformers.
@@ -54,29 +62,56 @@ class CATEEncoder(PretrainableEncoder):
         dropout: probability of dropping a unit, in pretraining and in training with a head.
         mask: ``"indirect"`` or ``"direct"``.
         attribute: cost by which architectures are similar, ``"parameters"`` or ``"flops"``.
-        delta: how much less than an architecture its partner may cost, in parameters or FLOPs; None takes the published 2e6 parameters on
-            NAS-Bench-101, and elsewhere 4 % of the range of the costs.
+        delta: how much less than an architecture its partner may cost, in parameters or FLOPs; None takes the
+            published 2e6 parameters on NAS-Bench-101, and elsewhere 4 % of the range of the costs.
         k: most partners of an architecture; the paper takes 2 on NAS-Bench-101.
         simplify: simplify the graphs first.
 
     Raises:
-        InvalidParameter: a ``dim`` that the heads cannot share. Pretraining raises it in a space without costs.
+        InvalidParameter: a ``dim`` that the heads cannot share. Pretraining raises it in a space without
+            costs.
 
     Shapes:
         R rows of V nodes; returns (R, dim).
 
-    Deviations: the published depths (12 and 24 layers) are parameters; the defaults are sizes for two CPU cores, and 1.4 MB. Only
-    operations are masked and predicted; the released code takes any node. There, moreover, the ids of padding and MASK are those of "input"
-    and "conv1x1" on NAS-Bench-101; here MASK has an id of its own behind all others, and padding is never seen. Every input of a cell has
-    its own vector. Attention weights are not dropped. The default batch is the paper's 1,024 pairs on NAS-Bench-101, and 256 elsewhere, as
-    other spaces give fewer steps.
+    Deviations: the published depths (12 and 24 layers) are parameters, with smaller defaults. Only operations
+    are masked and predicted; the released code takes any node. There, moreover, the ids of padding and MASK
+    are those of "input" and "conv1x1" on NAS-Bench-101; here MASK has an id of its own behind all others, and
+    padding is never seen. Every input of a cell has its own vector. Attention weights are not dropped. The
+    default batch is the paper's 1,024 pairs on NAS-Bench-101, and 256 elsewhere, as other spaces give fewer
+    steps.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("cate", space, dim=16, layers=1, cross_layers=1)
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 16])
     """
 
     form = "node"
     invariant = True
     paper: ClassVar[str] = (
-        "Yan, Song, Liu, Zhang: CATE: Computation-aware Neural Architecture Encoding with Transformers, ICML 2021, section 3"
+        "Yan, Song, Liu, Zhang: CATE: Computation-aware Neural Architecture Encoding with Transformers, "
+        "ICML 2021, section 3, arXiv:2102.07108"
     )
+
+    default_schedule = PretrainingSchedule(
+        epochs=10,
+        batch_size=256,
+        lr=1e-3,
+        optimizer="adamw",
+        weight_decay=0.01,
+        warmup_steps=100,
+        lr_schedule="linear",
+        held_out=0.05,
+    )
+    published_schedules: ClassVar[Mapping[str, PretrainingSchedule]] = {
+        "nasbench101": replace(default_schedule, batch_size=1024),
+    }
+    """But for a rate that falls after the warm-up; other spaces, with fewer steps, have smaller batches."""
+    published_windows: ClassVar[Mapping[tuple[str, Attribute], float]] = {("nasbench101", "parameters"): 2e6}
+    """Width of the window of costs by the space's name and the attribute."""
 
     def __init__(
         self,
@@ -97,43 +132,34 @@ class CATEEncoder(PretrainableEncoder):
     ) -> None:
         super().__init__(space, simplify=simplify)
         if dim % heads:
-            raise InvalidParameter(f"CATE got dim = {dim} and heads = {heads}; give a dim divisible by the heads")
+            raise InvalidParameter(
+                f"CATE got dim = {dim} and heads = {heads}; give a dim divisible by the heads"
+            )
         self.mask, self.attribute, self.delta, self.k = mask, attribute, delta, k
         self.cell_dim = dim
-        self.nodes = NodeFeatures(space)
+        self.nodes = OneHotNodes(space)
         self.mask_id = self.nodes.columns
         self.embedding = nn.Embedding(self.mask_id + 1, dim)
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)
         self.encoder = Transformer(dim, layers, heads, hidden_dim, dropout)
         cross_encoder = Transformer(dim, cross_layers, heads, cross_hidden_dim, dropout)
-        self.pair_decoder = PairDecoder(cross_encoder, dim, len(space.operations), dropout) if has_costs(space) else None
+        self.pair_decoder = (
+            PairDecoder(cross_encoder, dim, len(space.operations), dropout) if space.has_costs else None
+        )
 
-    # -- encoding ----------------------------------------------------------------------------------------------------
+    # -- encoding --------------------------------------------------------------------------------------------
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         return self.node_states(self.nodes.ids(graphs), graphs)[:, -1]
 
     def node_states(self, tokens: Tensor, graphs: ArchGraphs) -> Tensor:
-        """(R, V, dim) from tokens, int64 (R, V), -1 where there is no node, and the graphs that say who sees whom."""
+        """(R, V, dim) from tokens, int64 (R, V), -1 for no node, and the graphs, which say who sees whom."""
         sees = graphs.adjacency if self.mask == "direct" else graphs.transitive_closure()
         x = self.embedding(tokens.clamp(min=0)) * self.cell_dim**0.5
         states: Tensor = self.encoder(x, sees.bool(), graphs.mask)
         return states
 
-    # -- pretraining -------------------------------------------------------------------------------------------------
-
-    def pretraining_schedule(self) -> PretrainingSchedule:
-        """The published one, but for a rate that falls after the warm-up, and smaller batches on other spaces than NAS-Bench-101."""
-        return PretrainingSchedule(
-            epochs=10,
-            batch_size=1024 if self.space.name == "nasbench101" else 256,
-            lr=1e-3,
-            optimizer="adamw",
-            weight_decay=0.01,
-            warmup_steps=100,
-            lr_schedule="linear",
-            held_out=0.05,
-        )
+    # -- pretraining -----------------------------------------------------------------------------------------
 
     def pretraining_examples(self, graphs: ArchGraphs) -> Pairs:
         """Pairs of architectures of similar cost, drawn from :func:`archenc.torch_state.own_generator`.
@@ -142,21 +168,24 @@ class CATEEncoder(PretrainableEncoder):
             InvalidParameter: the space has no costs.
         """
         costs = self.space.costs(graphs)[self.attribute]
-        if self.delta is not None:
-            delta = float(self.delta)
-        else:
-            published = self.space.name == "nasbench101" and self.attribute == "parameters"
-            delta = 2e6 if published else WINDOW * float(np.ptp(costs))
+        delta = self.delta
+        if delta is None:
+            usual = WINDOW * float(np.ptp(costs))
+            delta = self.published_windows.get((self.space.name, self.attribute), usual)
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=own_generator())))
-        members = torch.from_numpy(similar_pairs(costs, delta, self.k, rng))
+        members = torch.from_numpy(similar_pairs(costs, float(delta), self.k, rng))
         return Pairs(self.prepare(graphs), members.to(graphs.device))
 
     def pretraining_loss(self, batch: PairBatch, generator: torch.Generator) -> Tensor:
         logits, operations, _ = self.predict(batch, generator)
-        return cross_entropy(logits, operations, label_smoothing=SMOOTHING, reduction="sum") / max(1, len(operations))
+        total = cross_entropy(logits, operations, label_smoothing=SMOOTHING, reduction="sum")
+        return total / max(1, len(operations))
 
     def pretraining_metrics(self, examples: Any, generator: torch.Generator) -> dict[str, float]:
-        """``masked_accuracy``: percent of the operations shown as MASK predicted right; ``chance``: percent of the most frequent one."""
+        """``masked_accuracy``: percent of the operations shown as MASK that are predicted right.
+
+        ``chance``: percent of the most frequent one.
+        """
         right, counts = 0, torch.zeros(len(self.space.operations), dtype=torch.int64)
         for index in torch.split(torch.arange(len(examples)), 4096):
             logits, operations, shown_as_mask = self.predict(examples[index], generator)
@@ -166,7 +195,7 @@ class CATEEncoder(PretrainableEncoder):
         return {"masked_accuracy": 100.0 * right / total, "chance": 100.0 * int(counts.max()) / total}
 
     def predict(self, batch: PairBatch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the M operations to predict: logits (M, operations), their numbers (M,), and whether each was shown as MASK, bool (M,)."""
+        """M operations to predict: logits (M, operations), numbers (M,), whether shown as MASK, bool (M,)."""
         both = concatenate(batch)
         ids = self.nodes.ids(both)
         tokens, chosen = self.corrupt(ids, generator)
@@ -174,7 +203,7 @@ class CATEEncoder(PretrainableEncoder):
         return logits, ids[chosen] - self.space.num_inputs, tokens[chosen] == self.mask_id
 
     def corrupt(self, ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Tokens as they are shown, int64 (R, V), and which are to be predicted, bool (R, V), from the true ones (R, V)."""
+        """From true tokens (R, V) what is shown, int64 (R, V), and which are to be predicted, bool (R, V)."""
         first, behind = self.space.num_inputs, self.nodes.columns - 1
         draw = torch.rand(ids.shape, generator=generator, dtype=torch.float32, device=ids.device)
         other = torch.randint(first, behind, ids.shape, generator=generator, device=ids.device)
@@ -197,7 +226,9 @@ class PairDecoder(nn.Module):
         super().__init__()
         self.segments = nn.Parameter(dim**-0.5 * torch.randn(2, dim))
         self.cross_encoder = cross_encoder
-        self.head = nn.Sequential(nn.Linear(dim, dim), nn.Tanh(), nn.Dropout(dropout), nn.Linear(dim, operations))
+        self.head = nn.Sequential(
+            nn.Linear(dim, dim), nn.Tanh(), nn.Dropout(dropout), nn.Linear(dim, operations)
+        )
 
     def forward(self, states: Tensor, exists: Tensor, chosen: Tensor) -> Tensor:
         """Logits (M, operations) of the M chosen nodes.

@@ -1,4 +1,4 @@
-"""What fixed and sequence encodings read off a cell: edge bits, operation numbers, one-hot vectors, lists of indices."""
+"""What fixed and sequence encodings read off a cell: edge bits, operation numbers, one-hot vectors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from archenc.spaces.base import Space
 
 
 def edge_pairs(space: Space, *, simplify: bool = False) -> Tensor:
-    """(2, E) int64: sources and targets of the pairs of nodes that one architecture joins and another does not.
+    """int64 (2, E): sources and targets of the pairs of nodes that one architecture joins and another not.
 
-    In an op-on-node space these are all pairs (i, j) with i < j and j no input node, in the order of the adjacency matrix read row by
-    row; none if the topology is fixed, unless the graphs are simplified, which may give any of them. Op-on-edge spaces have none: there
-    the operation says whether there is an edge.
+    In an op-on-node space these are all pairs (i, j) with i < j and j no input node, in the order of the
+    adjacency matrix read row by row; none if the topology is fixed, unless the graphs are simplified, which
+    may give any of them. Op-on-edge spaces have none: there the operation says whether there is an edge.
     """
     if space.op_on == "edge" or (space.topology is not None and not simplify):
         return torch.zeros((2, 0), dtype=torch.int64)
     nodes = range(space.max_nodes)
-    return torch.tensor([(i, j) for i in nodes for j in nodes[space.num_inputs :] if i < j], dtype=torch.int64).T
+    pairs = [(i, j) for i in nodes for j in nodes[space.num_inputs :] if i < j]
+    return torch.tensor(pairs, dtype=torch.int64).T
 
 
 def edge_bits(graphs: ArchGraphs, pairs: Tensor) -> Tensor:
@@ -33,9 +34,9 @@ def num_positions(space: Space) -> int:
 
 
 def node_by_node(space: Space, pairs: Tensor) -> Tensor:
-    """Int64 (E + P,): the order that takes edge bits, then operations, to node after node, each with its incoming edges before it.
+    """Int64 (E + P,): the order that takes edge bits, then operations, to node after node.
 
-    Where operations sit on edges, they stay in their order.
+    Each node has its incoming edges before it. Where operations sit on edges, they stay in their order.
     """
     if space.op_on == "edge":
         return torch.arange(num_positions(space))
@@ -46,7 +47,8 @@ def node_by_node(space: Space, pairs: Tensor) -> Tensor:
 def operation_numbers(graphs: ArchGraphs) -> Tensor:
     """Uint8 (R, P): k + 1 at each place that holds the space's k-th operation, 0 where there is none.
 
-    The places are the interior nodes, or the edge slots in the order of :meth:`archenc.spaces.base.Space.edge_slots`.
+    The places are the interior nodes, or the edge slots in the order of
+    :meth:`archenc.spaces.base.Space.edge_slots`.
     """
     if graphs.op_on == "node":
         interior = graphs.ops[:, graphs.space.num_inputs : -1]
@@ -56,14 +58,15 @@ def operation_numbers(graphs: ArchGraphs) -> Tensor:
 
 
 def has_absent(space: Space, *, simplify: bool) -> bool:
-    """Whether "no operation here" is a state of its own: where edges carry the operations and may be missing."""
+    """Whether "no operation" is a state of its own: where edges carry the operations and may be missing."""
     return space.op_on == "edge" and (space.topology is None or simplify)
 
 
 def one_hot(numbers: Tensor, num_ops: int, *, absent: bool = False) -> Tensor:
-    """Uint8 (R, P * num_ops) from operation numbers (R, P); with ``absent`` each place gets one more bit, first, for number 0.
+    """Uint8 (R, P * num_ops) from operation numbers (R, P).
 
-    Without it a place that holds nothing is all zeros.
+    With ``absent`` each place gets one more bit, first, for number 0. Without it a place that holds nothing
+    is all zeros.
     """
     states = torch.arange(0 if absent else 1, num_ops + 1, dtype=numbers.dtype, device=numbers.device)
     return (numbers[:, :, None] == states).flatten(1).to(torch.uint8)

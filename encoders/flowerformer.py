@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from archenc.encoder import Encoder
-from archenc.encoders.layers import OperationFeatures
+from archenc.encoders.nodes import NodeEmbedding, node_kinds
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.rules import Depth, Probability, Size
@@ -20,8 +20,9 @@ from archenc.transforms import reachability
 class FlowerFormerEncoder(Encoder):
     r"""FlowerFormer, a flow-aware graph transformer (Hwang et al., CVPR 2024).
 
-    The flow module visits the nodes in topological order. Node v takes a message from the new states of its predecessors P(v), weighted
-    by attention, and updates its state by a gated recurrent unit; a second pass does the same from the successors S(v), in reverse:
+    The flow module visits the nodes in topological order. Node v takes a message from the new states of its
+    predecessors P(v), weighted by attention, and updates its state by a gated recurrent unit; a second pass
+    does the same from the successors S(v), in reverse:
 
     .. math::
 
@@ -29,16 +30,17 @@ class FlowerFormerEncoder(Encoder):
 
         m'_v &= \sum_{u \in S(v)} \mathrm{softmax}_u(w'^\top b_u) b_u, \qquad b_v = \mathrm{GRU}'(f_v, m'_v)
 
-    where the message has the place of the unit's hidden state and is zero for nodes without predecessors (successors). The global module is
-    a multi-head attention in which a node sees itself and the nodes that a directed path joins it with. A layer is
+    where the message has the place of the unit's hidden state and is zero for nodes without predecessors
+    (successors). The global module is a multi-head attention in which a node sees itself and the nodes that a
+    directed path joins it with. A layer is
 
     .. math::
 
         h &= \mathrm{LN}(x + \mathrm{ReLU}(b)) + \mathrm{LN}(x + \mathrm{Attention}(x)), \qquad
         x' = \mathrm{LN}(h + W_2 \mathrm{ReLU}(W_1 h))
 
-    and the encoding of a cell is the mean state of its nodes. Isomorphic architectures get the same encoding; where operations sit on
-    edges, which are encoded in their node form, only with ``simplify=True``.
+    and the encoding of a cell is the mean state of its nodes. Isomorphic architectures get the same encoding;
+    where operations sit on edges, which are encoded in their node form, only with ``simplify=True``.
 
     Args:
         space: any space.
@@ -54,22 +56,25 @@ class FlowerFormerEncoder(Encoder):
     Shapes:
         R rows of V nodes; returns (R, dim).
 
-    Deviations: layers normalise each node's state (LN) instead of each column over the batch, which ranks as well and keeps an encoding
-    independent of what else is in the batch. All nodes of one position are visited at once, and the states are those of visiting by
-    topological generations. The attention score of the paper also has a term of the receiving node, and the released code one of
-    the edges, which are the same for all senders and cancel in the softmax.
+    Deviations: layers normalise each node's state (LN) instead of each column over the batch, which keeps an
+    encoding independent of what else is in the batch. All nodes of one position are visited at once, and the
+    states are those of visiting by topological generations. The attention score of the paper also has a term
+    of the receiving node, and the released code one of the edges, which are the same for all senders and
+    cancel in the softmax.
 
-    Training, tried with 72 cells of NAS-Bench-101 by holding out wirings of the published training half, three or four seeds each: on
-    held-out cells whose outputs read from later nodes than those trained on, as in the published split, 75 and 150 steps in batches of 72
-    and 360 steps in batches of 24 give tau 0.733, 0.752 and 0.768 (GATES 0.722). On random held-out wirings 150 steps in batches of 72 give
-    0.802 and 900 in batches of 16 give 0.790; normalising over the batch, 0.793 and 0.790. Averaged weights rank like the last ones (within
-    0.001 for decays of 0.9 and 0.95), as the rate has fallen to zero; clipping gradients at 1, as the released code does, is worth 0.001.
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("flowerformer", space, dim=16, layers=1)
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 16])
     """
 
     form = "node"
     invariant = True
     paper: ClassVar[str] = (
-        "Hwang et al., FlowerFormer: Empowering Neural Architecture Encoding using a Flow-aware Graph Transformer, CVPR 2024"
+        "Hwang et al., FlowerFormer: Empowering Neural Architecture Encoding using a Flow-aware Graph "
+        "Transformer, CVPR 2024, arXiv:2403.12821"
     )
 
     def __init__(
@@ -84,13 +89,15 @@ class FlowerFormerEncoder(Encoder):
     ) -> None:
         super().__init__(space, simplify=simplify)
         if dim % heads:
-            raise InvalidParameter(f"FlowerFormer got dim = {dim} and heads = {heads}; give a dim divisible by the heads")
+            raise InvalidParameter(
+                f"FlowerFormer got dim = {dim} and heads = {heads}; give a dim divisible by the heads"
+            )
         self.cell_dim = dim
-        self.features = OperationFeatures(space, dim, dim)
-        self.layers = nn.ModuleList(Layer(dim, heads, attention_dropout) for _ in range(layers))
+        self.features = NodeEmbedding(space, dim, dim)
+        self.layers = nn.ModuleList(FlowerFormerLayer(dim, heads, attention_dropout) for _ in range(layers))
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        x = normalize(torch.relu(self.features()), dim=-1)[self.features.rows(graphs)]
+        x = normalize(torch.relu(self.features()), dim=-1)[node_kinds(graphs)]
         receiving = graphs.adjacency.transpose(1, 2).bool()
         upstream = sender_bias(receiving)
         downstream = sender_bias(receiving.transpose(1, 2).flip(1, 2))
@@ -110,28 +117,38 @@ def sender_bias(receiving: Tensor) -> Tensor:
         receiving: bool (R, V, V), True where node i (rows) receives from node j.
     """
     senders = torch.cat([~receiving.any(2, keepdim=True), receiving], dim=2)
-    return torch.zeros(senders.shape, dtype=torch.float32, device=senders.device).masked_fill(~senders, -torch.inf)
+    nothing = torch.zeros(senders.shape, dtype=torch.float32, device=senders.device)
+    return nothing.masked_fill(~senders, -torch.inf)
 
 
 def relation_bias(adjacency: Tensor) -> Tensor:
-    """Float (R, V, V): 0 where a directed path joins two nodes or they are the same, minus infinity elsewhere."""
+    """Float (R, V, V): 0 where a directed path joins two nodes or they are the same, else minus infinity."""
     paths = reachability(adjacency).bool()
-    related = paths | paths.transpose(1, 2) | torch.eye(adjacency.shape[1], dtype=torch.bool, device=adjacency.device)
-    return torch.zeros(related.shape, dtype=torch.float32, device=related.device).masked_fill(~related, -torch.inf)
+    itself = torch.eye(adjacency.shape[1], dtype=torch.bool, device=adjacency.device)
+    related = paths | paths.transpose(1, 2) | itself
+    nothing = torch.zeros(related.shape, dtype=torch.float32, device=related.device)
+    return nothing.masked_fill(~related, -torch.inf)
 
 
-class Layer(nn.Module):
+class FlowerFormerLayer(nn.Module):
     """Flow module and global module side by side, then a feed-forward block."""
 
     def __init__(self, dim: int, heads: int, attention_dropout: float) -> None:
         super().__init__()
-        self.forward_pass, self.backward_pass = Flow(dim), Flow(dim)
+        self.forward_pass, self.backward_pass = FlowerFormerFlow(dim), FlowerFormerFlow(dim)
         self.attention = PathAttention(dim, heads, attention_dropout)
         self.feed_forward = nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
-        self.flow_norm, self.attention_norm, self.norm = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.flow_norm, self.attention_norm, self.norm = (
+            nn.LayerNorm(dim),
+            nn.LayerNorm(dim),
+            nn.LayerNorm(dim),
+        )
 
     def forward(self, x: Tensor, upstream: Tensor, downstream: Tensor, related: Tensor) -> Tensor:
-        """(R, V, dim) to the same; ``downstream`` is the sender bias of the graph with its edges and the order of its nodes reversed."""
+        """(R, V, dim) to the same.
+
+        ``downstream`` is the sender bias of the graph with its edges and the order of its nodes reversed.
+        """
         flow = self.forward_pass(x, upstream)
         flow = self.backward_pass(flow.flip(1), downstream).flip(1)
         h = self.flow_norm(x + torch.relu(flow)) + self.attention_norm(x + self.attention(x, related))
@@ -159,7 +176,7 @@ class PathAttention(nn.Module):
         return mixed
 
 
-class Flow(nn.Module):
+class FlowerFormerFlow(nn.Module):
     """One pass over the nodes, first to last; attention over senders, then a gated recurrent unit."""
 
     def __init__(self, dim: int) -> None:
@@ -182,7 +199,8 @@ class Flow(nn.Module):
 def gated_unit(node: Tensor, message: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
     """The gates of a recurrent unit (Cho et al., EMNLP 2014) whose hidden state is the message.
 
-    The new state is (1 - z) n + z m, with reset gate r, update gate z and candidate n = tanh(node part + r (message part)).
+    The new state is (1 - z) n + z m, with reset gate r, update gate z and candidate n = tanh(node part + r
+    (message part)).
 
     Args:
         node: (..., 3 dim), the node's part of r, z and n.
@@ -201,10 +219,11 @@ def gated_unit(node: Tensor, message: Tensor, weight: Tensor, bias: Tensor) -> t
 
 
 class FlowFunction(torch.autograd.Function):
-    """The recursion of :class:`Flow` with its derivative.
+    """The recursion of :class:`FlowerFormerFlow` with its derivative.
 
-    Automatic differentiation would record, and go back through, some fifteen tiny operations for each node, pass and layer, which is where
-    most of the time of training went. Given the states, everything but the chain from node to node is computed for all nodes at once.
+    Automatic differentiation would record, and go back through, some fifteen tiny operations for each node,
+    pass and layer, which is where most of the time of training went. Given the states, everything but the
+    chain from node to node is computed for all nodes at once.
     """
 
     generate_vmap_rule = True
@@ -231,7 +250,8 @@ class FlowFunction(torch.autograd.Function):
         attention = torch.softmax((states @ score)[:, None] + senders, dim=2)
         message = attention @ states
         r, z, n, part = gated_unit(node, message, weight, bias)
-        by_n = (1 - z) * (1 - n.square())  # derivatives of a state by what is inside its tanh and its two sigmoids
+        # derivatives of a state by what is inside its tanh and its two sigmoids
+        by_n = (1 - z) * (1 - n.square())
         by_gates = torch.stack([by_n * part * r * (1 - r), (message - n) * z * (1 - z)], dim=2)
         by_parts = torch.cat([by_gates, (by_n * r)[:, :, None]], dim=2)
 

@@ -22,34 +22,53 @@ NO_PATH = 10_000
 
 
 class GRAFEncoder(Encoder):
-    """How an architecture's operations lie in its graph, in numbers for every non-empty subset S of the operations.
+    """How an architecture's operations lie in its graph, for every non-empty subset S of the operations.
 
-    * ``op_count``: how often each operation occurs; where operations sit on nodes, the input and output nodes are counted too.
-    * ``min_path_len(S)``: edges on the shortest input-output path that avoids all operations outside S; V + 1 if there is none.
-    * ``max_op_on_path(S)``: operations on the longest input-output path that uses only those of S; -1 if there is none.
-    * ``node_degree(S)``: edges with an operation of S that leave an input; that enter the output; mean over the nodes of those that enter
-      a node; and of those that leave one. Where operations sit on nodes, an edge has for its operation that of its other end.
+    * ``op_count``: how often each operation occurs; where operations sit on nodes, the input and output nodes
+      are counted too.
+    * ``min_path_len(S)``: edges on the shortest input-output path that avoids all operations outside S; V + 1
+      if there is none.
+    * ``max_op_on_path(S)``: operations on the longest input-output path that uses only those of S; -1 if
+      there is none.
+    * ``node_degree(S)``: edges with an operation of S that leave an input; that enter the output; mean over
+      the nodes of those that enter a node; and of those that leave one. Where operations sit on nodes, an
+      edge has for its operation that of its other end.
 
-    NAS-Bench-201 has 5 + 6 * 31 = 191 features and NAS-Bench-101 5 + 6 * 7 = 47. "none" is an operation like any other, unless graphs are
-    simplified: subsets of operations that cannot occur then are left out (NAS-Bench-201: 4 + 6 * 15 = 94 features).
+    NAS-Bench-201 has 5 + 6 * 31 = 191 features and NAS-Bench-101 5 + 6 * 7 = 47. "none" is an operation like
+    any other, unless graphs are simplified: subsets of operations that cannot occur then are left out
+    (NAS-Bench-201: 4 + 6 * 15 = 94 features).
 
-    Isomorphic architectures get the same encoding; where operations sit on edges, only with ``simplify=True``, because "none" edges are
-    otherwise walked and counted.
+    Isomorphic architectures get the same encoding; where operations sit on edges, only with
+    ``simplify=True``, because "none" edges are otherwise walked and counted.
 
-    Deviations: the avoided sets, all but the whole in the paper, are named by their complements, which makes the same features; without
-    a path, NAS-Bench-101 gets the constants above, where the release gives the cell's own number of nodes and -4; several inputs are added
-    up, or whichever is nearest or furthest; large spaces leave out the middle sizes of subsets.
+    Deviations: the avoided sets, all but the whole in the paper, are named by their complements, which makes
+    the same features; without a path, NAS-Bench-101 gets the constants above, where the release gives the
+    cell's own number of nodes and -4; several inputs are added up, or whichever is nearest or furthest; large
+    spaces leave out the middle sizes of subsets.
 
     Args:
         space: the search space.
-        max_subset: most operations of a subset, the set of all operations aside; None takes the largest number for which there are at most
-            128 subsets: all of them up to 7 operations, three operations of 8, two of 9.
+        max_subset: most operations of a subset, the set of all operations aside; None takes the largest
+            number for which there are at most 128 subsets: all of them up to 7 operations, three operations
+            of 8, two of 9.
         simplify: whether what computes nothing is cut first.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> cell = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|none~0|none~1|avg_pool_3x3~2|"
+        >>> encoder = archenc.create_encoder("graf", space, simplify=True)
+        >>> features = dict(zip(encoder.feature_names, encoder.encode(space.parse([cell]))[0].tolist()))
+        >>> len(features), features["op_count(nor_conv_3x3)"]
+        (94, 2.0)
     """
 
     fixed = True
     invariant = True
-    paper = "Kadlecova et al.: Surprisingly Strong Performance Prediction with Neural Graph Features, ICML 2024, section 3"
+    paper = (
+        "Kadlecova et al.: Surprisingly Strong Performance Prediction with Neural Graph Features, "
+        "ICML 2024, section 3, https://openreview.net/forum?id=EhPpZV6KLk"
+    )
 
     def __init__(self, space: Space, *, max_subset: Count | None = None, simplify: bool = False) -> None:
         super().__init__(space, simplify=simplify)
@@ -67,7 +86,8 @@ class GRAFEncoder(Encoder):
             counted += ["input", "output"]
         features = ["min_path_len", "max_op_on_path", "out_of_input", "into_output", "mean_in", "mean_out"]
         sets = [", ".join(names[k] for k in subset) for subset in self.subsets]
-        return [f"op_count({name})" for name in counted] + [f"{feature}({names})" for feature in features for names in sets]
+        counts = [f"op_count({name})" for name in counted]
+        return counts + [f"{feature}({names})" for feature in features for names in sets]
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         graphs, num_ops = narrowed(graphs), len(self.space.operations)
@@ -81,26 +101,35 @@ class GRAFEncoder(Encoder):
         ends = [self.space.num_inputs * torch.ones_like(size), torch.ones_like(size)] if on_nodes else []
         leaving, entering, into, out_of = (degree @ member.T.float() for degree in degrees(graphs))
         counts = operation_counts(graphs)[:, self.operations]
-        return torch.cat([counts, *ends, shortest.T, longest.T, leaving, entering, into / size, out_of / size], dim=1)
+        means = (into / size, out_of / size)
+        return torch.cat([counts, *ends, shortest.T, longest.T, leaving, entering, *means], dim=1)
 
 
 def occurring_operations(space: Space, *, simplify: bool, form: OpOn) -> list[int]:
-    """Numbers k of the operations that graphs of a form have: simplifying cuts "none", and skip connections in the op-on-node form."""
+    """Numbers k of the operations that graphs of a form have.
+
+    Simplifying cuts "none", and skip connections in the op-on-node form.
+    """
     cut = {space.none_op, space.skip_op if form == "node" else None} if simplify else set()
     return [k for k, name in enumerate(space.operations) if name not in cut]
 
 
 def operation_subsets(operations: Sequence[int], max_subset: int | None = None) -> list[tuple[int, ...]]:
-    """The non-empty subsets of at most ``max_subset`` operations by size, and the whole set; for None see :class:`GRAFEncoder`."""
+    """Subsets of up to ``max_subset`` operations, then all; for None see :class:`GRAFEncoder`."""
     most = len(operations)
     if max_subset is None:
         largest = 1
-        while largest < most and sum(math.comb(most, size) for size in range(1, largest + 2)) + (largest + 2 < most) <= MOST_SUBSETS:
+        while largest < most and _num_subsets(most, largest + 1) <= MOST_SUBSETS:
             largest += 1
     else:
         largest = max_subset
     sizes = sorted({*range(1, min(largest, most) + 1), most})
     return [subset for size in sizes for subset in itertools.combinations(operations, size)]
+
+
+def _num_subsets(operations: int, largest: int) -> int:
+    """How many subsets of 1 to ``largest`` operations there are, the whole set included."""
+    return sum(math.comb(operations, size) for size in range(1, largest + 1)) + (largest + 1 < operations)
 
 
 def membership(subsets: Sequence[tuple[int, ...]], num_ops: int) -> Tensor:
@@ -112,16 +141,18 @@ def membership(subsets: Sequence[tuple[int, ...]], num_ops: int) -> Tensor:
 
 
 def path_lengths(graphs: ArchGraphs, member: Tensor) -> tuple[Tensor, Tensor]:
-    """Int16 (S, R) twice: edges on the shortest and on the longest input-output path that uses only the operations of a subset.
+    """Int16 (S, R) twice: edges on the shortest and on the longest input-output path.
 
-    Where there is no such path, the shortest has at least ``NO_PATH`` and the longest a negative number of edges.
+    Only paths with operations of a subset alone count. Where there is no such path, the shortest has at least
+    ``NO_PATH`` and the longest a negative number of edges.
 
     Args:
         graphs: R rows in either form.
         member: bool (S, K), the operations of each subset.
     """
     inputs = graphs.space.num_inputs
-    shortest = torch.zeros((len(member), *graphs.mask.shape), dtype=torch.int16, device=graphs.device)  # to each node: (S, R, V)
+    to_each_node = (len(member), *graphs.mask.shape)  # (S, R, V)
+    shortest = torch.zeros(to_each_node, dtype=torch.int16, device=graphs.device)
     longest = torch.zeros_like(shortest)
     for target in range(inputs, graphs.num_nodes):
         step = allowed_steps(graphs, member, target)
@@ -131,7 +162,10 @@ def path_lengths(graphs: ArchGraphs, member: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def allowed_steps(graphs: ArchGraphs, member: Tensor, target: int) -> Tensor:
-    """Bool (S, R, target): whether there is an edge from each earlier node whose operation (on nodes: the target's) is in the subset."""
+    """Bool (S, R, target): whether there is an edge from each earlier node whose operation is in the subset.
+
+    Where operations sit on nodes, the operation is that of the target.
+    """
     if graphs.op_on == "edge":
         ids = graphs.edge_ops()[:, :, :target, target].long()  # (R, slots, target)
         return _with_special_ids(member, "edge")[:, ids].any(2)
@@ -140,8 +174,9 @@ def allowed_steps(graphs: ArchGraphs, member: Tensor, target: int) -> Tensor:
 
 
 def _with_special_ids(member: Tensor, op_on: OpOn) -> Tensor:
-    """The membership by id: bool (S, vocabulary). The output node is always allowed; padding, inputs and absent edges never are."""
-    special = torch.zeros((len(member), NODE_OFFSET if op_on == "node" else EDGE_OFFSET), dtype=torch.bool, device=member.device)
+    """Membership by id, bool (S, vocabulary): the output always, never padding, inputs and absent edges."""
+    specials = NODE_OFFSET if op_on == "node" else EDGE_OFFSET
+    special = torch.zeros((len(member), specials), dtype=torch.bool, device=member.device)
     if op_on == "node":
         special[:, NODE_OFFSET - 1] = True
     return torch.cat([special, member], dim=1)
@@ -150,13 +185,15 @@ def _with_special_ids(member: Tensor, op_on: OpOn) -> Tensor:
 def operation_counts(graphs: ArchGraphs) -> Tensor:
     """Float (R, K): how often each operation occurs."""
     num_ops = len(graphs.space.operations)
-    return one_hot(operation_numbers(graphs), num_ops).reshape(len(graphs.mask), -1, num_ops).sum(1, dtype=torch.float32)
+    chosen = one_hot(operation_numbers(graphs), num_ops).reshape(len(graphs.mask), -1, num_ops)
+    return chosen.sum(1, dtype=torch.float32)
 
 
 def degrees(graphs: ArchGraphs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Float (R, K) four times: edges with operation k that leave an input, enter the output, enter any node, leave any node.
+    """Float (R, K) four times: edges with operation k out of inputs, into the output, into and out of nodes.
 
-    Where operations sit on nodes, an edge has the operation of its target where it leaves and of its source where it enters.
+    Where operations sit on nodes, an edge has the operation of its target where it leaves and of its source
+    where it enters.
     """
     num_ops, inputs = len(graphs.space.operations), graphs.space.num_inputs
     if graphs.op_on == "edge":

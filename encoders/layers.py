@@ -1,55 +1,21 @@
-"""Modules that several learned encoders share."""
+"""What several learned encoders compute on the matrices of a cell."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-
-from archenc.graphs import ArchGraphs
-from archenc.spaces.base import Space
-
-
-class OperationFeatures(nn.Module):
-    """A learned vector for each kind of node (padding, inputs, output, operations), mapped linearly: e -> E e + c.
-
-    What follows is done once on this small table and then gathered, which gives the same numbers as doing it at every node. Each input
-    of a cell has a vector of its own.
-
-    Args:
-        space: the search space.
-        op_dim: length of a vector.
-        out_dim: length after the linear map.
-    """
-
-    def __init__(self, space: Space, op_dim: int, out_dim: int) -> None:
-        super().__init__()
-        kinds = len(space.node_vocabulary)
-        self.embedding = nn.Parameter(torch.randn(kinds + space.num_inputs - 1, op_dim))
-        self.linear = nn.Linear(op_dim, out_dim)
-        # the first input is in the vocabulary, the others follow behind it
-        self.further_inputs = torch.arange(kinds, kinds + space.num_inputs - 1)
-
-    def forward(self) -> Tensor:
-        """The table, (kinds, out_dim)."""
-        features: Tensor = self.linear(self.embedding)
-        return features
-
-    def rows(self, graphs: ArchGraphs) -> Tensor:
-        """Int64 (R, V): each node's row of the table, for graphs with operations on nodes."""
-        rows, inputs = graphs.ops.long(), len(self.further_inputs)
-        further = self.further_inputs.to(rows.device).expand(len(rows), inputs)
-        return torch.cat([rows[:, :1], further, rows[:, inputs + 1 :]], dim=1)
+from torch import Tensor
+from torch.nn.functional import pad
 
 
 def receiving(adjacency: Tensor, mask: Tensor, *, self_loops: bool, normalise: bool) -> Tensor:
-    """The matrix A of a graph convolution, float32 (R, V, V): ``A[i, j]`` is the weight of the message from j to i.
+    """The matrix A of a graph convolution, float32 (R, V, V): ``A[i, j]`` weighs the message from j to i.
 
     Args:
         adjacency: (R, V, V) with ``adjacency[i, j] = 1`` for an edge from i to j.
         mask: bool (R, V).
         self_loops: A + I, on the nodes that exist.
-        normalise: A_ij / sqrt(r_i c_j) with row and column sums r and c (1 where they are 0): Kipf and Welling's
-            D^-1/2 A D^-1/2 for directed edges.
+        normalise: A_ij / sqrt(r_i c_j) with row and column sums r and c (1 where they are 0): Kipf and
+            Welling's D^-1/2 A D^-1/2 for directed edges.
     """
     a = adjacency.transpose(1, 2).float()
     if self_loops:
@@ -60,6 +26,12 @@ def receiving(adjacency: Tensor, mask: Tensor, *, self_loops: bool, normalise: b
     return a
 
 
+def with_global_node(adjacency: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Adjacency (R, V + 1, V + 1) and mask (R, V + 1) with one more node, to which all others lead."""
+    edges = pad(mask.to(adjacency), (0, 1))[..., None]
+    return torch.cat([pad(adjacency, (0, 0, 0, 1)), edges], dim=2), pad(mask, (0, 1), value=True)
+
+
 def mean_over_nodes(states: Tensor, mask: Tensor) -> Tensor:
-    """(R, V, d) to (R, d): the sum over existing nodes by V, which stays the divisor where there is padding."""
+    """(R, V, d) to (R, d): the sum over existing nodes by V, the divisor where there is padding too."""
     return (states * mask[..., None]).sum(1) / mask.shape[1]

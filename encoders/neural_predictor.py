@@ -6,27 +6,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from archenc.encoder import Encoder
+from archenc.encoders.nodes import OneHotNodes
 from archenc.graphs import ArchGraphs
 from archenc.rules import Layers, Probability, Size
 from archenc.spaces.base import Space
-
-
-def num_node_kinds(space: Space) -> int:
-    """Length of a row of :func:`onehot_nodes`: the inputs, the output and each operation."""
-    return space.num_inputs + 1 + len(space.operations)
-
-
-def onehot_nodes(graphs: ArchGraphs) -> Tensor:
-    """What each node is, float32 (R, V, kinds), for operations on nodes; each input is a kind of its own, padding is all zeros."""
-    space = graphs.space
-    further = torch.arange(space.num_inputs, device=graphs.device)
-    behind = graphs.ops[:, space.num_inputs :].long()
-    inputs = further.expand(len(behind), -1)
-    kinds = torch.cat([inputs + 1, torch.where(behind > 0, behind + space.num_inputs - 1, 0)], dim=1)
-    return one_hot(kinds, num_node_kinds(space) + 1)[..., 1:].float()
 
 
 class BidirectionalConvolution(nn.Module):
@@ -48,15 +33,18 @@ class BidirectionalConvolution(nn.Module):
 class NeuralPredictorEncoder(Encoder):
     r"""Neural Predictor's graph convolutional network (Wen et al., ECCV 2020, section 3.2).
 
-    Nodes start as one-hot vectors of their operations, input and output being operations of their own. With A the adjacency matrix,
-    :math:`\hat A` is A + I and :math:`\hat B` is its transpose, each divided by its row sums, and a layer is
+    Nodes start as one-hot vectors of their operations, input and output being operations of their own. With A
+    the adjacency matrix, :math:`\hat A` is A + I and :math:`\hat B` is its transpose, each divided by its row
+    sums, and a layer is
 
     .. math:: X' = \tfrac12 \mathrm{ReLU}(\hat A X W^+) + \tfrac12 \mathrm{ReLU}(\hat B X W^-)
 
-    followed by dropout. The encoding is a linear map of the mean over the nodes that exist. The paper's score is one more linear map of
-    it: the head "mlp" with ``hidden=[]``. Spaces with operations on edges are encoded in their node form.
+    followed by dropout. The encoding is a linear map of the mean over the nodes that exist. The paper's score
+    is one more linear map of it: the head "mlp" with ``hidden=[]``. Spaces with operations on edges are
+    encoded in their node form.
 
-    Isomorphic architectures get the same encoding; where operations sit on edges, only with ``simplify=True``.
+    Isomorphic architectures get the same encoding; where operations sit on edges, only with
+    ``simplify=True``.
 
     Args:
         space: the search space.
@@ -64,11 +52,21 @@ class NeuralPredictorEncoder(Encoder):
         out_dim: length of the encoding of a cell.
         dropout: probability of dropping an entry of a layer's output, and of the encoding.
         simplify: whether what computes nothing is cut first.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("neural-predictor", space, hidden=(32, 32), out_dim=16)
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 16])
     """
 
     form = "node"
     invariant = True
-    paper = "Wen et al., Neural Predictor for Neural Architecture Search, ECCV 2020, section 3.2"
+    paper = (
+        "Wen et al., Neural Predictor for Neural Architecture Search, ECCV 2020, section 3.2, "
+        "arXiv:1912.00848"
+    )
 
     def __init__(
         self,
@@ -80,7 +78,9 @@ class NeuralPredictorEncoder(Encoder):
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise([num_node_kinds(space), *hidden]))
+        self.nodes = OneHotNodes(space, output_last=False)
+        widths = [self.nodes.columns, *hidden]
+        self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise(widths))
         self.linear = nn.Linear(hidden[-1], out_dim)
         self.dropout = nn.Dropout(dropout)
         self.cell_dim = out_dim
@@ -89,7 +89,7 @@ class NeuralPredictorEncoder(Encoder):
         exists = graphs.mask.float()
         a = graphs.adjacency.float() + torch.diag_embed(exists)
         a, b = divided_by_row_sums(a), divided_by_row_sums(a.transpose(1, 2))
-        x = onehot_nodes(graphs)
+        x = self.nodes(graphs)
         for layer in self.layers:
             x = self.dropout(layer(x, a, b))
         mean = (x * exists[..., None]).sum(1) / exists.sum(1, keepdim=True)

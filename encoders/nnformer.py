@@ -1,4 +1,4 @@
-"""NN-Former: a transformer that attends to predecessors, successors and siblings, with graph convolutions in its feed-forward blocks."""
+"""NN-Former: a transformer that attends to predecessors, successors and siblings, with convolutions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from archenc.encoder import Encoder
-from archenc.encoders.layers import OperationFeatures
+from archenc.encoders.nodes import NodeEmbedding, node_kinds
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
 from archenc.rules import Depth, Probability, Size
@@ -22,8 +22,9 @@ HEADS = 4
 class NNFormerEncoder(Encoder):
     r"""NN-Former, a graph transformer with sibling attention (Xu et al., CVPR 2025).
 
-    With :math:`A_{ij} = 1` for an edge from i into j, each of four attention heads sees one kind of neighbour, and the feed-forward block
-    mixes neighbours in both directions (a bidirectional graph isomorphism network). A layer computes, with layer normalisation LN,
+    With :math:`A_{ij} = 1` for an edge from i into j, each of four attention heads sees one kind of
+    neighbour, and the feed-forward block mixes neighbours in both directions (a bidirectional graph
+    isomorphism network). A layer computes, with layer normalisation LN,
 
     .. math::
 
@@ -32,11 +33,13 @@ class NNFormerEncoder(Encoder):
 
         H &= X + [\mathrm{head}_1, \dots, \mathrm{head}_4] W_o, \qquad \text{with Q, K, V linear in LN(X)}
 
-        X' &= H + \mathrm{ReLU}\big(\tilde H W_1 + [A \tilde H W_2,\; A^\top \tilde H W_3]\big) W_4, \qquad \tilde H = \mathrm{LN}(H)
+        X' &= H + \mathrm{ReLU}\big(\tilde H W_1 + [A \tilde H W_2,\; A^\top \tilde H W_3]\big) W_4, \qquad
+        \tilde H = \mathrm{LN}(H)
 
-    where only whether an entry of M is zero counts. The encoding is the final state of a class token that sees all nodes and is seen by
-    them, and takes no part in the convolutions; so the last layer has none. There is no position code, and isomorphic architectures get the
-    same encoding; where operations sit on edges, which are encoded in their node form, only with ``simplify=True``.
+    where only whether an entry of M is zero counts. The encoding is the final state of a class token that
+    sees all nodes and is seen by them, and takes no part in the convolutions; so the last layer has none.
+    There is no position code, and isomorphic architectures get the same encoding; where operations sit on
+    edges, which are encoded in their node form, only with ``simplify=True``.
 
     Args:
         space: any space.
@@ -52,21 +55,30 @@ class NNFormerEncoder(Encoder):
     Shapes:
         R rows of V nodes; returns (R, dim).
 
-    Deviations: operations have learned vectors instead of a linear map of sinusoidal codes of their numbers, and there is no depth token,
-    which holds the number of nodes. Siblings are taken in the cell alone; in the released code the class token is joined to
-    every node by edges, which makes any two nodes siblings.
-    The consistency between orderings of one architecture, which the paper trains for, is zero by construction.
+    Deviations: operations have learned vectors instead of a linear map of sinusoidal codes of their numbers,
+    and there is no depth token, which holds the number of nodes. Siblings are taken in the cell alone; in the
+    released code the class token is joined to every node by edges, which makes any two nodes siblings. The
+    consistency between orderings of one architecture, which the paper trains for, is zero by construction.
 
-    Training: the released code takes 3,000 epochs (AdamW at 1e-4, warm-up over a tenth of the steps, cosine to a tenth of the rate,
-    averaged weights of decay 0.99, the loss "mse-rank" on accuracies from 0 to 1), measures tau on 1,024 further labelled architectures
-    every five epochs, and tests the last weights beside those that were best there. Tried without labels beyond the training set: 200
-    epochs at 3e-4 with 6 layers and the squared error of normal scores rank 1,500 other NAS-Bench-201 cells, by validation accuracy, at tau
-    0.743 with 156 labels, and at 0.798 with ``simplify=True`` (two seeds each).
+    Training: the released code takes 3,000 epochs (AdamW at 1e-4, warm-up over a tenth of the steps, cosine
+    to a tenth of the rate, averaged weights of decay 0.99, the loss "mse-rank" on accuracies from 0 to 1),
+    measures tau on 1,024 further labelled architectures every five epochs, and tests the last weights beside
+    those that were best there.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("nn-former", space, dim=16, layers=1, hidden_dim=32)
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 16])
     """
 
     form = "node"
     invariant = True
-    paper: ClassVar[str] = "Xu et al., NN-Former: Rethinking Graph Structure in Neural Architecture Representation, CVPR 2025"
+    paper: ClassVar[str] = (
+        "Xu et al., NN-Former: Rethinking Graph Structure in Neural Architecture Representation, CVPR 2025, "
+        "arXiv:2507.00880"
+    )
 
     def __init__(
         self,
@@ -81,18 +93,21 @@ class NNFormerEncoder(Encoder):
         super().__init__(space, simplify=simplify)
         if dim % HEADS or hidden_dim % 2:
             raise InvalidParameter(
-                f"NN-Former got dim = {dim} and hidden_dim = {hidden_dim}; give a dim divisible by {HEADS} and an even hidden_dim"
+                f"NN-Former got dim = {dim} and hidden_dim = {hidden_dim}; "
+                f"give a dim divisible by {HEADS} and an even hidden_dim"
             )
         self.cell_dim = dim
-        self.features = OperationFeatures(space, dim, dim)
+        self.features = NodeEmbedding(space, dim, dim)
         self.class_token = nn.Parameter(torch.zeros(dim))
         self.first_norm, self.last_norm = nn.LayerNorm(dim), nn.LayerNorm(dim)
         # what the last layer's convolution gives to the nodes, the class token would never see
-        self.layers = nn.ModuleList(Layer(dim, hidden_dim, dropout, convolve=depth < layers - 1) for depth in range(layers))
+        self.layers = nn.ModuleList(
+            NNFormerLayer(dim, hidden_dim, dropout, convolve=depth < layers - 1) for depth in range(layers)
+        )
         nn.init.trunc_normal_(self.class_token, std=0.02)
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        nodes = self.features()[self.features.rows(graphs)]
+        nodes = self.features()[node_kinds(graphs)]
         x = self.first_norm(torch.cat([nodes, self.class_token.expand(len(nodes), 1, -1)], dim=1))
         a = graphs.adjacency.to(x.dtype)
         barred = barred_pairs(a, graphs.mask)
@@ -104,7 +119,7 @@ class NNFormerEncoder(Encoder):
 
 
 def barred_pairs(a: Tensor, mask: Tensor) -> Tensor:
-    """Float (R, 4, V + 1, V + 1), added to the scores of attention: 0 where node i (rows) sees node j, minus infinity elsewhere.
+    """Float (R, 4, V + 1, V + 1), added to attention scores: 0 where node i (rows) sees j, else -infinity.
 
     Args:
         a: float (R, V, V), 1 for an edge from i into j.
@@ -119,7 +134,7 @@ def barred_pairs(a: Tensor, mask: Tensor) -> Tensor:
     return torch.zeros_like(sees).masked_fill(sees == 0, -torch.inf)
 
 
-class Layer(nn.Module):
+class NNFormerLayer(nn.Module):
     """Masked attention, then a feed-forward block, with a graph convolution if ``convolve``."""
 
     def __init__(self, dim: int, hidden_dim: int, dropout: float, *, convolve: bool) -> None:
@@ -136,7 +151,13 @@ class Layer(nn.Module):
                 nn.init.trunc_normal_(linear.weight, std=0.02)
 
     def forward(self, x: Tensor, barred: Tensor, edges: Tensor) -> Tensor:
-        """(R, V + 1, dim) to the same; see :func:`barred_pairs`, and ``edges`` is A with an empty row and column for the class token."""
+        """(R, V + 1, dim) to the same.
+
+        Args:
+            x: states of the nodes and of the class token.
+            barred: see :func:`barred_pairs`.
+            edges: A with an empty row and column for the class token.
+        """
         x = x + self.dropout(self.attend(self.attention_norm(x), barred))
         out: Tensor = x + self.dropout(self.feed_forward(self.forward_norm(x), edges))
         return out
@@ -154,6 +175,8 @@ class Layer(nn.Module):
         hidden = self.own(x)
         if self.neighbours is not None:
             from_successors, from_predecessors = self.neighbours(x).chunk(2, dim=2)
-            hidden = hidden + torch.cat([edges @ from_successors, edges.transpose(1, 2) @ from_predecessors], dim=2)
+            hidden = hidden + torch.cat(
+                [edges @ from_successors, edges.transpose(1, 2) @ from_predecessors], dim=2
+            )
         out: Tensor = self.shrink(self.dropout(torch.relu(hidden)))
         return out

@@ -8,14 +8,13 @@ import numpy as np
 from torch import Tensor
 
 from archenc.graphs import ArchGraphs
-from archenc.spaces.base import Space
 
 PairBatch = tuple[ArchGraphs, ArchGraphs]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Examples of two architectures each: ``pairs[index]`` is the batch of the first and that of the second ones.
+    """Examples of two architectures each: ``pairs[index]`` is a batch of the first and one of the others.
 
     Attributes:
         graphs: prepared architectures.
@@ -36,9 +35,10 @@ class Pairs:
 def similar_pairs(costs: np.ndarray, delta: float, k: int, rng: np.random.Generator) -> np.ndarray:
     """Up to k partners of similar cost for each architecture (Yan et al., ICML 2021, section 3).
 
-    In the order of the costs, equal ones in the order given, the window of an architecture is all earlier ones that cost at most ``delta``
-    less. Its partners are k distinct ones of the window, drawn evenly, or the whole window where it holds no more. An architecture whose
-    window is empty begins no pair, but can be a partner.
+    In the order of the costs, equal ones in the order given, the window of an architecture is all earlier
+    ones that cost at most ``delta`` less. Its partners are k distinct ones of the window, drawn evenly, or
+    the whole window where it holds no more. An architecture whose window is empty begins no pair, but can be
+    a partner.
 
     Args:
         costs: (N,), what a network of each architecture costs.
@@ -53,8 +53,8 @@ def similar_pairs(costs: np.ndarray, delta: float, k: int, rng: np.random.Genera
     ordered = costs[order]
     place = np.arange(len(costs))
     window = place - np.searchsorted(ordered, ordered - delta, side="left")
-    # Floyd's sample without replacement, in all windows at once: step t draws up to `last`, and takes `last` for what it already has;
-    # in a window of fewer than k this gives 0 to k - 1, and those beyond the window are dropped
+    # Floyd's sample without replacement, in all windows at once: step t draws up to `last`, and takes `last`
+    # for what it has; in a window of fewer than k this gives 0 to k - 1, and those beyond it are dropped
     back = np.empty((len(costs), k), dtype=np.int64)
     for t in range(k):
         last = np.maximum(window - k, 0) + t
@@ -63,8 +63,3 @@ def similar_pairs(costs: np.ndarray, delta: float, k: int, rng: np.random.Genera
         back[:, t] = np.where(known, last, drawn)
     at, step = np.nonzero(back < window[:, None])
     return np.stack([order[at], order[at - 1 - back[at, step]]], axis=1)
-
-
-def has_costs(space: Space) -> bool:
-    """Whether the space says what the networks of its cells cost (:meth:`archenc.spaces.base.Space.costs`)."""
-    return space.has_costs

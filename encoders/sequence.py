@@ -8,54 +8,76 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.features import edge_bits, edge_pairs, has_absent, node_by_node, num_positions, one_hot, operation_numbers
+from archenc.encoders.features import (
+    edge_bits,
+    edge_pairs,
+    has_absent,
+    node_by_node,
+    num_positions,
+    one_hot,
+    operation_numbers,
+)
 from archenc.graphs import ArchGraphs
 from archenc.rules import Layers, Size
 from archenc.spaces.base import Space
 
-_PAPER = "baseline of Ning et al.: A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 4"
+_PAPER = (
+    "baseline of Ning et al.: A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based "
+    "NAS, ECCV 2020, section 4, arXiv:2004.01899"
+)
 
 
 class MLPEncoder(Encoder):
     """A multi-layer perceptron on the plain numbers of a cell: its edge bits, then its operation numbers.
 
-    NAS-Bench-101 gives 21 + 5 numbers, NAS-Bench-201 six. Each hidden layer is linear with a ReLU. Deviation: operation numbers are
-    k + 1, and 0 where there is no operation.
+    NAS-Bench-101 gives 21 + 5 numbers, NAS-Bench-201 six. Each hidden layer is linear with a ReLU. Deviation:
+    operation numbers are k + 1, and 0 where there is no operation.
 
     Args:
         space: the search space.
-        hidden: widths of the layers; the last is the length of the encoding of a cell. The papers give none; with a single layer
-            NAS-Bench-101 stays .04 below their figures from 3,645 cells on.
-        onehot: feed one-hot operations instead of their numbers. This is not the published baseline but a stronger one of this library:
+        hidden: widths of the layers; the last is the length of the encoding of a cell. The papers give none.
+        onehot: feed one-hot operations instead of their numbers. This is not the published baseline, where
             plain numbers put the operations in an order that means nothing.
         simplify: whether what computes nothing is cut first.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("mlp", space, hidden=(32,))
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 32])
     """
 
     paper = _PAPER
 
-    def __init__(self, space: Space, *, hidden: Layers = (200, 200, 200), onehot: bool = False, simplify: bool = False) -> None:
+    def __init__(
+        self, space: Space, *, hidden: Layers = (200, 200, 200), onehot: bool = False, simplify: bool = False
+    ) -> None:
         super().__init__(space, simplify=simplify)
         self.onehot = onehot
         self.pairs = edge_pairs(space, simplify=simplify)
         self.absent = has_absent(space, simplify=simplify)
         states = len(space.operations) + self.absent if onehot else 1
         widths = [self.pairs.shape[1] + num_positions(space) * states, *hidden]
-        self.layers = nn.Sequential(*(layer for i, o in pairwise(widths) for layer in (nn.Linear(i, o), nn.ReLU())))
+        layers = [layer for i, o in pairwise(widths) for layer in (nn.Linear(i, o), nn.ReLU())]
+        self.layers = nn.Sequential(*layers)
         self.cell_dim = hidden[-1]
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         numbers = operation_numbers(graphs)
         if self.onehot:
             numbers = one_hot(numbers, len(self.space.operations), absent=self.absent)
-        encodings: Tensor = self.layers(torch.cat([edge_bits(graphs, self.pairs.to(graphs.device)), numbers], dim=1).float())
+        edges = edge_bits(graphs, self.pairs.to(graphs.device))
+        encodings: Tensor = self.layers(torch.cat([edges, numbers], dim=1).float())
         return encodings
 
 
 class LSTMEncoder(Encoder):
-    """A long short-term memory that reads a cell token by token: its edge bits, then its operations; the last output is the encoding.
+    """A long short-term memory that reads a cell token by token: its edge bits, then its operations.
 
-    Edge bits and operations have embedding tables of their own. NAS-Bench-101 gives 21 + 5 tokens, NAS-Bench-201 six. One step, with
-    the gates i, f, g, o in a row and the logistic function s, is
+    The last output is the encoding. Edge bits and operations have embedding tables of their own.
+    NAS-Bench-101 gives 21 + 5 tokens, NAS-Bench-201 six. One step, with the gates i, f, g, o in a row and the
+    logistic function s, is
 
         [i f g o] = W x + U h + b,   c' = s(f) c + s(i) tanh(g),   h' = s(o) tanh(c')
 
@@ -65,15 +87,28 @@ class LSTMEncoder(Encoder):
         space: the search space.
         embedding_dim: length of the tokens' vectors.
         hidden: length of the state, which is the length of the encoding of a cell.
-        by_node: read each node's incoming edges and then its operation, as NAO does, instead of the published order, the adjacency matrix
-            row by row and then all operations. Not the published baseline but a far stronger one on NAS-Bench-101.
+        by_node: read each node's incoming edges and then its operation, as NAO does, instead of the published
+            order, the adjacency matrix row by row and then all operations.
         simplify: whether what computes nothing is cut first.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("lstm", space, hidden=16)
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 16])
     """
 
     paper = _PAPER
 
     def __init__(
-        self, space: Space, *, embedding_dim: Size = 100, hidden: Size = 100, by_node: bool = False, simplify: bool = False
+        self,
+        space: Space,
+        *,
+        embedding_dim: Size = 100,
+        hidden: Size = 100,
+        by_node: bool = False,
+        simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
         self.pairs = edge_pairs(space, simplify=simplify)

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.gates import (
-    Flow,
+from archenc.encoders.gates_family import (
+    GATESLayer,
+    GATESNodeLayer,
     InitialState,
-    NodeFlow,
-    OperationEmbedding,
     Readout,
     chosen_form,
     chosen_readout,
     is_input,
-    read,
+    readout,
 )
 from archenc.encoders.layers import receiving
+from archenc.encoders.nodes import OperationEmbedding
 from archenc.errors import InvalidParameter
-from archenc.graphs import ABSENT, EDGE_OFFSET, ArchGraphs, OpOn
+from archenc.graphs import ABSENT, ArchGraphs, OpOn
 from archenc.rules import Depth, Few, Layers, Number, Size
 from archenc.spaces.base import Space
 from archenc.torch_state import own_generator
@@ -35,52 +35,74 @@ SymmetryBreaking = Literal["none", "random", "scores", "scores-concat"]
 class TAGATESEncoder(Encoder):
     r"""Training-Analogous GATES (Ning et al., NeurIPS 2022, section 3).
 
-    The vectors e of the operations of one architecture start from those of their kinds and are refined over T steps. Step t is
+    The vectors e of the operations of one architecture start from those of their kinds and are refined over T
+    steps. Step t is
 
-    1. forward: GATES' layers carry the information from the input through the cell, gated by e, to node states y;
-    2. the gradient of a loss at the output is imitated by an MLP of the output's state, :math:`b = \mathrm{MLP}_b(y_\text{out})`;
+    1. forward: GATES' layers carry the information from the input through the cell, gated by e, to node
+       states y;
+    2. the gradient of a loss at the output is imitated by an MLP of the output's state,
+       :math:`b = \mathrm{MLP}_b(y_\text{out})`;
     3. backward: further GATES layers carry b along the reversed edges, gated by e, to node states b_y;
-    4. update: :math:`e \leftarrow e + 0.1\, M \odot \mathrm{MLP}_u([\bar e; \bar y; b_y])`, where a bar stops the gradient and M masks
-       the operations that are updated.
+    4. update: :math:`e \leftarrow e + 0.1\, M \odot \mathrm{MLP}_u([\bar e; \bar y; b_y])`, where a bar stops
+       the gradient and M masks the operations that are updated.
 
-    The last step is the forward pass alone, and its node states are read out as in GATES. Weights are shared over the steps. For
-    operations on edges, y and b_y in the update are the messages of the last layers through the edge itself.
+    The last step is the forward pass alone, and its node states are read out as in GATES. Weights are shared
+    over the steps. For operations on edges, y and b_y in the update are the messages of the last layers
+    through the edge itself.
 
     Args:
         space: any space.
         steps: T; by default 3 for operations on nodes and 4 on edges, and 2 in the anytime variant.
         form: where the operations are taken to sit, see :class:`archenc.encoders.gates.GATESEncoder`.
-        layers: output size of each forward and each backward layer; by default 5 x 128 on nodes and 3 x 128 on edges.
+        layers: output size of each forward and each backward layer; by default 5 x 128 on nodes and 3 x 128
+            on edges.
         op_dim, node_dim, hidden_dim, readout: as in GATES.
         update_dim: hidden size of the MLP of the update.
-        symmetry_breaking: what makes equal operations in different places get different vectors. ``"none"``: nothing. ``"random"``: noise
-            from N(0, 0.1²) on the first vectors, in training. ``"scores"``: the first vectors are e + c MLP_z(z), where z are the k scores
-            of the operation, which are the graphs' features (:meth:`archenc.graphs.ArchGraphs.with_features`), and MLP_z has hidden sizes
-            64 and 128. ``"scores-concat"``: all gates see [e; z]. Scores are used as they are given; standardise them first.
+        symmetry_breaking: what makes equal operations in different places get different vectors. ``"none"``:
+            nothing. ``"random"``: noise from N(0, 0.1²) on the first vectors, in training. ``"scores"``: the
+            first vectors are e + c MLP_z(z), where z are the k scores of the operation, which are the graphs'
+            features (:meth:`archenc.graphs.ArchGraphs.with_features`), and MLP_z has hidden sizes 64 and 128.
+            ``"scores-concat"``: all gates see [e; z]. Scores are used as they are given; standardise them
+            first.
         score_dim: k, needed where scores are used.
         score_scale: c; the published anytime configurations have 1.
-        anytime: read out every step, not the last one alone. A head for each step (the head ``"anytime"``) predicts accuracies during
-            training from the first steps and the final one from the last; the published variant has two steps, for half and full training.
+        anytime: read out every step, not the last one alone. A head for each step (the head ``"anytime"``)
+            predicts accuracies during training from the first steps and the final one from the last; the
+            published variant has two steps, for half and full training.
         simplify: simplify the graphs first.
 
     Shapes:
-        R rows; returns (R, layers[-1]), or (R, T layers[-1]) in the anytime variant. There :meth:`forward` orders the encoding of an
-        architecture by steps first and cells second.
+        R rows; returns (R, layers[-1]), or (R, T layers[-1]) in the anytime variant. There :meth:`forward`
+        orders the encoding of an architecture by steps first and cells second.
 
     Raises:
         InvalidParameter: scores without ``score_dim`` or the reverse; in encoding, graphs without k features.
 
-    On edges only the operations with parameters are updated (all but "none", skip connections and pooling), on nodes all are, as in the
-    published configurations.
+    On edges only the operations with parameters are updated (all but "none", skip connections and pooling),
+    on nodes all are, as in the published configurations.
 
-    Deviations: the paper's main results break the symmetry with per-operation zero-cost scores that were not published (``"scores"`` with 7
-    of them on NAS-Bench-101, ``"scores-concat"`` with 7 on NAS-Bench-201), so no symmetry is broken by default. Noise is drawn in training
-    only, so that an architecture has one encoding. Where several edges join a pair of nodes, the update sees messages as for one edge; the
+    Deviations: the paper's main results break the symmetry with per-operation zero-cost scores that were not
+    published (``"scores"`` with 7 of them on NAS-Bench-101, ``"scores-concat"`` with 7 on NAS-Bench-201), so
+    no symmetry is broken by default. Noise is drawn in training only, so that an architecture has one
+    encoding. Where several edges join a pair of nodes, the update sees messages as for one edge; the
     published configurations of such cells use the states of the edge's ends.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("ta-gates", space, steps=2, layers=(32, 32), anytime=True)
+        >>> encoder(space.sample(3, seed=0)).shape  # 32 numbers for each of two steps
+        torch.Size([3, 64])
     """
 
     invariant = True
-    paper: ClassVar[str] = "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022"
+    paper: ClassVar[str] = (
+        "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022, "
+        "https://proceedings.neurips.cc/paper_files/paper/2022/file/"
+        "d0ac28b79816b51124fcc804b2496a36-Paper-Conference.pdf"
+    )
+
+    updated: Tensor
 
     def __init__(
         self,
@@ -121,35 +143,35 @@ class TAGATESEncoder(Encoder):
         self.output_gradient = mlp(size, size, size)
         self.update = mlp(op_dim + 2 * size, update_dim, op_dim)
         self.score_embedding = mlp(score_dim, 64, 128, op_dim) if symmetry_breaking == "scores" else None
-        self.register_buffer("updated", torch.tensor(updated_ops(space, self.form))[:, None], persistent=False)
-
-    updated: Tensor
+        updated = torch.tensor(updated_ops(space, self.form))
+        self.register_buffer("updated", updated[:, None], persistent=False)
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         ids = self.forward_flow.op_ids(graphs).long()
         scores = self.scores(graphs)
         ops = self.first_vectors(ids, scores)
         first: Tensor = self.initial_state(graphs)
-        ahead, behind = self.forward_flow.edges(graphs, reverse=False), self.backward_flow.edges(graphs, reverse=True)
+        ahead = self.forward_flow.edges(graphs, reverse=False)
+        behind = self.backward_flow.edges(graphs, reverse=True)
         is_output = torch.arange(graphs.num_nodes, device=graphs.device)[:, None] == graphs.num_nodes - 1
         updated = self.updated[ids]
         states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
-        readouts = [read(states, graphs, self.readout)]
+        readouts = [readout(states, graphs, self.readout)]
         for _ in range(self.steps - 1):
             gradient = self.output_gradient(states[:, -1:]) * is_output
             _, returned = self.backward_flow(gradient, behind, self.gating(ops, scores), ids, is_output)
             change = self.update(torch.cat([ops.detach(), passed.detach(), returned], dim=-1))
             ops = ops + 0.1 * (updated * change)
             states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
-            readouts.append(read(states, graphs, self.readout))
+            readouts.append(readout(states, graphs, self.readout))
         return torch.cat(readouts, dim=1) if self.anytime else readouts[-1]
 
     def scores(self, graphs: ArchGraphs) -> Tensor | None:
         """The scores of the operations, (R, V, k) or (R, E, k), where they are used."""
         if self.score_dim and graphs.num_features != self.score_dim:
             raise InvalidParameter(
-                f"this TA-GATES uses {self.score_dim} scores of each operation and the graphs have {graphs.num_features}; "
-                "attach as many by graphs.with_features(scores)"
+                f"this TA-GATES uses {self.score_dim} scores of each operation and the graphs have "
+                f"{graphs.num_features}; attach as many by graphs.with_features(scores)"
             )
         return self.forward_flow.op_features(graphs) if self.score_dim else None
 
@@ -165,7 +187,9 @@ class TAGATESEncoder(Encoder):
 
     def gating(self, ops: Tensor, scores: Tensor | None) -> Tensor:
         """What the gates see of the operations: e, or [e; z]."""
-        return torch.cat([ops, scores], dim=-1) if scores is not None and self.score_embedding is None else ops
+        if scores is None or self.score_embedding is not None:
+            return ops
+        return torch.cat([ops, scores], dim=-1)
 
     def forward(self, graphs: ArchGraphs) -> Tensor:
         encodings = super().forward(graphs)
@@ -194,7 +218,7 @@ def updated_ops(space: Space, form: OpOn) -> list[bool]:
     """M for each id of the vocabulary: everything on nodes; on edges the operations that have parameters."""
     if form == "node":
         return [True] * len(space.node_vocabulary)
-    return [False] * EDGE_OFFSET + [name in space.parametric_ops for name in space.operations]
+    return [name in space.parametric_ops for name in space.edge_vocabulary]
 
 
 class NodeStack(nn.Module):
@@ -202,7 +226,7 @@ class NodeStack(nn.Module):
 
     def __init__(self, space: Space, sizes: Sequence[int], op_dim: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(NodeFlow(space, size, out, op_dim) for size, out in pairwise(sizes))
+        self.layers = nn.ModuleList(GATESNodeLayer(space, size, out, op_dim) for size, out in pairwise(sizes))
 
     def op_ids(self, graphs: ArchGraphs) -> Tensor:
         """(R, V)."""
@@ -217,20 +241,24 @@ class NodeStack(nn.Module):
         a = receiving(graphs.adjacency, graphs.mask, self_loops=True, normalise=False)
         return a.transpose(1, 2) if reverse else a
 
-    def forward(self, states: Tensor, edges: Tensor, ops: Tensor, ids: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, states: Tensor, edges: Tensor, ops: Tensor, ids: Tensor, keep: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Final states (R, V, size), which are also what the update of the operations sees."""
         edges = edges.to(states.dtype)
-        for depth, layer in enumerate(cast("Sequence[NodeFlow]", self.layers)):
+        for depth, layer in enumerate(cast("Sequence[GATESNodeLayer]", self.layers)):
             states = layer(states, edges, layer.gates(ops), keep)
             if depth < len(self.layers) - 1:
                 states = torch.relu(states)
         return states, states
 
 
-class EdgeMessages(Flow):
+class EdgeMessages(GATESLayer):
     """One of GATES' layers for operations on edges, with a gate for each edge."""
 
-    def forward(self, states: Tensor, ends: tuple[Tensor, Tensor], gates: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, states: Tensor, ends: tuple[Tensor, Tensor], gates: Tensor, keep: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """New states (R, V, size) and the messages (R, E, size) that made them.
 
         Args:
@@ -246,9 +274,10 @@ class EdgeMessages(Flow):
 
 
 class EdgeStack(nn.Module):
-    """GATES' layers for operations on edges with a vector for each edge's operation; the edges are the slots of the space."""
+    """GATES' layers for operations on edges with a vector for each edge slot's operation."""
 
     slots: Tensor
+    fixed: Tensor
 
     def __init__(self, space: Space, sizes: Sequence[int], op_dim: int) -> None:
         super().__init__()
@@ -256,11 +285,11 @@ class EdgeStack(nn.Module):
         self.edges_per_pair = space.edges_per_pair
         names = space.edge_vocabulary
         self.register_buffer("slots", space.edge_slots(), persistent=False)
-        dead = [k == ABSENT or name == space.none_op for k, name in enumerate(names)]
-        fixed = [-math.inf if gone else math.inf if name == space.skip_op else 0.0 for gone, name in zip(dead, names, strict=True)]
+        fixed = [math.inf if name == space.skip_op else 0.0 for name in names]
+        for k, name in enumerate(names):
+            if k == ABSENT or name == space.none_op:
+                fixed[k] = -math.inf
         self.register_buffer("fixed", torch.tensor(fixed, dtype=torch.float32)[:, None], persistent=False)
-
-    fixed: Tensor
 
     def op_ids(self, graphs: ArchGraphs) -> Tensor:
         """(R, E)."""
@@ -280,9 +309,12 @@ class EdgeStack(nn.Module):
         nodes = torch.arange(graphs.num_nodes, device=graphs.device)
         return sender, (nodes[:, None] == receiver) / self.edges_per_pair
 
-    def forward(self, states: Tensor, edges: tuple[Tensor, Tensor], ops: Tensor, ids: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, states: Tensor, edges: tuple[Tensor, Tensor], ops: Tensor, ids: Tensor, keep: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Final states (R, V, size) and the messages of the last layer (R, E, size)."""
-        fixed = self.fixed[ids]  # the logistic function of -inf and inf, 0 and 1, are the gates of no edge and of a skip connection
+        # the logistic function of -inf and inf, 0 and 1, are the gates of no edge and of a skip connection
+        fixed = self.fixed[ids]
         messages = ops
         for depth, layer in enumerate(cast("Sequence[EdgeMessages]", self.layers)):
             gates = torch.sigmoid(layer.gate(ops) + fixed)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from archenc.encoders import latent
 from archenc.encoders.layers import receiving
-from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
+from archenc.encoders.nodes import OneHotNodes
+from archenc.graphs import ArchGraphs
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.rules import Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space
@@ -22,43 +24,74 @@ from archenc.spaces.base import Space
 class GraphAutoencoder(PretrainableEncoder):
     r"""An encoder that gives every node a latent vector from which the cell can be rebuilt.
 
-    X holds the operations one-hot, a row of zeros where there is no node, and :math:`\tilde A = A + A^\top`. A subclass computes node
-    states from both; the linear heads :math:`\mu` and, if it samples, :math:`\log \sigma` follow. The decoder, with dropout on z, is
+    X holds the operations one-hot, a row of zeros where there is no node, and :math:`\tilde A = A + A^\top`.
+    A subclass says what a layer is, and which matrix it takes messages by; the linear heads :math:`\mu` and,
+    if it samples, :math:`\log \sigma` follow. The decoder, with dropout on z, is
 
     .. math::
 
-        P(\hat X_{ic} = 1 | z_i) = \sigma(W z_i + b)_c, \qquad P(\hat A_{ij} = 1 | z_i, z_j) = \sigma(z_i^\top z_j - t)
+        P(\hat X_{ic} = 1 | z_i) = \sigma(W z_i + b)_c, \qquad
+        P(\hat A_{ij} = 1 | z_i, z_j) = \sigma(z_i^\top z_j - t)
 
-    with a learned threshold t. The papers have t = 0 (``threshold=False``), with which two nodes that share operation and neighbours can
-    only be rebuilt as joined, since they have one and the same z and :math:`z^\top z > 0`: 6.8 % of the cells of NAS-Bench-101 hold two
-    such nodes that are not joined.
+    with a learned threshold t. The papers have t = 0 (``threshold=False``), with which two nodes that share
+    operation and neighbours can only be rebuilt as joined, since they have one and the same z and
+    :math:`z^\top z > 0`: 6.8 % of the cells of NAS-Bench-101 hold two such nodes that are not joined.
 
-    The encoding of a cell is the mean of :math:`\mu` over its V nodes; the nodes that do not exist, all alike, count too.
+    The encoding of a cell is the mean of :math:`\mu` over its V nodes; the nodes that do not exist, all
+    alike, count too.
     """
 
     form = "node"
     invariant = True
     samples: ClassVar[bool] = True
     """Whether z is drawn around mu in training."""
+    layer: ClassVar[type[nn.Module]]
+    """Built from the lengths of states before and behind; takes states (R, V, in) and a matrix (R, V, V)."""
+    default_schedule = PretrainingSchedule(
+        epochs=10, batch_size=64, lr=2e-3, lr_schedule="linear", gradient_clip=5.0
+    )
+    published_schedules: ClassVar[Mapping[str, PretrainingSchedule]] = {
+        "nasbench101": replace(default_schedule, epochs=8, batch_size=256, lr=8e-3),
+    }
+    """Epochs as published; there with batches of 32 and a constant rate of .001, which take longer."""
 
     def __init__(
-        self, space: Space, hidden_dim: int, latent_dim: int, dropout: float, beta: float, threshold: bool, simplify: bool
+        self,
+        space: Space,
+        *,
+        hidden_dim: Size = 128,
+        layers: Depth = 4,
+        latent_dim: Size = 16,
+        dropout: Probability = 0.0,
+        beta: NotNegative = 0.001,
+        threshold: bool = True,
+        simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
         self.cell_dim = latent_dim
         self.beta = beta
-        self.features = NodeFeatures(space)
+        self.features = OneHotNodes(space)
         self.mu = nn.Linear(hidden_dim, latent_dim)
         self.log_sigma = nn.Linear(hidden_dim, latent_dim) if self.samples else None
         self.dropout = nn.Dropout(dropout)
         self.op_decoder = nn.Linear(latent_dim, self.features.columns)
         self.threshold = nn.Parameter(torch.zeros(())) if threshold else None
+        sizes = [self.features.columns, *[hidden_dim] * layers]
+        self.layers = nn.ModuleList(self.layer(size, out) for size, out in pairwise(sizes))
 
-    # -- encoding and decoding ---------------------------------------------------------------------------------------
+    # -- encoding and decoding -------------------------------------------------------------------------------
 
     @abstractmethod
+    def message_weights(self, graphs: ArchGraphs) -> Tensor:
+        """The matrix that all layers take messages by, float32 (R, V, V), rows receive."""
+
     def node_states(self, features: Tensor, graphs: ArchGraphs) -> Tensor:
         """(R, V, hidden_dim) from X (R, V, C) and the graphs."""
+        weights = self.message_weights(graphs).to(features.dtype)
+        states = features
+        for layer in self.layers:
+            states = layer(states, weights)
+        return states
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
         return self.latent_means(graphs).mean(1)
@@ -74,13 +107,7 @@ class GraphAutoencoder(PretrainableEncoder):
         products = z @ z.transpose(1, 2)
         return self.op_decoder(z), products if self.threshold is None else products - self.threshold
 
-    # -- pretraining -------------------------------------------------------------------------------------------------
-
-    def pretraining_schedule(self) -> PretrainingSchedule:
-        """Ten epochs, eight on NAS-Bench-101, as published; there with batches of 32 and a constant rate of .001, which take longer."""
-        if self.space.name == "nasbench101":
-            return PretrainingSchedule(epochs=8, batch_size=256, lr=8e-3, lr_schedule="linear", gradient_clip=5.0)
-        return PretrainingSchedule(epochs=10, batch_size=64, lr=2e-3, lr_schedule="linear", gradient_clip=5.0)
+    # -- pretraining -----------------------------------------------------------------------------------------
 
     def pretraining_loss(self, batch: ArchGraphs, generator: torch.Generator) -> Tensor:
         features = self.features(batch)
@@ -97,10 +124,14 @@ class GraphAutoencoder(PretrainableEncoder):
     def pretraining_metrics(self, examples: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
         """What is rebuilt from mu, in percent.
 
-        ``reconstruction_accuracy``: architectures of which every operation and every edge is. ``operation_accuracy`` and
-        ``edge_accuracy``: operations, and pairs of nodes that are rightly joined or not; these two are what the authors' code measures.
+        ``reconstruction_accuracy``: architectures of which every operation and every edge is.
+        ``operation_accuracy`` and ``edge_accuracy``: operations, and pairs of nodes that are rightly joined
+        or not; these two are what the authors' code measures.
         """
-        parts = [latent.rebuilt(*self.decode(mu), self.features.ids(batch), batch.adjacency) for batch, mu in self._latent_means(examples)]
+        parts = [
+            latent.rebuilt(*self.decode(mu), self.features.ids(batch), batch.adjacency)
+            for batch, mu in self._latent_means(examples)
+        ]
         ops, edges = (torch.cat(part) for part in zip(*parts, strict=True))
         whole = (ops.all(1) & edges.all(1)).reshape(-1, self.space.cells).all(1)
         shares = {"reconstruction_accuracy": whole, "operation_accuracy": ops, "edge_accuracy": edges}
@@ -111,43 +142,15 @@ class GraphAutoencoder(PretrainableEncoder):
         means = torch.cat([mu for _, mu in self._latent_means(self.prepare(graphs))])
         means = means.reshape(-1, self.space.cells, *means.shape[1:])
         ops, edges = self.decode(latent.draws(means, self.draws, generator).flatten(0, 1))
-        return latent.quality(self.space, self.features.node_ids(ops.argmax(-1)).cpu(), (edges > 0).cpu(), self.simplify)
+        ids = self.features.node_ids(ops.argmax(-1))
+        return latent.quality(self.space, ids.cpu(), (edges > 0).cpu(), self.simplify)
 
-    def _latent_means(self, prepared: ArchGraphs, batch_size: int = 8192) -> Iterator[tuple[ArchGraphs, Tensor]]:
+    def _latent_means(
+        self, prepared: ArchGraphs, batch_size: int = 8192
+    ) -> Iterator[tuple[ArchGraphs, Tensor]]:
         for start in range(0, len(prepared), batch_size):
             batch = prepared[start : start + batch_size]
             yield batch, self.latent_means(batch)
-
-
-class NodeFeatures(nn.Module):
-    """X: the operations one-hot, with a column for each input, operation and the output, and zeros where there is no node."""
-
-    table: Tensor
-
-    def __init__(self, space: Space) -> None:
-        super().__init__()
-        self.num_inputs = space.num_inputs
-        self.columns = space.num_inputs + len(space.operations) + 1
-        ids = [0] * len(space.node_vocabulary)
-        ids[OUTPUT] = self.columns
-        ids[NODE_OFFSET:] = range(self.num_inputs + 1, self.columns)
-        self.numbers = torch.tensor(ids)  # 1 + column of each id, 0 for padding
-        self.names = torch.tensor([INPUT] * self.num_inputs + [*range(NODE_OFFSET, len(ids)), OUTPUT], dtype=torch.uint8)
-        self.register_buffer("table", torch.eye(self.columns + 1)[:, 1:], persistent=False)
-
-    def forward(self, graphs: ArchGraphs) -> Tensor:
-        """X, float32 (R, V, C)."""
-        return self.table[self.ids(graphs) + 1]
-
-    def ids(self, graphs: ArchGraphs) -> Tensor:
-        """int64 (R, V): each node's column, -1 where there is no node."""
-        numbers = self.numbers.to(graphs.device)[graphs.ops.long()] - 1
-        inputs = torch.arange(self.num_inputs, device=graphs.device).expand(len(numbers), -1)
-        return torch.cat([inputs, numbers[:, self.num_inputs :]], dim=1)
-
-    def node_ids(self, columns: Tensor) -> Tensor:
-        """uint8: the ids of operations (:mod:`archenc.graphs`) of columns."""
-        return self.names.to(columns.device)[columns]
 
 
 def undirected(graphs: ArchGraphs) -> Tensor:
@@ -156,65 +159,16 @@ def undirected(graphs: ArchGraphs) -> Tensor:
 
 
 def reconstruction_loss(op_logits: Tensor, edge_logits: Tensor, features: Tensor, edges: Tensor) -> Tensor:
-    """Binary cross entropies: of X, and of the upper triangle of A + A^T; both are means over all entries of the matrices."""
+    """Binary cross entropies of X and of the upper triangle of A + A^T, both means over all entries."""
     above = torch.ones(edges.shape[1:], dtype=edges.dtype, device=edges.device).triu(1)
-    return binary_cross_entropy_with_logits(op_logits, features) + binary_cross_entropy_with_logits(edge_logits, edges, weight=above)
+    of_edges = binary_cross_entropy_with_logits(edge_logits, edges, weight=above)
+    return binary_cross_entropy_with_logits(op_logits, features) + of_edges
 
 
 def kl_divergence(mu: Tensor, log_sigma: Tensor) -> Tensor:
     """KL(N(mu, sigma^2) || N(0, 1)) of (R, V, d), mean over the nodes, divided by V."""
     per_node = -0.5 * (1 + 2 * log_sigma - mu.square() - (2 * log_sigma).exp()).sum(-1)
     return per_node.mean() / mu.shape[1]
-
-
-class VGAEEncoder(GraphAutoencoder):
-    r"""Variational graph autoencoder (Kipf, Welling, NeurIPS workshop on Bayesian deep learning 2016) as the baseline of arch2vec.
-
-    :math:`H^{(k)} = \mathrm{ReLU}(\mathrm{BN}(D^{-1/2} (\tilde A + I) D^{-1/2} H^{(k-1)} W^{(k)}))`, :math:`H^{(0)} = X`; loss, decoder
-    and encoding are arch2vec's (:class:`archenc.encoders.arch2vec.Arch2vecEncoder`).
-
-    Args:
-        space: any space; operations on edges are put on the nodes of the line graph.
-        hidden_dim: width of the layers.
-        layers: number of graph convolutions.
-        latent_dim: length of z for each node, and of a cell's encoding.
-        dropout: on z in front of the decoder.
-        beta: weight of the KL divergence.
-        threshold: whether the decoder of edges has a threshold.
-        simplify: simplify the graphs first.
-
-    Shapes:
-        R rows of V nodes; returns (R, latent_dim).
-
-    Deviations: as many layers as arch2vec instead of two, with its batch normalisation, so that only the kind of layer differs. Without the
-    normalisation, four such layers hardly rebuild a cell of NAS-Bench-201, and two of them 80 %.
-    """
-
-    paper: ClassVar[str] = "Kipf, Welling: Variational Graph Auto-Encoders, NeurIPS workshop on Bayesian deep learning 2016"
-
-    def __init__(
-        self,
-        space: Space,
-        *,
-        hidden_dim: Size = 128,
-        layers: Depth = 4,
-        latent_dim: Size = 16,
-        dropout: Probability = 0.0,
-        beta: NotNegative = 0.001,
-        threshold: bool = True,
-        simplify: bool = False,
-    ) -> None:
-        super().__init__(space, hidden_dim, latent_dim, dropout, beta, threshold, simplify)
-        sizes = [self.features.columns, *[hidden_dim] * layers]
-        self.layers = nn.ModuleList(GraphConvolution(size, out) for size, out in pairwise(sizes))
-
-    def node_states(self, features: Tensor, graphs: ArchGraphs) -> Tensor:
-        symmetric = graphs.adjacency + graphs.adjacency.transpose(1, 2)
-        weights = receiving(symmetric, graphs.mask, self_loops=True, normalise=True).to(features.dtype)
-        states = features
-        for layer in cast("list[GraphConvolution]", self.layers):
-            states = layer(states, weights)
-        return states
 
 
 class GraphConvolution(nn.Module):
@@ -231,8 +185,62 @@ class GraphConvolution(nn.Module):
         return torch.relu(self.norm(new.flatten(0, 1)).reshape(new.shape))
 
 
+class VGAEEncoder(GraphAutoencoder):
+    r"""Variational graph autoencoder (Kipf, Welling, NeurIPS workshop 2016) as the baseline of arch2vec.
+
+    :math:`H^{(k)} = \mathrm{ReLU}(\mathrm{BN}(D^{-1/2} (\tilde A + I) D^{-1/2} H^{(k-1)} W^{(k)}))`,
+    :math:`H^{(0)} = X`; loss, decoder and encoding are arch2vec's
+    (:class:`archenc.encoders.arch2vec.Arch2vecEncoder`).
+
+    Args:
+        space: any space; operations on edges are put on the nodes of the line graph.
+        hidden_dim: width of the layers.
+        layers: number of graph convolutions.
+        latent_dim: length of z for each node, and of a cell's encoding.
+        dropout: on z in front of the decoder.
+        beta: weight of the KL divergence.
+        threshold: whether the decoder of edges has a threshold.
+        simplify: simplify the graphs first.
+
+    Shapes:
+        R rows of V nodes; returns (R, latent_dim).
+
+    Deviations: as many layers as arch2vec instead of two, with its batch normalisation, so that only the kind
+    of layer differs.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("vgae", space, layers=2).eval()
+        >>> graphs = encoder.prepare(space.sample(3, seed=0))
+        >>> z = encoder.latent_means(graphs)
+        >>> operations, edges = encoder.decode(z)
+        >>> z.shape, operations.shape, edges.shape
+        (torch.Size([3, 8, 16]), torch.Size([3, 8, 7]), torch.Size([3, 8, 8]))
+    """
+
+    paper: ClassVar[str] = (
+        "Kipf, Welling: Variational Graph Auto-Encoders, NeurIPS workshop on Bayesian deep learning 2016, "
+        "arXiv:1611.07308"
+    )
+
+    layer = GraphConvolution
+
+    def message_weights(self, graphs: ArchGraphs) -> Tensor:
+        symmetric = graphs.adjacency + graphs.adjacency.transpose(1, 2)
+        return receiving(symmetric, graphs.mask, self_loops=True, normalise=True)
+
+
 class GAEEncoder(VGAEEncoder):
-    """Graph autoencoder (Kipf, Welling 2016): :class:`VGAEEncoder` without sampling and without the KL divergence."""
+    """Graph autoencoder (Kipf, Welling 2016): :class:`VGAEEncoder` without sampling and KL divergence.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("gae", space, layers=2, latent_dim=8)
+        >>> encoder(space.sample(3, seed=0)).shape
+        torch.Size([3, 8])
+    """
 
     samples = False
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -452,3 +453,13 @@ def test_an_encoder_may_learn_from_pairs(tmp_path):
         assert archenc.load_embeddings(tmp_path / "p").values.shape == (150, 4)
     finally:
         archenc.registry.ENCODERS.unregister("next")
+
+
+def test_a_published_schedule_is_that_of_its_space():
+    class Published(NextEncoder):
+        default_schedule = PretrainingSchedule(epochs=3)
+        published_schedules: ClassVar = {"nasbench201": PretrainingSchedule(epochs=7)}
+        pretraining_schedule = PretrainableEncoder.pretraining_schedule
+
+    epochs = {name: Published(archenc.create_space(name)).pretraining_schedule().epochs for name in ("nasbench101", "nasbench201")}
+    assert epochs == {"nasbench101": 3, "nasbench201": 7}

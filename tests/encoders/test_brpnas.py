@@ -4,7 +4,6 @@ import torch
 
 from archenc import Predictor, load_dataset, transforms
 from archenc.encoders.brpnas import BRPNASEncoder
-from archenc.encoders.neural_predictor import onehot_nodes
 from archenc.errors import InvalidParameter
 
 
@@ -24,7 +23,7 @@ def test_layers_message_by_message(space):
     encoder = randomised(BRPNASEncoder(space, hidden=(7, 6)))
     graphs = space.sample(10, seed=0)
     prepared = encoder.prepare(graphs)
-    features = onehot_nodes(prepared).double().numpy()  # checked in the tests of Neural Predictor
+    features = encoder.nodes(prepared).double().numpy()  # checked in the tests of Neural Predictor
     for row, encoding in enumerate(encoder.encode(graphs).reshape(10 * space.cells, -1)):
         present = [node for node in range(prepared.num_nodes) if prepared.mask[row, node]]
         x = {node: np.append(features[row, node], 0.0) for node in present}

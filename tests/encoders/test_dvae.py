@@ -12,7 +12,8 @@ from torch import nn
 
 import archenc
 from archenc.encoders import dvae
-from archenc.encoders.dvae import GRU, DVAEEncoder
+from archenc.encoders.dvae import DVAEEncoder
+from archenc.encoders.dvae_modules import GRU
 from archenc.errors import InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD
 from archenc.spaces.cell import CellSpace

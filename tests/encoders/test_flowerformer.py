@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import archenc
-from archenc.encoders.flowerformer import Flow, FlowFunction, gated_unit, relation_bias, sender_bias
+from archenc.encoders.flowerformer import FlowerFormerFlow, FlowFunction, gated_unit, relation_bias, sender_bias
 from archenc.errors import InvalidParameter
 from archenc.transforms import permute_nodes, prune
 from tests.encoders.by_hand import added, apply, assert_worked_example, normed
@@ -122,7 +122,7 @@ def test_the_derivative_for_several_seeds_at_once():
 
 def test_a_node_without_senders_receives_zeros():
     torch.manual_seed(0)
-    flow = Flow(4)
+    flow = FlowerFormerFlow(4)
     x = torch.randn(2, 3, 4)
     nothing = sender_bias(torch.zeros(2, 3, 3, dtype=torch.bool))
     _, z, n, _ = gated_unit(flow.from_node(x), torch.zeros(2, 3, 4), flow.from_message.weight, flow.from_message.bias)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from archenc import Predictor, load_dataset, transforms
-from archenc.encoders.neural_predictor import NeuralPredictorEncoder, num_node_kinds
+from archenc.encoders.neural_predictor import NeuralPredictorEncoder
 from archenc.errors import InvalidParameter
 
 
@@ -13,9 +13,9 @@ def nodes_and_edges(prepared, row):
     present = [node for node in range(prepared.num_nodes) if prepared.mask[row, node]]
     vectors = {}
     for node in present:
-        vectors[node] = np.zeros(num_node_kinds(space))
         name = space.node_vocabulary[int(prepared.ops[row, node])]
         names = [*(f"input {i}" for i in range(space.num_inputs)), "output", *(f"op {op}" for op in space.operations)]
+        vectors[node] = np.zeros(len(names))
         vectors[node][names.index(f"input {node}" if name == "input" else name if name == "output" else f"op {name}")] = 1.0
     return vectors, [(i, j) for i in present for j in present if prepared.adjacency[row, i, j]]
 

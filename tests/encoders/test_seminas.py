@@ -6,6 +6,7 @@ from torch import nn
 from archenc import Predictor, load_dataset
 from archenc.encoders.seminas import SemiNASEncoder
 from archenc.errors import InvalidParameter
+from archenc.heads.neural import MLPHead
 from archenc.training import Network
 
 
