@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta
 
-from archenc.documents import FileName, Name, Record, Text, plain_values, read_yaml, record
+from archenc.documents import FileName, Name, Record, Text, canonical_json, plain_values, read_yaml, record
 from archenc.errors import DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.rules import Count, Seed, Whole
 from archenc.splits import Split, everything, halves, holdout
@@ -168,11 +167,6 @@ class Protocol(Setting, kw_only=True):
     def digest(self) -> str:
         """Hexadecimal SHA-256 of :attr:`setting`."""
         return hashlib.sha256(canonical_json(self.setting).encode()).hexdigest()
-
-
-def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def parse_protocol(content: Mapping[str, Any], where: str) -> Protocol:

@@ -120,16 +120,16 @@ def comparison(board: Leaderboard, results: Iterable[PublishedResult] | None = N
     known = published_results() if results is None else results
     groups: dict[tuple[str, str, str], dict[int, PublishedResult]] = {}
     for result in known:
-        if result.protocol == board.setting["name"]:
+        if result.protocol == board.setting.name:
             groups.setdefault((result.paper, result.table, result.label), {})[result.size] = result
-    if not groups or METRIC not in board.setting["metrics"]:
+    if not groups or METRIC not in board.setting.metrics:
         return None
     sizes = sorted({size for group in groups.values() for size in group} | set(board.sizes))
     footnotes: dict[str, int] = {}
     lines = []
     for (paper, _, label), group in groups.items():
         lines += _lines(label, paper, [group.get(size) for size in sizes], sizes, board, footnotes)
-    title = f"Kendall's tau beside published values, protocol {board.setting['name']}, version {board.setting['version']}"
+    title = f"Kendall's tau beside published values, protocol {board.setting.name}, version {board.setting.version}"
     return Comparison(title, ["method", "from", *(f"n = {size}" for size in sizes)], lines, list(footnotes))
 
 
