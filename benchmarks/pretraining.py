@@ -7,7 +7,7 @@ from typing import Any
 
 from archenc.documents import Count, Name, Record, Seconds, read_json, record
 from archenc.encoders.embed_figures import PUBLISHED
-from archenc.pretrained import named, read_card
+from archenc.pretrained import pretrained_folders, read_card
 from archenc.reports import markdown_table, number
 from archenc.rules import Number
 
@@ -119,7 +119,7 @@ REPORT = ".report.json"
 
 def read_cards(folder: Path) -> list[Card]:
     """The cards of all named weights and every ``NAME.json`` of ``folder``, the card of another pretraining, by space and encoder."""
-    cards = [card_of(read_card(name), f"the card of {name!r}") for name in named()]
+    cards = [card_of(read_card(name), f"the card of {name!r}") for name in pretrained_folders()]
     paths = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(REPORT)]
     cards += [card_of(read_json(path, MAX_BYTES), str(path)) for path in paths]
     return sorted(cards, key=_names)

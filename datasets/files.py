@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from archenc.dataset import Provenance
-from archenc.datasets import manifest
+from archenc.datasets.manifest import read_manifest, remedy_for
 from archenc.errors import CorruptFile, DataNotFound
 from archenc.files import Field, content_digest, data_root, find_table, open_npz, sha256
 from archenc.graphs import ArchGraphs
@@ -58,7 +58,7 @@ class Table:
             DataNotFound: the file is not under the data root.
             CorruptFile: the file is damaged, holds a part of a group, or its values are not the published ones.
         """
-        path = find_table(self.path, "" if self.exists() else manifest.remedy_for(self.path))
+        path = find_table(self.path, "" if self.exists() else remedy_for(self.path))
         names = _names(path)
         groups = [Group(self.fields, self.digest), *(group for group in self.optional if names & group.fields.keys())]
         arrays = open_npz(path, {name: field for group in groups for name, field in group.fields.items()}, MAX_TABLE_BYTES)
@@ -85,7 +85,7 @@ def check_texts(graphs: ArchGraphs, texts: np.ndarray, path: str, what: str) -> 
 
 def provenance(name: str, files: Mapping[str, str], *notes: str) -> Provenance:
     """What the manifest of a data set says of it, with the SHA-256 of the files that were read and further notes."""
-    known = manifest.read(name)
+    known = read_manifest(name)
     return Provenance(known.citation, known.licence, known.homepage, files, (*known.notes, *notes))
 
 

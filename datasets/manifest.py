@@ -169,7 +169,7 @@ class Manifest(Record):
         return f"see {self.homepage}"
 
 
-def names() -> list[str]:
+def manifest_names() -> list[str]:
     """Names of the data sets that have a manifest, sorted."""
     found = (file.name for file in FOLDER.iterdir())
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml") and not name.startswith("."))
@@ -177,20 +177,20 @@ def names() -> list[str]:
 
 def remedy_for(table: str) -> str:
     """How to get the table at this path under the data root; empty where no manifest has it."""
-    return next((read(name).remedy for name in names() if table in read(name).tables), "")
+    return next((read_manifest(name).remedy for name in manifest_names() if table in read_manifest(name).tables), "")
 
 
 @lru_cache(maxsize=64)
-def read(name: str) -> Manifest:
+def read_manifest(name: str) -> Manifest:
     """The manifest of a data set.
 
     Raises:
         UnknownName: there is none of this name.
         CorruptFile: it is not what a manifest must be.
     """
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names())}"
+    if name not in manifest_names():
+        near = difflib.get_close_matches(name, manifest_names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(manifest_names())}"
         raise UnknownName(f"there is no manifest of a data set {name!r}; {hint}")
     return parse(name, FOLDER.joinpath(f"{name}.yaml").read_bytes())
 

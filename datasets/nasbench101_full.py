@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets import manifest
 from archenc.datasets.files import MAX_TABLE_BYTES, Table, provenance
+from archenc.datasets.manifest import remedy_for
 from archenc.datasets.nasbench101 import REPEATS, SPACE, SPACE_TABLE, TA7290, Labels, parameter_label, repeat_labels
 from archenc.errors import CorruptFile
 from archenc.files import content_digest, find_table, open_npz, sha256
@@ -39,15 +39,15 @@ def load() -> ArchDataset:
         DataNotFound: ``nasbench101/full.npz`` is not under the data root.
         CorruptFile: the table is damaged, or its cells are not those of the space.
     """
-    path = find_table(PATH, manifest.remedy_for(PATH))
+    path = find_table(PATH, remedy_for(PATH))
     one = (SPACE, None, REPEATS)
     trained = {"epochs": ((None,), "i"), "val_count": (one, "u"), "test_count": (one, "u"), "train_seconds": (one, "f")}
     table = open_npz(path, {**SPACE_TABLE.fields, **trained, "source_sha256": ((32,), "u")}, MAX_TABLE_BYTES)
     budgets = table["epochs"].tolist()
     if content_digest({name: table[name] for name in SPACE_TABLE.fields}) != SPACE_TABLE.digest:
-        raise CorruptFile(f"the cells in {path} are not those of the space; {manifest.remedy_for(PATH)}")
+        raise CorruptFile(f"the cells in {path} are not those of the space; {remedy_for(PATH)}")
     if 108 not in budgets or any(table[name].shape[1] != len(budgets) for name in ("val_count", "test_count", "train_seconds")):
-        raise CorruptFile(f"the trainings in {path} are not those of the epochs {budgets}; {manifest.remedy_for(PATH)}")
+        raise CorruptFile(f"the trainings in {path} are not those of the epochs {budgets}; {remedy_for(PATH)}")
     labels = _labels(table)
     files, splits = {str(path): sha256(path)}, {}
     if SPLIT_TABLE.exists():

@@ -11,6 +11,7 @@ import yaml
 
 import archenc
 from archenc.datasets import manifest
+from archenc.datasets.manifest import read_manifest
 from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST
 from archenc.errors import ArchencError, CorruptFile, DataNotFound
 from tests.bad_input import assert_one_sentence
@@ -30,7 +31,7 @@ def alternatives(pattern: str) -> set[str]:
     "name", ["nasbench201", "transnas101-micro", "nasbench-macro", "nasbench301-surrogate", "nasbench201-analog", "nasbench-graph"]
 )
 def test_labels_licence_and_notes(name: str) -> None:
-    known = manifest.read(name)
+    known = read_manifest(name)
     try:
         dataset = archenc.load_dataset(name)
     except DataNotFound as missing:
@@ -44,13 +45,13 @@ def test_labels_licence_and_notes(name: str) -> None:
 
 
 def test_the_labels_of_nasbench201_are_those_of_the_tables_that_are_fetched() -> None:
-    promised = {label for pattern in manifest.read("nasbench201").labels for label in alternatives(pattern)}
+    promised = {label for pattern in read_manifest("nasbench201").labels for label in alternatives(pattern)}
     assert promised == {*TABLE, *ZERO_COST, *HARDWARE} - FROM_PICKLES
 
 
 @pytest.mark.parametrize("name", ["nasbench201-analog", "nasbench-graph"])
 def test_packages_are_pinned(name: str) -> None:
-    known = manifest.read(name)
+    known = read_manifest(name)
     package, _, version = known.requirement.partition("==")
     assert known.sources["wheel"].url.endswith(f"/{package.replace('-', '_')}-{version}-py3-none-any.whl")
     assert known.sources["wheel"].sha256
