@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from archenc.benchmarks.published_embeddings import published_embeddings
 from archenc.documents import Count, Name, Record, Seconds, read_json, record
-from archenc.encoders.embed_figures import PUBLISHED
 from archenc.pretrained import pretrained_folders, read_card
 from archenc.reports import markdown_table, number
 from archenc.rules import Number
@@ -132,16 +132,15 @@ def card_of(content: Any, where: str) -> Card:
 
 def quality_markdown(cards: list[Card]) -> str:
     """What autoencoders rebuild and what random points of their latent spaces decode to, in percent, with the published rows."""
-    rows = []
+    rows, known = [], published_embeddings()
     for card in cards:
         if REBUILT not in card.figures:
             continue
         space, encoder = _names(card)
         count = f"{card.architectures:,}"
         rows.append([encoder, space, "archenc", count, *(_percent(card.figures.get(name)) for name in QUALITY), *_cost(card)])
-        if published := PUBLISHED.get((encoder, space)):
-            values = dict(zip((REBUILT, "validity", "uniqueness"), published, strict=True))
-            rows.append([encoder, space, "arch2vec (NeurIPS 2020)", "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
+        if values := known.autoencoder(encoder, space):
+            rows.append([encoder, space, known.paper, "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
     return markdown_table(["encoder", "space", "from", "architectures", *QUALITY.values(), "epochs", "seconds"], rows)
 
 

@@ -24,8 +24,8 @@ from archenc.documents import (
     read_yaml,
     record,
 )
-from archenc.encoders.cli import parse_settings
 from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
+from archenc.options import parse_settings
 from archenc.rules import Number, Seed
 from tests.bad_input import assert_one_sentence
 
