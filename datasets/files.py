@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,18 @@ from archenc.files import Field, content_digest, data_root, find_table, open_npz
 from archenc.graphs import ArchGraphs
 
 MAX_TABLE_BYTES = 128 * 2**20
+
+
+Labels = dict[str, tuple[np.ndarray, str]]
+"""Values (N,) and description of each label, by name."""
+
+
+def labelled(labels: Labels) -> dict[str, Any]:
+    """Labels as the keywords of :class:`archenc.dataset.ArchDataset` that take them: ``labels`` and ``descriptions``."""
+    return {
+        "labels": {name: values.astype(np.float64) for name, (values, _) in labels.items()},
+        "descriptions": {name: description for name, (_, description) in labels.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,8 @@ class Table:
     Attributes:
         path: its place under the data root.
         fields: shape and dtype kind of every array that is needed.
-        digest: :func:`archenc.files.content_digest` of these arrays, the same however the file is compressed.
+        digest: :func:`archenc.files.content_digest` of these arrays, the same however the file is compressed. It is what a
+            loader vouches for; the digest in a manifest is that of all arrays that a recipe builds, read or not.
         optional: what the table may hold besides.
     """
 

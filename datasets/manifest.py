@@ -131,11 +131,14 @@ class Manifest(Record):
         recipe: ``module:function`` that turns the sources into the tables; empty where nothing is fetched.
         importer: ``module:function`` that turns one file that a user has into the tables; empty where there is none.
         requirement: what pip is asked for, where a package brings the tables: ``"nas-bench-graph==1.4.0"``.
-        tables: :func:`archenc.files.content_digest` of each table that the recipe builds, by its path under the data root; empty where it
-            is not known, as the table is made from a file of the user's own or from sources that are pinned themselves.
+        tables: :func:`archenc.files.content_digest` of all arrays of each table that the recipe builds, by its path under
+            the data root; empty where it is not known, as the table is made from a file of the user's own or from sources
+            that are pinned themselves. A loader has a digest of the arrays that it reads
+            (:attr:`archenc.datasets.files.Table.digest`).
         sources: the raw files by name.
         part_of_all: whether ``archenc data fetch all`` takes it.
-        labels: a sentence for each label, by name, which may hold alternatives such as ``{4,12,36,108}``.
+        labels: an overview: a sentence for the labels of a pattern, which may hold alternatives such as ``{4,12,36,108}``.
+            The whole sentence on each single label is in the data set's ``descriptions``.
         notes: what a user must know before quoting a number.
     """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset, Provenance
-from archenc.datasets.files import MAX_TABLE_BYTES, Table, provenance
+from archenc.datasets.files import MAX_TABLE_BYTES, Labels, Table, labelled, provenance
 from archenc.errors import CorruptFile, DataNotFound
 from archenc.files import atomic_write, cache_root, data_root, open_npz, sha256
 from archenc.graphs import ArchGraphs
@@ -20,9 +20,6 @@ REPEATS = 3
 IMAGES = 9_984  # images on which every accuracy was counted
 MISSING = 65_535
 CELLS, UNIFORM, SPACE, TA7290 = 51_497, 30_001, 423_624, 7_290
-
-Labels = dict[str, tuple[np.ndarray, str]]
-"""Values and description of each label."""
 
 CELLS_TABLE = Table(
     "nasbench101/cells.npz",
@@ -128,13 +125,11 @@ def _uniform() -> ArchDataset:
 def _dataset(
     cells: dict[str, np.ndarray], *, label: str, splits: dict[str, Split], subsets: dict[str, np.ndarray], provenance: Provenance
 ) -> ArchDataset:
-    labels = _labels(cells)
     return ArchDataset(
         name="nasbench101",
         graphs=NASBench101().from_arrays(cells["adjacency"], cells["ops"], cells["n_nodes"]),
-        labels={name: values for name, (values, _) in labels.items()},
         label=label,
-        descriptions={name: what for name, (_, what) in labels.items()},
+        **labelled(_labels(cells)),
         splits=splits,
         subsets=subsets,
         duplicates="none",
@@ -201,9 +196,8 @@ def load_space() -> ArchDataset:
     return ArchDataset(
         name="nasbench101-space",
         graphs=graphs,
-        labels={name: values for name, (values, _) in labels.items()},
         label=next(iter(labels), ""),
-        descriptions={name: what for name, (_, what) in labels.items()},
+        **labelled(labels),
         duplicates="none",
         provenance=provenance("nasbench101-space", files),
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, Table, provenance
+from archenc.datasets.files import MAX_TABLE_BYTES, Labels, Table, labelled, provenance
 from archenc.datasets.manifest import remedy_for
-from archenc.datasets.nasbench101 import REPEATS, SPACE, SPACE_TABLE, TA7290, Labels, parameter_label, repeat_labels
+from archenc.datasets.nasbench101 import REPEATS, SPACE, SPACE_TABLE, TA7290, parameter_label, repeat_labels
 from archenc.errors import CorruptFile
 from archenc.files import content_digest, find_table, open_npz, sha256
 from archenc.spaces.nasbench101 import NASBench101
@@ -57,9 +57,8 @@ def load() -> ArchDataset:
     return ArchDataset(
         name=NAME,
         graphs=NASBench101().from_bits(table["n_nodes"], table["adj_bits"], table["ops5"]),
-        labels={name: values for name, (values, _) in labels.items()},
         label="cifar10/val_accuracy@108/mean",
-        descriptions={name: what for name, (_, what) in labels.items()},
+        **labelled(labels),
         splits=splits,
         duplicates="none",
         provenance=provenance(NAME, files, _origin(table["source_sha256"].tobytes().hex())),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import package_file, provenance
+from archenc.datasets.files import Labels, labelled, package_file, provenance
 from archenc.datasets.unpickle import load_pickle
 from archenc.spaces.nasbench201 import NASBench201
 
@@ -38,27 +38,28 @@ def load() -> ArchDataset:
     stand_ins = {f"analognasbench.data.{name}": type(name, (), {}) for name in ("Architecture", "DriftMeasurement")}
     records = load_pickle(path, stand_ins, sha256=SHA256, max_bytes=MAX_BYTES)
 
-    labels: dict[str, np.ndarray] = {}
-    descriptions: dict[str, str] = {}
+    labels: Labels = {}
     for kind, meaning in ACCURACIES.items():
-        name = f"cifar10/{kind}_accuracy"
-        labels[name] = np.array([getattr(record, f"{kind}_accuracy") for record in records.values()])
-        descriptions[name] = f"CIFAR-10 accuracy in percent of {meaning}"
+        values = np.array([getattr(record, f"{kind}_accuracy") for record in records.values()])
+        labels[f"cifar10/{kind}_accuracy"] = values, f"CIFAR-10 accuracy in percent of {meaning}"
     for kind, meaning in DRIFTED.items():
         for seconds in SECONDS:
             drifts = [getattr(record, f"{kind}_drift_{seconds}") for record in records.values()]
-            name, spread = f"cifar10/{kind}_drift_accuracy@{seconds}s", f"cifar10/{kind}_drift_uncertainty@{seconds}s"
-            labels[name] = np.array([drift.value for drift in drifts])
-            descriptions[name] = f"CIFAR-10 accuracy in percent of {meaning}, {seconds:,} seconds after it was programmed"
-            labels[spread] = np.array([drift.uncertainty for drift in drifts])
-            descriptions[spread] = f"stated uncertainty of {name} in percentage points"
+            name = f"cifar10/{kind}_drift_accuracy@{seconds}s"
+            labels[name] = (
+                np.array([drift.value for drift in drifts]),
+                f"CIFAR-10 accuracy in percent of {meaning}, {seconds:,} seconds after it was programmed",
+            )
+            labels[f"cifar10/{kind}_drift_uncertainty@{seconds}s"] = (
+                np.array([drift.uncertainty for drift in drifts]),
+                f"stated uncertainty of {name} in percentage points",
+            )
 
     return ArchDataset(
         name="nasbench201-analog",
         graphs=NASBench201().from_naslib(list(records)),
-        labels=labels,
         label="cifar10/baseline_accuracy",
-        descriptions=descriptions,
+        **labelled(labels),
         duplicates="kept",
         provenance=provenance("nasbench201-analog", {str(path): SHA256}),
     )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, provenance
+from archenc.datasets.files import MAX_TABLE_BYTES, labelled, provenance
 from archenc.datasets.recipes.raw import read_files
 from archenc.errors import CorruptFile
 from archenc.files import Field, find_table, open_npz, sha256
@@ -80,9 +80,8 @@ def load() -> ArchDataset:
     return ArchDataset(
         name=NAME,
         graphs=graphs,
-        labels={column.label: table[name].astype(np.float64) for name, column in COLUMNS.items()},
         label=COLUMNS["val_accuracy"].label,
-        descriptions={column.label: column.description for column in COLUMNS.values()},
+        **labelled({column.label: (table[name], column.description) for name, column in COLUMNS.items()}),
         groups=classes(graphs.hash()),
         duplicates="kept",
         provenance=provenance(NAME, {str(path): sha256(path)}),

@@ -5,10 +5,8 @@ Su, Huang, Li, You, Wang, Qian, Zhang, Xu: "Prioritized Architecture Sampling wi
 
 from __future__ import annotations
 
-import numpy as np
-
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, check_texts, provenance
+from archenc.datasets.files import Table, check_texts, labelled, provenance
 from archenc.hashing import classes
 from archenc.spaces.chain import NASBenchMacro
 
@@ -54,9 +52,8 @@ def load() -> ArchDataset:
     return ArchDataset(
         name=NAME,
         graphs=graphs,
-        labels={label: values.astype(np.float64) for label, (values, _) in labels.items()},
         label=f"{TEST}/mean",
-        descriptions={label: sentence for label, (_, sentence) in labels.items()},
+        **labelled(labels),
         groups=classes(space.to_ops(space.canonical(graphs))),
         duplicates="kept",
         provenance=provenance(NAME, files),

@@ -13,7 +13,7 @@ import numpy as np
 
 from archenc import create_space
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, provenance
+from archenc.datasets.files import MAX_TABLE_BYTES, labelled, provenance
 from archenc.datasets.json_stream import read_records
 from archenc.errors import CorruptFile, InvalidArchitecture
 from archenc.files import Field, find_table, open_npz, sha256
@@ -65,13 +65,15 @@ def load(family: str) -> ArchDataset:
         raise CorruptFile(f"the arrays in {path} differ in length; import {family}.json again")
     graphs = space.from_genotypes(table["genotype"], table["concat"])
     images = "imagenet" if file.endswith("_in") else "cifar10"
-    labels = {f"{images}/{column.label}": table[key] for key, column in COLUMNS.items()}
+    labels = {
+        f"{images}/{column.label}": (100.0 - table[key] if "accuracy" in column.label else table[key], column.description)
+        for key, column in COLUMNS.items()
+    }
     return ArchDataset(
         name=name,
         graphs=graphs,
-        labels={label: 100.0 - values if "accuracy" in label else values for label, values in labels.items()},
         label=f"{images}/{COLUMNS['test_error'].label}",
-        descriptions={f"{images}/{column.label}": column.description for column in COLUMNS.values()},
+        **labelled(labels),
         groups=classes(graphs.hash()),
         duplicates="kept",
         provenance=provenance(name, {str(path): sha256(path)}, f"These are the trainings of {file}.json."),

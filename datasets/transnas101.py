@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, check_texts, provenance
+from archenc.datasets.files import Table, check_texts, labelled, provenance
 from archenc.hashing import classes
 from archenc.spaces.transnas101 import TransNAS101Micro
 
@@ -57,13 +55,18 @@ def load() -> ArchDataset:
     space = TransNAS101Micro()
     graphs = space.from_ops(table["ops"])
     check_texts(graphs, table["arch"], next(iter(files)), "strings")
-    labels = {f"{name}/{task.metric}@last/single": task for name, task in TASKS.items()}
+    labels = {
+        f"{name}/{task.metric}@last/single": (
+            table[task.field],
+            f"{task.description}; validation data, last epoch, one training",
+        )
+        for name, task in TASKS.items()
+    }
     return ArchDataset(
         name=NAME,
         graphs=graphs,
-        labels={label: table[task.field].astype(np.float64) for label, task in labels.items()},
         label="class_scene/val_accuracy@last/single",
-        descriptions={label: f"{task.description}; validation data, last epoch, one training" for label, task in labels.items()},
+        **labelled(labels),
         groups=classes(space.hash(space.simplify(space.node_form(graphs)))),
         duplicates="kept",
         provenance=provenance(NAME, files),
