@@ -96,6 +96,9 @@ def manifest_lines(manifest: Manifest, dataset: ArchDataset | None = None) -> li
         lines += [f"citation: {manifest.citation}", f"licence: {manifest.licence}", f"homepage: {manifest.homepage}"]
         if manifest.labels:
             lines += ["", "labels", *(f"  {label}: {text}" for label, text in manifest.labels.items())]
+        if manifest.other_labels:
+            others = (f"  {label}: {text}" for label, text in manifest.other_labels.items())
+            lines += ["", "labels that are only in tables from other sources", *others]
         if manifest.notes:
             lines += ["", "notes", *(f"  - {note}" for note in manifest.notes)]
     if manifest.tables:

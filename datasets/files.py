@@ -20,15 +20,12 @@ from archenc.graphs import ArchGraphs
 MAX_TABLE_BYTES = 128 * 2**20
 
 
-Labels = dict[str, tuple[np.ndarray, str]]
-"""Values (N,) and description of each label, by name."""
-
-
-def labelled(labels: Labels) -> dict[str, Any]:
-    """Labels as the keywords of :class:`archenc.dataset.ArchDataset` that take them: ``labels`` and ``descriptions``."""
+def labelled(name: str, labels: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Keywords of :class:`archenc.dataset.ArchDataset`: ``labels``, and ``descriptions`` from the manifest ``name``."""
+    sentences = read_manifest(name).sentences
     return {
-        "labels": {name: values.astype(np.float64) for name, (values, _) in labels.items()},
-        "descriptions": {name: description for name, (_, description) in labels.items()},
+        "labels": {label: values.astype(np.float64) for label, values in labels.items()},
+        "descriptions": {label: sentences[label] for label in labels if label in sentences},
     }
 
 

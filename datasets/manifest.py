@@ -12,14 +12,19 @@
       scores: {repository: OWNER/REPO, commit: 0123..., path: data/scores.csv, size: 3024008, sha256: 0123..., licence: none found}
       records: {url: https://example.org/records.tfrecord, size: 498859226, sha256: 0123...}
     part_of_all: true
+    labels:
+      "cifar10/{val,test}_accuracy@200/mean": "CIFAR-10 {validation,test} accuracy in percent, mean of three seeds"
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -38,6 +43,9 @@ MAX_SOURCE_BYTES = 4 * 2**30
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"  # of a path: no "..", nothing hidden, nothing that needs quoting
 _FEW = Meta(max_length=MAX_ENTRIES, description=f"at most {MAX_ENTRIES:,} named values")
+
+
+_ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 
 
 def _form(pattern: str, description: str) -> Meta:
@@ -137,8 +145,9 @@ class Manifest(Record):
             (:attr:`archenc.datasets.files.Table.digest`).
         sources: the raw files by name.
         part_of_all: whether ``archenc data fetch all`` takes it.
-        labels: an overview: a sentence for the labels of a pattern, which may hold alternatives such as ``{4,12,36,108}``.
-            The whole sentence on each single label is in the data set's ``descriptions``.
+        labels: what each label is, by name. A name may hold alternatives, which the sentence can repeat or put in words, as
+            ``"{val,test}_accuracy": "{validation,test} accuracy"`` (:attr:`sentences`).
+        other_labels: the same of labels that are not in tables made from the sources, only in some that people have.
         notes: what a user must know before quoting a number.
     """
 
@@ -153,12 +162,19 @@ class Manifest(Record):
     sources: Annotated[dict[Name, Source], _FEW] = field(default_factory=dict)
     part_of_all: bool = False
     labels: Annotated[dict[Sentence, Sentence], _FEW] = field(default_factory=dict)
+    other_labels: Annotated[dict[Sentence, Sentence], _FEW] = field(default_factory=dict)
     notes: Annotated[tuple[Sentence, ...], _FEW] = ()
 
     @property
     def size(self) -> int:
         """Bytes of all sources together."""
         return sum({source.key: source.size for source in self.sources.values()}.values())
+
+    @property
+    def sentences(self) -> dict[str, str]:
+        """What each single label is, by its whole name."""
+        known = {**self.labels, **self.other_labels}
+        return {label: text for item in known.items() for label, text in _each_alternative(*item)}
 
     @property
     def remedy(self) -> str:
@@ -170,6 +186,36 @@ class Manifest(Record):
         if self.requirement:
             return f"run: pip install --no-deps {self.requirement}"
         return f"see {self.homepage}"
+
+
+def _each_alternative(name: str, sentence: str) -> Iterator[tuple[str, str]]:
+    """Each label behind a name with alternatives, and its sentence.
+
+    Alternatives in the sentence go with those in the name that are the same, else with the next ones of which there are as
+    many; those that go with none stay as they are.
+    """
+    groups = [group.split(",") for group in _ALTERNATIVES.findall(name)]
+    texts = [group.split(",") for group in _ALTERNATIVES.findall(sentence)]
+    left = [at for at, group in enumerate(groups) if group not in texts]
+    places: list[int | None] = []
+    for text in texts:
+        same = [at for at, group in enumerate(groups) if group == text]
+        place = next((at for at in same or left if len(groups[at]) == len(text)), None)
+        places.append(place)
+        left = [at for at in left if at != place]
+    for chosen in product(*(range(len(group)) for group in groups)):
+        label = _filled(name, [group[at] for group, at in zip(groups, chosen, strict=True)])
+        words = [
+            f"{{{','.join(text)}}}" if place is None else text[chosen[place]]
+            for text, place in zip(texts, places, strict=True)
+        ]
+        yield label, _filled(sentence, words)
+
+
+def _filled(text: str, words: list[str]) -> str:
+    """The text with a word in the place of each group of alternatives."""
+    rest = iter(words)
+    return _ALTERNATIVES.sub(lambda _: next(rest), text)
 
 
 def manifest_names() -> list[str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, Labels, Table, labelled, provenance
+from archenc.datasets.files import MAX_TABLE_BYTES, Table, labelled, provenance
 from archenc.datasets.manifest import remedy_for
-from archenc.datasets.nasbench101 import REPEATS, SPACE, SPACE_TABLE, TA7290, parameter_label, repeat_labels
+from archenc.datasets.nasbench101 import PARAMETERS, REPEATS, SPACE, SPACE_TABLE, TA7290, repeat_labels
 from archenc.errors import CorruptFile
 from archenc.files import content_digest, find_table, open_npz, sha256
 from archenc.spaces.nasbench101 import NASBench101
@@ -58,7 +58,7 @@ def load() -> ArchDataset:
         name=NAME,
         graphs=NASBench101().from_bits(table["n_nodes"], table["adj_bits"], table["ops5"]),
         label="cifar10/val_accuracy@108/mean",
-        **labelled(labels),
+        **labelled(NAME, labels),
         splits=splits,
         duplicates="none",
         provenance=provenance(NAME, files, _origin(table["source_sha256"].tobytes().hex())),
@@ -74,11 +74,11 @@ def _origin(digest: str) -> str:
     )
 
 
-def _labels(table: dict[str, np.ndarray]) -> Labels:
-    labels: Labels = {}
+def _labels(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    labels: dict[str, np.ndarray] = {}
     for at, epochs in enumerate(table["epochs"].tolist()):
         for part in ("val", "test"):
             labels |= repeat_labels(part, epochs, table[f"{part}_count"][:, at])
-        seconds = table["train_seconds"][:, at].astype(np.float64).mean(axis=1)
-        labels[f"cifar10/train_seconds@{epochs}/mean"] = (seconds, f"seconds of training for {epochs} epochs, mean of three repeats")
-    return labels | parameter_label(table["params"])
+        seconds = table["train_seconds"][:, at].astype(np.float64)
+        labels[f"cifar10/train_seconds@{epochs}/mean"] = seconds.mean(axis=1)
+    return labels | {PARAMETERS: table["params"]}

@@ -34,29 +34,20 @@ _EDGE_OFFSETS = (0, 2, 5, 9)  # number of the first of the edges that enter node
 
 
 class Column(NamedTuple):
-    """A number of a training: its label, where it stands in the file, and what it is."""
+    """A number of a training: its label, and where it stands in the file."""
 
     label: str
     keys: tuple[str | int, ...]
-    description: str
 
 
 COLUMNS = {
-    "val_accuracy": Column(
-        "cifar10/val_accuracy@last/single",
-        ("info", 0, "val_accuracy"),
-        "CIFAR-10 validation accuracy in percent at the end of one training on 40,000 images",
-    ),
-    "test_accuracy": Column(
-        "cifar10/test_accuracy@last/single", ("test_accuracy",), "CIFAR-10 test accuracy in percent at the end of the same training"
-    ),
-    "train_seconds": Column("cifar10/train_seconds", ("runtime",), "seconds that the training took"),
-    "parameters": Column("cifar10/parameters", ("info", 0, "model_parameters"), "trainable parameters of the network"),
-    "epochs": Column("cifar10/epochs", ("budget",), "epochs that the training was given"),
-    "channels": Column(
-        "cifar10/channels", ("optimized_hyperparamater_config", f"{_DARTS}init_channels"), "channels of the first cell of the network"
-    ),
-    "layers": Column("cifar10/layers", ("optimized_hyperparamater_config", f"{_DARTS}layers"), "cells of the network"),
+    "val_accuracy": Column("cifar10/val_accuracy@last/single", ("info", 0, "val_accuracy")),
+    "test_accuracy": Column("cifar10/test_accuracy@last/single", ("test_accuracy",)),
+    "train_seconds": Column("cifar10/train_seconds", ("runtime",)),
+    "parameters": Column("cifar10/parameters", ("info", 0, "model_parameters")),
+    "epochs": Column("cifar10/epochs", ("budget",)),
+    "channels": Column("cifar10/channels", ("optimized_hyperparamater_config", f"{_DARTS}init_channels")),
+    "layers": Column("cifar10/layers", ("optimized_hyperparamater_config", f"{_DARTS}layers")),
 }
 """The spelling "hyperparamater" is that of the files."""
 
@@ -81,7 +72,7 @@ def load() -> ArchDataset:
         name=NAME,
         graphs=graphs,
         label=COLUMNS["val_accuracy"].label,
-        **labelled({column.label: (table[name], column.description) for name, column in COLUMNS.items()}),
+        **labelled(NAME, {column.label: table[name] for name, column in COLUMNS.items()}),
         groups=classes(graphs.hash()),
         duplicates="kept",
         provenance=provenance(NAME, {str(path): sha256(path)}),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Labels, labelled, package_file, provenance
+from archenc.datasets.files import labelled, package_file, provenance
 from archenc.datasets.unpickle import load_pickle
 from archenc.errors import UnsafePickle
 from archenc.spaces.nasbench_graph import NASBenchGraph
@@ -73,25 +73,25 @@ def load() -> ArchDataset:
     tables = {name: read_table(path, SHA256[name]) for name, path in paths.items()}
     hashes = np.unique(tables["cora"][0])
 
-    labels: Labels = {}
+    labels: dict[str, np.ndarray] = {}
     for name, (keys, values) in tables.items():
         table = np.full((len(hashes), 4), np.nan)
         table[np.searchsorted(hashes, keys)] = values
         validation, test, latency, millions = table.T
-        metric, text = ("roc_auc", "ROC-AUC") if name == "proteins" else ("accuracy", "accuracy")
+        metric = "roc_auc" if name == "proteins" else "accuracy"
         labels |= {
-            f"{name}/val_{metric}/mean": (100 * validation, f"validation {text} on {name} in percent, mean of three seeds"),
-            f"{name}/test_{metric}/mean": (100 * test, f"test {text} on {name} in percent, mean of three seeds"),
-            f"{name}/latency": (latency, f"latency of the network for {name} as published, without a stated unit"),
+            f"{name}/val_{metric}/mean": 100 * validation,
+            f"{name}/test_{metric}/mean": 100 * test,
+            f"{name}/latency": latency,
             # a mean of three on physics, whose counts differ between seeds; thirds undo the rounding of the published millions
-            f"{name}/parameters": (np.round(3e6 * millions) / 3, f"trainable parameters of the network for {name}, mean of three seeds"),
+            f"{name}/parameters": np.round(3e6 * millions) / 3,
         }
 
     return ArchDataset(
         name="nasbench-graph",
         graphs=NASBenchGraph().from_hashes(hashes),
         label="cora/val_accuracy/mean",
-        **labelled(labels),
+        **labelled("nasbench-graph", labels),
         duplicates="none",
         provenance=provenance("nasbench-graph", {str(path): SHA256[name] for name, path in paths.items()}),
     )

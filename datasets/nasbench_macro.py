@@ -42,18 +42,16 @@ def load() -> ArchDataset:
     graphs = space.from_ops(table["ops"])
     check_texts(graphs, table["arch"], next(iter(files)), "codes")
     labels = {
-        f"{TEST}/mean": (table["mean_acc"], "test accuracy on CIFAR-10 in percent, mean of three trainings"),
-        "cifar10/parameters": (table["params"], "trainable parameters of the network for CIFAR-10"),
-        "cifar10/flops": (table["flops"], "multiply-adds of the network for one CIFAR-10 image"),
-    } | {
-        f"{TEST}/repeat{k}": (table["test_acc"][:, k], f"test accuracy on CIFAR-10 in percent, training {k} of 0 to 2")
-        for k in range(REPEATS)
+        f"{TEST}/mean": table["mean_acc"],
+        "cifar10/parameters": table["params"],
+        "cifar10/flops": table["flops"],
+        **{f"{TEST}/repeat{k}": table["test_acc"][:, k] for k in range(REPEATS)},
     }
     return ArchDataset(
         name=NAME,
         graphs=graphs,
         label=f"{TEST}/mean",
-        **labelled(labels),
+        **labelled(NAME, labels),
         groups=classes(space.to_ops(space.canonical(graphs))),
         duplicates="kept",
         provenance=provenance(NAME, files),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Labels, Table, labelled, provenance
+from archenc.datasets.files import Table, labelled, provenance
 from archenc.errors import CorruptFile, InvalidArchitecture
 from archenc.hashing import classes
 from archenc.spaces.nasbench_nlp import NASBenchNLP
@@ -64,7 +64,7 @@ def load() -> ArchDataset:
         name=NAME,
         graphs=graphs,
         label="ptb/val_negative_loss@50/best",
-        **labelled(_labels(table)),
+        **labelled(NAME, _labels(table)),
         subsets={"ok": np.flatnonzero(ok), "ok-below-6": np.flatnonzero(below), "failed": np.flatnonzero(~ok)},
         groups=classes(space.hash(graphs)),
         duplicates="kept",
@@ -88,27 +88,11 @@ def recipes(table: dict[str, np.ndarray]) -> list[dict[str, dict[str, Any]]]:
     return found
 
 
-def _labels(table: dict[str, np.ndarray]) -> Labels:
-    failed = table["status"] != 0
-    losses = {
-        "val_negative_loss@50/best": (table["best_val_loss"], "validation loss at the best of 50 epochs"),
-        "test_negative_loss@50/best": (
-            table["test_loss_at_best_val"],
-            "test loss at the epoch of the best validation loss",
-        ),
-    }
-    for part, title in (("train", "training"), ("val", "validation"), ("test", "test")):
+def _labels(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    losses = {"val_negative_loss@50/best": table["best_val_loss"], "test_negative_loss@50/best": table["test_loss_at_best_val"]}
+    for part in ("train", "val", "test"):
         for epochs in (10, 50):
-            values = table[f"{part}_loss"][:, epochs - 1]
-            losses[f"{part}_negative_loss@{epochs}/last"] = values, f"{title} loss after {epochs} epochs"
-    labels = {
-        f"ptb/{name}": (
-            np.where(failed, np.nan, -values.astype(np.float64)),
-            f"Penn Treebank, {what}, in nats per token times -1; one run",
-        )
-        for name, (values, what) in losses.items()
-    }
-    labels["ptb/parameters"] = table["num_params"], "trainable parameters of the language model"
-    seconds = "seconds of training of all recorded epochs; fewer than 50 epochs in most runs that failed"
-    labels["ptb/train_seconds"] = table["wall_time_s"], seconds
-    return labels
+            losses[f"{part}_negative_loss@{epochs}/last"] = table[f"{part}_loss"][:, epochs - 1]
+    failed = table["status"] != 0
+    labels = {f"ptb/{name}": np.where(failed, np.nan, -values.astype(np.float64)) for name, values in losses.items()}
+    return labels | {"ptb/parameters": table["num_params"], "ptb/train_seconds": table["wall_time_s"]}
