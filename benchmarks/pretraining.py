@@ -139,7 +139,7 @@ def quality_markdown(cards: list[Card]) -> str:
         space, encoder = _names(card)
         count = f"{card.architectures:,}"
         rows.append([encoder, space, "archenc", count, *(_percent(card.figures.get(name)) for name in QUALITY), *_cost(card)])
-        if values := known.autoencoder(encoder, space):
+        if values := known.figures(encoder, space):
             rows.append([encoder, space, known.paper, "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
     return markdown_table(["encoder", "space", "from", "architectures", *QUALITY.values(), "epochs", "seconds"], rows)
 

@@ -12,55 +12,36 @@ from archenc.rules import Number
 PATH = Path(str(files("archenc.benchmarks"))) / "published" / "embeddings.yaml"
 
 
-class Autoencoder(Record):
-    """What an autoencoder rebuilds and what random points decode to, in percent."""
-
-    encoder: Name
-    space: Name
-    reconstruction_accuracy: Number
-    validity: Number
-    uniqueness: Number
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """By the names that they have in cards."""
-        return {name: getattr(self, name) for name in ("reconstruction_accuracy", "validity", "uniqueness")}
-
-
-class Pair(Record):
-    """A number of both kinds of embeddings, as it is printed."""
-
-    pretrained: Name
-    supervised: Name
-
-
 class Regression(Record):
-    """A Gaussian process that learns so many labels, judged on labels above a bound."""
+    """A Gaussian process that learns so many labels, judged on labels above a bound.
+
+    Attributes:
+        encoder, space, labels, above: the task.
+        rmse, pearson: as they are printed, of pretrained and of supervised embeddings.
+    """
 
     encoder: Name
     space: Name
     labels: Count
     above: Number
-    rmse: Pair
-    pearson: Pair
+    rmse: tuple[Name, Name]
+    pearson: tuple[Name, Name]
 
 
 class Published(Record):
-    """The numbers of one paper."""
+    """The numbers of one paper; figures of autoencoders, called as in cards, are percent."""
 
     paper: Name
-    autoencoders: tuple[Autoencoder, ...]
+    autoencoders: dict[Name, dict[Name, dict[Name, Number]]]
     regressions: tuple[Regression, ...]
 
-    def autoencoder(self, encoder: str, space: str) -> dict[str, float]:
-        """The printed figures of an encoder on a space, empty where there are none."""
-        found = (each.figures for each in self.autoencoders if (each.encoder, each.space) == (encoder, space))
-        return next(found, {})
+    def figures(self, encoder: str, space: str) -> dict[str, float]:
+        """What an encoder rebuilds of a space and what random points decode to; empty where nothing is printed."""
+        return self.autoencoders.get(encoder, {}).get(space, {})
 
-    def regression(self, encoder: str, space: str, labels: int, above: float) -> Regression | None:
-        """The printed numbers of the same task, if there are some."""
-        wanted = (encoder, space, labels, above)
-        found = (each for each in self.regressions if (each.encoder, each.space, each.labels, each.above) == wanted)
+    def regression(self, *task: str | float) -> Regression | None:
+        """The printed numbers of a task (encoder, space, labels, above), if there are some."""
+        found = (each for each in self.regressions if (each.encoder, each.space, each.labels, each.above) == task)
         return next(found, None)
 
 

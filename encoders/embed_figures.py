@@ -48,7 +48,7 @@ def summary(analyses: Analyses, card: dict[str, Any]) -> list[list[str]]:
     """The lines of the table of the main numbers, below :data:`HEADER`."""
     encoder, space = card["settings"]["encoder"], card["settings"]["space"].get("name", "")
     known = published_embeddings()
-    published = known.autoencoder(encoder, space)
+    published = known.figures(encoder, space)
     lines = [
         [_words(name) + ("" if name == "loss" else ", %"), f"{value:.2f}", "", f"{published[name]:.2f}" if name in published else "", ""]
         for name, value in card["figures"].items()
@@ -57,8 +57,7 @@ def summary(analyses: Analyses, card: dict[str, Any]) -> list[list[str]]:
     task = f"Gaussian process, {analyses.plan.training_size} labels"
     for name, title in (("rmse", "RMSE"), ("pearson", "Pearson's r")):
         found = [_mean_and_std(getattr(one, name)) for one in analyses.regressions.values()]
-        pair = None if printed is None else getattr(printed, name)
-        lines.append([f"{task}: {title}", *found, *(("", "") if pair is None else (pair.pretrained, pair.supervised))])
+        lines.append([f"{task}: {title}", *found, *(("", "") if printed is None else getattr(printed, name))])
     lines.append(["L2 distance grows with every edit", *("yes" if one.monotone else "no" for one in analyses.distances.values()), "", ""])
     lines.append(["... Spearman's rho of all pairs", *(f"{one.spearman_of_pairs:.3f}" for one in analyses.distances.values()), "", ""])
     for steps in (1, walks.SPAN):
