@@ -29,7 +29,7 @@ def machine() -> dict[str, Any]:
 
 
 def pretraining_machine(device: str) -> dict[str, Any]:
-    """Kind of processor, logical cores, threads of this process, device and torch, as cards of pretrainings have them."""
+    """Kind of processor, logical cores, threads, device and torch, as cards of pretrainings have them."""
     kind = torch.device(device).type
     return {
         "processor": platform.processor() or platform.machine(),

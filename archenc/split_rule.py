@@ -1,4 +1,4 @@
-"""How a pool and a test set are made of a data set, as data: in protocols, and by name on the command line."""
+"""How a pool and a test set are made of a data set, as data: in protocols and on the command line."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class SplitRule(Record, omit_defaults=True):
     """How pool and test set are made of the labelled rows.
 
     Attributes:
-        kind: ``"halves"``: random halves; ``"published"``: a split of the data set; ``"holdout"``: a random test set,
-            the rest is the pool; ``"all"``: every row is in the pool and in the test set.
+        kind: ``"halves"``: random halves; ``"published"``: a split of the data set; ``"holdout"``: a random
+            test set, the rest is the pool; ``"all"``: every row is in the pool and in the test set.
         seed: of the random choice.
         name: of the published split.
         test: number of test architectures of a holdout.
@@ -69,7 +69,8 @@ class SplitRule(Record, omit_defaults=True):
             split: Split = _named(dataset, "split", self.name, dataset.splits)
             if not np.isin(np.concatenate([split.pool, split.test]), rows).all():
                 raise InvalidTable(
-                    f"the split {self.name!r} holds architectures without the label {dataset.label!r}; choose another label"
+                    f"the split {self.name!r} holds architectures without the label {dataset.label!r}; "
+                    "choose another label"
                 )
             return split
         if self.subset is not None:
@@ -85,5 +86,7 @@ class SplitRule(Record, omit_defaults=True):
 
 def _named(dataset: ArchDataset, what: str, name: str | None, known: Mapping[str, Any]) -> Any:
     if name is None or name not in known:
-        raise UnknownName(f"the data set {dataset.name!r} has no {what} {name!r}; it has {', '.join(known) or 'none'}")
+        raise UnknownName(
+            f"the data set {dataset.name!r} has no {what} {name!r}; it has {', '.join(known) or 'none'}"
+        )
     return known[name]

@@ -1,4 +1,4 @@
-"""Planning: which runs of a protocol are missing, in portions that are computed together, and what became of them."""
+"""Planning: which runs of a protocol are missing, in portions computed together, and which failed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def plan(
     def line(method: Method, size: int) -> str:
         return f"{command} --methods {shlex.quote(method.name)} --sizes {size}"
 
-    return [Job(protocol, one, size, tuple(seeds), folder, line(one, size)) for one in methods for size in sizes]
+    return [
+        Job(protocol, one, size, tuple(seeds), folder, line(one, size)) for one in methods for size in sizes
+    ]
 
 
 def missing(jobs: Iterable[J], force: bool) -> tuple[list[J], list[str]]:

@@ -20,12 +20,15 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def run(jobs: Sequence[J], workers: int, compute: Callable[[J], list[Failure]]) -> list[Failure]:
-    """Compute all jobs, in this process or in ``workers`` processes of one thread each; gives the runs that failed."""
+    """Compute all jobs, in this process or in ``workers`` processes of one thread each; gives what failed."""
     if workers == 1 or len(jobs) < 2:
         return [failure for job in progress(jobs, "jobs") for failure in compute(job)]
     failures: list[Failure] = []
     context = multiprocessing.get_context("spawn")
-    with _single_threaded(), ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker) as pool:
+    with (
+        _single_threaded(),
+        ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker) as pool,
+    ):
         futures = {pool.submit(compute, job): job for job in jobs}
         try:
             for future in progress(as_completed(futures), "jobs", total=len(futures)):
@@ -44,7 +47,9 @@ def run(jobs: Sequence[J], workers: int, compute: Callable[[J], list[Failure]]) 
 def _lost(job: J) -> list[Failure]:
     """The runs of a job that its worker process had not written."""
     reason = "a worker process died, perhaps for want of memory; run the same command again"
-    return [Failure(job.method.name, job.size, seed, reason) for seed in job.seeds if not job.path(seed).exists()]
+    return [
+        Failure(job.method.name, job.size, seed, reason) for seed in job.seeds if not job.path(seed).exists()
+    ]
 
 
 @contextmanager
@@ -63,7 +68,7 @@ def _single_threaded() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """What a worker process does first: it ends with its parent, however that ends, and computes in one thread."""
+    """What a worker process does first: it computes in one thread, and ends with its parent in any case."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     torch.set_num_threads(1)

@@ -36,12 +36,14 @@ class Published(Record):
     regressions: tuple[Regression, ...]
 
     def figures(self, encoder: str, space: str) -> dict[str, float]:
-        """What an encoder rebuilds of a space and what random points decode to; empty where nothing is printed."""
+        """What an encoder rebuilds and what random points decode to; empty where nothing is printed."""
         return self.autoencoders.get(encoder, {}).get(space, {})
 
     def regression(self, *task: str | float) -> Regression | None:
         """The printed numbers of a task (encoder, space, labels, above), if there are some."""
-        found = (each for each in self.regressions if (each.encoder, each.space, each.labels, each.above) == task)
+        found = (
+            each for each in self.regressions if (each.encoder, each.space, each.labels, each.above) == task
+        )
         return next(found, None)
 
 

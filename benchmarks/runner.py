@@ -55,7 +55,7 @@ class Outcome:
 
 
 class Data(NamedTuple):
-    """The data of a protocol: with the label that is trained on, with the one that is scored, and the split."""
+    """The data with the label that is trained on and with the one that is scored, and the split."""
 
     dataset: ArchDataset
     scored: ArchDataset
@@ -71,13 +71,14 @@ def load(protocol: Protocol) -> Data:
 
 
 def run_job(job: Job) -> list[Failure]:
-    """Compute the runs of a job and write a file for each; a run that raises is reported, and the others go on."""
+    """Compute the runs of a job and write a file for each; one that raises is reported, the others go on."""
     data, left = load(job.protocol), list(job.seeds)
     dataset, split = data.dataset, data.split
     try:
         picked = [split.training_subset(job.size, job.protocol.subset_seed(seed)) for seed in left]
         training_sets = [
-            TrainingSet(dataset.graphs[rows], dataset.y[rows], seed) for rows, seed in zip(picked, left, strict=True)
+            TrainingSet(dataset.graphs[rows], dataset.y[rows], seed)
+            for rows, seed in zip(picked, left, strict=True)
         ]
         last_epochs = SELECTIONS[job.protocol.selection]
         for outcome in fit_and_predict(job.method, training_sets, dataset.graphs[split.test], last_epochs):
@@ -135,6 +136,7 @@ def write_run(job: Job, seed: int, outcome: Outcome, data: Data) -> None:
     y_true = scored.y[split.test]
     by_epoch = [evaluate(y_true, scores, job.protocol.metrics) for scores in outcome.scores]
     means = {name: float(np.mean([values[name] for values in by_epoch])) for name in job.protocol.metrics}
+    coverage = _coverage(y_true, outcome) if scored is dataset else {}  # another label may be in other units
     key = job.key(seed)
     seen = {"architectures": len(dataset), "digest": dataset.digest, "duplicates": dataset.duplicates}
     write_json(
@@ -144,9 +146,14 @@ def write_run(job: Job, seed: int, outcome: Outcome, data: Data) -> None:
             "key": key,
             "metrics": {name: value if np.isfinite(value) else None for name, value in means.items()},
             "epochs_averaged": len(by_epoch),
-            **(_coverage(y_true, outcome) if scored is dataset else {}),  # another label may be in other units
+            **coverage,
             "dataset": seen if scored is dataset else {**seen, "test_digest": scored.digest},
-            "split": {"name": split.name, "pool": len(split.pool), "test": len(split.test), "digest": split.digest},
+            "split": {
+                "name": split.name,
+                "pool": len(split.pool),
+                "test": len(split.test),
+                "digest": split.digest,
+            },
             "seconds": {
                 "fit": round(outcome.fit_seconds, 6),
                 "predict": round(outcome.predict_seconds, 6),

@@ -39,8 +39,8 @@ class Patience:
         silence: seconds without a byte after which a connection is given up.
         window: seconds in which ``window * slowest`` bytes must arrive.
         slowest: bytes a second.
-        attempts: how often an address is tried in vain before the next one; an attempt that brings a twentieth of the file is not in vain,
-            but ten times as many is the end.
+        attempts: how often an address is tried in vain before the next one; an attempt that brings a
+            twentieth of the file is not in vain, but ten times as many is the end.
         back_off: seconds before the second attempt; doubled each time.
         redirects: how many are followed.
         lock: seconds to wait for another process that fetches the same file.
@@ -60,7 +60,9 @@ PATIENCE = Patience()
 
 
 class _Failure(Exception):
-    """An attempt that failed, with the reason; ``again`` if the same address may do better, ``gained`` bytes that are kept."""
+    """An attempt that failed, with the reason; ``again`` if the same address may do better, ``gained`` bytes
+    that are kept.
+    """
 
     def __init__(self, reason: str, *, again: bool, gained: int = 0, content: bool = False) -> None:
         super().__init__(reason)
@@ -79,13 +81,18 @@ def local_path(source: Source) -> Path:
 
 
 def addresses(source: Source) -> list[str]:
-    """Where to look for the file, in order: ``$ARCHENC_MIRROR`` (an address or a folder), its public place, other hosts."""
+    """Where to look for the file, in order: ``$ARCHENC_MIRROR`` (an address or a folder), its public place,
+    other hosts.
+    """
     own = os.environ.get("ARCHENC_MIRROR", "").strip()
     found = [f"{own.rstrip('/')}/{source.key}"] if own else []
     found.append(source.public_url)
     if source.repository:
         owner, repository = source.repository.split("/")
-        found += [mirror.format(owner=owner, repository=repository, commit=source.commit, path=source.path) for mirror in MIRRORS]
+        found += [
+            mirror.format(owner=owner, repository=repository, commit=source.commit, path=source.path)
+            for mirror in MIRRORS
+        ]
     return found
 
 
@@ -98,8 +105,9 @@ def download(
 ) -> Path:
     """The local copy of a source, which is downloaded unless it is in the cache.
 
-    What arrives is kept under a hidden name beside the final one, where the next attempt, also of a later call, goes on. Two processes
-    that want the same file take turns. The file gets its name only when its checksum is right.
+    What arrives is kept under a hidden name beside the final one, where the next attempt, also of a later
+    call, goes on. Two processes that want the same file take turns. The file gets its name only when its
+    checksum is right.
 
     Args:
         source: the file.
@@ -110,7 +118,8 @@ def download(
     Raises:
         DataNotFound: no address gives the file.
         CorruptFile: what the addresses give is something else.
-        CannotWrite: the disk is full, the cache cannot be written, or another process holds the file for too long.
+        CannotWrite: the disk is full, the cache cannot be written, or another process holds the file for too
+            long.
     """
     final = local_path(source)
     if not source.matches(final):
@@ -124,7 +133,7 @@ def download(
 
 @dataclass(frozen=True)
 class _Transfer:
-    """One file on its way into the cache, with the arguments of :func:`download`; ``final`` is its place there."""
+    """One file on its way to its ``final`` place in the cache, with the arguments of :func:`download`."""
 
     source: Source
     final: Path
@@ -138,7 +147,7 @@ class _Transfer:
         return self.final.with_name(f".{self.final.name}.part")
 
     def run(self) -> None:
-        """Bring the file from the first address that gives it; raises :class:`DataNotFound` or :class:`CorruptFile`."""
+        """Bring the file from the first address that gives it; raises as :func:`download` does."""
         if self.source.matches(self.part):  # whole, but the process ended before it could say so
             os.replace(self.part, self.final)
             return
@@ -155,15 +164,18 @@ class _Transfer:
         error = CorruptFile if all(failure.content for _, failure in failures) else DataNotFound
         raise error(
             f"the file {self.source.key} cannot be fetched ({reasons}); "
-            "check the network and try again, or set ARCHENC_MIRROR to an address or a folder that holds it at this path"
+            "check the network and try again, or set ARCHENC_MIRROR to an address or a folder that holds it "
+            "at this path"
         )
 
     def _try_address(self, address: str) -> None:
-        """Bring the part to the right content from one address, with several attempts; raises :class:`_Failure`."""
+        """Bring the part to the right content from one address, in several attempts, or raise a _Failure."""
         in_vain = 0
         for attempt in range(10 * self.patience.attempts):
             if attempt and self.stop.wait(self.patience.back_off * 2 ** max(in_vain - 1, 0)):
-                raise Stopped(f"the download of {self.source.key} was stopped; run the command again to go on")
+                raise Stopped(
+                    f"the download of {self.source.key} was stopped; run the command again to go on"
+                )
             resumed = self.part.exists()
             try:
                 if "://" in address:
@@ -190,7 +202,9 @@ class _Transfer:
             shutil.copyfileobj(incoming, outgoing)
 
     def _receive(self, url: str) -> None:
-        """One request, which goes on where the part ends; raises :class:`_Failure` unless it then has the right size."""
+        """One request, which goes on where the part ends; raises :class:`_Failure` unless it then has the
+        right size.
+        """
         before = at = self.part.stat().st_size if self.part.exists() else 0
         if before >= self.source.size:
             self.part.unlink()
@@ -208,7 +222,8 @@ class _Transfer:
         except requests.TooManyRedirects:
             raise _Failure(f"redirects more than {self.patience.redirects} times", again=False) from None
         except (requests.RequestException, HTTPError) as error:
-            raise _Failure(_reason(error), again=not isinstance(error, ValueError), gained=at - before) from None
+            again = not isinstance(error, ValueError)
+            raise _Failure(_reason(error), again=again, gained=at - before) from None
         except _Failure as failure:
             failure.gained = at - before
             raise
@@ -220,10 +235,14 @@ class _Transfer:
         headers = {"User-Agent": f"archenc/{archenc.__version__}", "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-        return session.get(url, headers=headers, stream=True, timeout=(self.patience.connect, self.patience.silence))
+        return session.get(
+            url, headers=headers, stream=True, timeout=(self.patience.connect, self.patience.silence)
+        )
 
     def _start(self, response: requests.Response, start: int) -> int:
-        """The position from which an answer goes on, 0 for one from the beginning; raises :class:`_Failure` for any other."""
+        """The position from which an answer goes on, 0 for one from the beginning; raises :class:`_Failure`
+        for any other.
+        """
         status = response.status_code
         goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
         if status == 416 or (status == 206 and not goes_on):
@@ -239,7 +258,9 @@ class _Transfer:
         return start
 
     def _chunks(self, response: requests.Response, expected: int) -> Iterator[bytes]:
-        """The answer in pieces as they arrive; raises :class:`_Failure` when it is longer than expected or too slow."""
+        """The answer in pieces as they arrive; raises :class:`_Failure` when it is longer than expected or
+        too slow.
+        """
         since, arrived, received = time.monotonic(), 0, 0
         while chunk := response.raw.read1(min(CHUNK, expected - received + 1), decode_content=False):
             received += len(chunk)
@@ -259,8 +280,10 @@ class _Transfer:
 
 def _reason(error: Exception) -> str:
     """Why a request failed."""
-    unreachable = "cannot be reached" if isinstance(error, requests.RequestException) else "breaks the connection"
-    return "does not answer in time" if "timed out" in str(error) else f"{unreachable} ({type(error).__name__})"
+    if "timed out" in str(error):
+        return "does not answer in time"
+    lost = "cannot be reached" if isinstance(error, requests.RequestException) else "breaks the connection"
+    return f"{lost} ({type(error).__name__})"
 
 
 def _host(address: str) -> str:
@@ -272,12 +295,16 @@ def _host(address: str) -> str:
 
 @contextlib.contextmanager
 def locked(final: Path, seconds: float) -> Iterator[None]:
-    """Hold what belongs to ``final`` against other processes and threads; the lock ends with the process, however it ends."""
+    """Hold what belongs to ``final`` against other processes and threads; the lock ends with the process,
+    however it ends.
+    """
     lock = FileLock(final.with_name(f".{final.name}.lock"), timeout=seconds)
     try:
         lock.acquire()
     except Timeout:
-        raise CannotWrite(f"another process has been fetching {final} for {seconds:g} seconds; wait for it or end it") from None
+        raise CannotWrite(
+            f"another process has been fetching {final} for {seconds:g} seconds; wait for it or end it"
+        ) from None
     try:
         yield
     finally:
@@ -286,17 +313,24 @@ def locked(final: Path, seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(final: Path, size: int) -> Iterator[None]:
-    """Make the folder of ``final``; in the block an error of the disk becomes :class:`CannotWrite`, and what filled it is removed."""
+    """Make the folder of ``final``; in the block an error of the disk becomes :class:`CannotWrite`, and what
+    filled it is removed.
+    """
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as refused:
-        error = refused.__cause__ if isinstance(refused, CannotWrite) else refused  # the system's own, also where a writer caught it
+        # the system's own error, also where a writer caught it
+        error = refused.__cause__ if isinstance(refused, CannotWrite) else refused
         if not isinstance(error, OSError) or isinstance(error, ArchencError):
             raise
         if error.errno in _NO_ROOM:
             final.with_name(f".{final.name}.part").unlink(missing_ok=True)
-        room = f"make room for {size:,} bytes" if error.errno in _NO_ROOM else "check the permissions of its folder"
+        room = (
+            f"make room for {size:,} bytes"
+            if error.errno in _NO_ROOM
+            else "check the permissions of its folder"
+        )
         raise CannotWrite(
             f"the file {final} cannot be written ({error.strerror or error}); {room}, "
             "or set ARCHENC_CACHE (downloads) and ARCHENC_DATA (tables) to folders on another disk"

@@ -1,4 +1,6 @@
-"""The labels of NAS-Bench-201: their names, and the table columns that hold them; the manifest says what they mean."""
+"""The labels of NAS-Bench-201: their names, and the table columns that hold them; the manifest says what they
+mean.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def _hardware() -> dict[str, Column]:
             columns[f"{dataset}/latency_ms/hwnas-{device}"] = Column(f"{field}_{device}_latency_ms")
         for device in HW_ENERGY:
             columns[f"{dataset}/energy_mj/hwnas-{device}"] = Column(f"{field}_{device}_energy_mj")
-        columns[f"{dataset}/arithmetic_intensity/hwnas-eyeriss"] = Column(f"{field}_eyeriss_arithmetic_intensity")
+        columns[f"{dataset}/arithmetic_intensity/hwnas-eyeriss"] = Column(
+            f"{field}_eyeriss_arithmetic_intensity"
+        )
     batched = [f"{device}_{batch}" for device in HELP_BATCHED for batch in (1, 32, 256)]
     for device in (*batched, *HELP_SINGLE, *HELP_SHARED):
         columns[f"cifar10/latency_ms/help-{device.replace('_', '-')}"] = Column(f"help_{device}_latency_ms")
