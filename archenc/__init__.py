@@ -74,9 +74,9 @@ def list_datasets() -> list[str]:
 
 def list_pretrained() -> list[str]:
     """Names of all pretrained weights."""
-    from archenc.pretrained import named
+    from archenc.pretrained import pretrained_folders
 
-    return list(named())
+    return list(pretrained_folders())
 
 
 __all__ = [

@@ -46,7 +46,7 @@ def assert_deviations(predictor: Any, loaded: Any, graphs: ArchGraphs) -> None:
 
 
 @contextmanager
-def named(registry: Registry, entry: Any) -> Iterator[str]:
+def registered_name(registry: Registry, entry: Any) -> Iterator[str]:
     """The name of an entry, which a class gets for a while."""
     if isinstance(entry, str):
         yield entry

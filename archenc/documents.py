@@ -7,6 +7,7 @@ with the field and what to do. Nothing behind it needs to look again.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import os
 import re
@@ -224,6 +225,12 @@ def plain_values(content: Record) -> dict[str, Any]:
     """The JSON values of a record."""
     values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(content))
     return values
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value, of which records may be parts: sorted keys, no spaces, no NaN."""
+    plain = msgspec.to_builtins(value)
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _complaint(value: Any, kind: Any, problem: str, remedy: str) -> str:

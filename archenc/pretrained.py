@@ -29,7 +29,7 @@ from archenc.torch_state import own_state
 # -- where ---------------------------------------------------------------------------------------------------------------
 
 
-def named() -> dict[str, Path]:
+def pretrained_folders() -> dict[str, Path]:
     """The folder of every name, sorted."""
     folders: dict[str, Path] = {}
     for point in declared("archenc.pretrained"):
@@ -38,9 +38,9 @@ def named() -> dict[str, Path]:
     return dict(sorted(folders.items()))
 
 
-def find(folder_or_name: str | Path) -> Path:
+def pretrained_folder(folder_or_name: str | Path) -> Path:
     """The folder of pretrained weights; raises :class:`UnknownName` if it is neither a name nor a folder that holds some."""
-    names = named()
+    names = pretrained_folders()
     if isinstance(folder_or_name, str) and normalise(folder_or_name) in names:
         return names[normalise(folder_or_name)]
     folder = Path(folder_or_name)
@@ -55,7 +55,7 @@ def find(folder_or_name: str | Path) -> Path:
 
 def read_card(folder_or_name: str | Path) -> dict[str, Any]:
     """What is known of pretrained weights: settings, figures, history, seconds, machine."""
-    return read_description(find(folder_or_name) / CARD)
+    return read_description(pretrained_folder(folder_or_name) / CARD)
 
 
 def weights_checksum(folder_or_name: str | Path) -> str:
@@ -77,7 +77,7 @@ def load_pretrained(folder_or_name: str | Path) -> Encoder:
         UnknownName, DataNotFound: there are no such weights.
         CorruptFile: they are damaged, or not those of the encoder that the card names.
     """
-    folder = find(folder_or_name)
+    folder = pretrained_folder(folder_or_name)
     card = read_description(folder / CARD)
     arrays = read_described(folder / WEIGHTS, card)
     settings = card["settings"]
@@ -190,7 +190,7 @@ def load_embeddings(folder: str | Path) -> Embeddings:
         UnknownName, DataNotFound: there is no finished pretraining, or only its weights.
         CorruptFile: the files are damaged or do not belong together.
     """
-    place = find(folder)
+    place = pretrained_folder(folder)
     card = read_description(place / CARD)
     path = place / EMBEDDINGS
     if not path.is_file():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.files import content_digest
 from archenc.graphs import ArchGraphs
+from archenc.machine import pretraining_machine
 from archenc.progress import annotate, progress
 from archenc.registry import ENCODERS, create_encoder
 from archenc.splits import holdout
@@ -162,7 +161,8 @@ def pretrain(
             return card
         run = _Run(model.to(device), graphs.to(device), plan, generators)
         run.fit(place, tracker or NullTracker(), show_progress)
-        return run.finish(place, {"dataset": dataset, "command": command, "architectures": len(graphs), "machine": _machine(device)})
+        known = {"dataset": dataset, "command": command, "architectures": len(graphs)}
+        return run.finish(place, {**known, "machine": pretraining_machine(device)})
 
 
 def check_device(device: str) -> None:
@@ -185,17 +185,6 @@ def chosen_schedule(encoder: PretrainableEncoder, changes: dict[str, Any]) -> Pr
         if name not in known:
             raise InvalidParameter(f"a pretraining has no setting {name!r}; it has {', '.join(known)}")
     return replace(encoder.pretraining_schedule(), **changes)
-
-
-def _machine(device: str) -> dict[str, Any]:
-    kind = torch.device(device).type
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
-        "torch": torch.__version__,
-    }
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,11 @@ def read_architectures(path: Path, column: str = "arch") -> list[tuple[int, Any]
     return found
 
 
+def parse_architectures(path: Path, space: Space, notation: str | None = None) -> ArchGraphs:
+    """The architectures of a file as graphs: :func:`read_architectures`, then :func:`parse_rows`."""
+    return parse_rows(path, space, read_architectures(path), notation)
+
+
 def parse_rows(path: Path, space: Space, rows: Sequence[tuple[int, Any]], notation: str | None = None) -> ArchGraphs:
     """The architectures of numbered lines, numbers being read by ``notation`` (:func:`archenc.graphs.as_graphs`).
 

@@ -33,7 +33,7 @@ from archenc.assertions import (
     assert_raises,
     can_pretrain,
     equal,
-    named,
+    registered_name,
     resolve,
     same_rows,
 )
@@ -165,7 +165,7 @@ def check_encoder(entry: str | type[Encoder], space: Space, **hyperparameters: A
             assert_pretrains(build(0), build(0), graphs)
         _check_gradients(build(0), graphs)
         _check_vmap([build(0), build(1)], graphs)
-    with named(ENCODERS, entry) as name:
+    with registered_name(ENCODERS, entry) as name:
         _check_learning(build, name, space, hyperparameters)
 
 
@@ -322,7 +322,7 @@ def check_head(entry: str | type[Head]) -> None:
     if outputs > 1:
         y = np.stack([y, *[-y] * (outputs - 1)], axis=1)
     encoder_class = _Edges if outputs == 1 else _Steps
-    with named(HEADS, entry) as name, named(ENCODERS, encoder_class) as encoder:
+    with registered_name(HEADS, entry) as name, registered_name(ENCODERS, encoder_class) as encoder:
         for loss in LOSSES.names():
             if loss in accepted:
                 _check_fitted_head(name, encoder, loss, graphs, y)

@@ -12,7 +12,7 @@ import yaml
 
 import archenc
 from archenc.benchmarks.protocol import Protocol, list_protocols, load_protocol
-from archenc.datasets.audit import Audit, audit, share
+from archenc.datasets.audit import Audit, audit, share_text
 from archenc.files import atomic_write
 from archenc.reports import markdown_table
 from archenc.splits import Split
@@ -53,9 +53,9 @@ def line(name: str, found: Audit) -> list[str]:
         name,
         f"{found.pool:,}",
         f"{found.test:,}",
-        share(found.twins, found.test),
-        share(found.simplified_twins, found.test),
-        share(found.wirings.known, found.test),
+        share_text(found.twins, found.test),
+        share_text(found.simplified_twins, found.test),
+        share_text(found.wirings.known, found.test),
         f"{pool:.2f} / {test:.2f}",
         f"{found.baselines[best]:.3f} ({best})",
         "" if found.noise is None else f"{found.noise.against_rest:.3f} (on {found.noise.architectures:,})",

@@ -45,28 +45,28 @@ def auto_markdown(boards: Sequence[Leaderboard]) -> str:
 
 def _line(board: Leaderboard, size: int) -> list[str] | None:
     ours = board.cell(AUTO, size)
-    others = [row for row in board.rows if row.size == size and row.method["name"] != AUTO]
+    others = [row for row in board.rows if row.size == size and row.method.name != AUTO]
     if ours is None or not others:
         return None
     sign = -1 if board.smaller_is_better else 1
     best = max(others, key=lambda row: sign * row.mean(board.metric))
     found = estimate(ours)
     return [
-        board.setting["name"],
+        board.setting.name,
         str(size),
         number(found.mean),
         f"{number(found.low)} to {number(found.high)}" if math.isfinite(found.margin) else "",
         str(len(ours.runs)),
-        best.method["name"],
+        best.method.name,
         number(best.mean(board.metric)),
         _difference(board, ours, best),
-        _mean([run["coverage"] for run in ours.runs if run.get("coverage") is not None], "{:.2f}"),
-        _mean([run["seconds"]["fit_cpu"] for run in ours.runs if run["seconds"].get("fit_cpu") is not None], "{:.1f}"),
+        _mean([run.coverage for run in ours.runs if run.coverage is not None], "{:.2f}"),
+        _mean([run.seconds.fit_cpu for run in ours.runs if run.seconds.fit_cpu is not None], "{:.1f}"),
     ]
 
 
 def _difference(board: Leaderboard, ours: Row, best: Row) -> str:
-    pair = paired(board, AUTO, best.method["name"], ours.size)
+    pair = paired(board, AUTO, best.method.name, ours.size)
     if pair is None:
         return signed(ours.mean(board.metric) - best.mean(board.metric))
     margin = pair.over_sets.margin

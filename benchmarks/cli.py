@@ -13,7 +13,10 @@ from archenc.errors import InvalidParameter
 from archenc.text import say
 
 if TYPE_CHECKING:
-    from archenc.benchmarks.runner import Failure
+    from collections.abc import Callable, Mapping, Sequence
+
+    from archenc.benchmarks.jobs import Failure, J, Job
+    from archenc.benchmarks.methods import Method
 
 app = typer.Typer(help="Compare methods on fixed protocols.", rich_markup_mode=None)
 
@@ -44,40 +47,71 @@ def run_protocol(
     force: Annotated[bool, typer.Option("--force", help="Compute finished runs again.")] = False,
 ) -> None:
     """Compute what is missing of a protocol, then print its leaderboard; an interrupted command goes on where it was."""
-    from archenc.benchmarks.methods import find_method, load_methods
     from archenc.benchmarks.protocol import load_protocol
     from archenc.files import safe_name
 
     protocol = load_protocol(protocol_name)
-    known = load_methods(methods_file)
-    names = protocol.methods if methods is None else tuple(dict.fromkeys(name.strip() for name in methods.split(",")))
-    chosen = [find_method(name, known) for name in names]
+    chosen = _methods(_names(methods, protocol.methods), methods_file)
     chosen_sizes = parse_numbers(sizes, protocol.train_sizes, "--sizes", 2)
     chosen_seeds = parse_numbers(seeds, protocol.seeds, "--seeds", 0)
-    folder = runs or Path("runs") / safe_name(protocol.name)
-    if folder.exists() and not folder.is_dir():
-        raise InvalidParameter(f"--runs {folder} is a file; give the name of a folder")
-    command = ["archenc", "bench", "run", protocol_name, *(["--methods-file", str(methods_file)] if methods_file else [])]
+    folder = _folder(runs, Path("runs") / safe_name(protocol.name))
+    command = shlex.join(["archenc", "bench", "run", protocol_name, *_given(methods_file)])
 
-    from archenc.benchmarks import runner
+    from archenc.benchmarks.jobs import plan
     from archenc.benchmarks.report import leaderboard_text
     from archenc.benchmarks.results import leaderboards, read_run
+    from archenc.benchmarks.runner import run_job
 
-    todo, warnings = runner.plan(protocol, chosen, chosen_sizes, chosen_seeds, folder, shlex.join(command), force)
-    for warning in warnings:
-        say(f"archenc: warning: {warning}", file=sys.stderr)
-    failures = runner.run(todo, jobs)
-    wanted = [runner.Job(protocol, method, size, chosen_seeds, folder, "") for method in chosen for size in chosen_sizes]
-    paths = [job.path(seed) for job in wanted for seed in job.seeds]
-    for board in leaderboards(read_run(path) for path in paths if path.exists()):
+    wanted = plan(protocol, chosen, chosen_sizes, chosen_seeds, folder, command)
+    failures = _compute(wanted, force, jobs, run_job)
+    for board in leaderboards(map(read_run, _paths(wanted))):
         say(*leaderboard_text(board).split("\n"))
     _say_failures(failures)
+
+
+def _names(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    return default if text is None else tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def _methods(names: tuple[str, ...], methods_file: Path | None, others: Mapping[str, Method] | None = None) -> list[Method]:
+    """The methods of these names, of which ``others`` are in no file."""
+    from archenc.benchmarks.methods import find_method, load_methods
+
+    known, others = load_methods(methods_file), others or {}
+    return [others[name] if name in others else find_method(name, known) for name in names]
+
+
+def _given(methods_file: Path | None) -> list[str]:
+    return [] if methods_file is None else ["--methods-file", str(methods_file)]
+
+
+def _folder(runs: Path | None, default: Path) -> Path:
+    folder = runs or default
+    if folder.exists() and not folder.is_dir():
+        raise InvalidParameter(f"--runs {folder} is a file; give the name of a folder")
+    return folder
+
+
+def _compute(wanted: list[J], force: bool, workers: int, compute: Callable[[J], list[Failure]]) -> list[Failure]:
+    """Compute what is missing, and say which files are damaged; gives the runs that failed."""
+    from archenc.benchmarks import local
+    from archenc.benchmarks.jobs import missing
+
+    todo, warnings = missing(wanted, force)
+    for warning in warnings:
+        say(f"archenc: warning: {warning}", file=sys.stderr)
+    return local.run(todo, workers, compute)
+
+
+def _paths(jobs: Sequence[Job]) -> list[Path]:
+    """The files of the runs that are there."""
+    return [path for job in jobs for seed in job.seeds if (path := job.path(seed)).exists()]
 
 
 def _say_failures(failures: list[Failure]) -> None:
     """Say what failed, and end the command if anything did."""
     if failures:
-        from archenc.benchmarks.runner import summarise
+        from archenc.benchmarks.jobs import summarise
 
         say(*(f"archenc: error: run failed: {line}" for line in summarise(failures)), file=sys.stderr)
         raise typer.Exit(1)
@@ -102,34 +136,21 @@ def suggest_next(
 
     Prints how good the suggestions of each method were. An interrupted command goes on where it was.
     """
-    from archenc.benchmarks.methods import find_method, load_methods
+    from archenc.benchmarks import next as study
     from archenc.benchmarks.protocol import load_protocol
     from archenc.files import safe_name
-
-    protocol = load_protocol(protocol_name)
-    known = load_methods(methods_file)
-
-    from archenc.benchmarks import next as study
-    from archenc.benchmarks import runner
     from archenc.reports import text_table
 
-    names = study.METHODS if methods is None else tuple(dict.fromkeys(name.strip() for name in methods.split(",")))
-    chosen = [study.RANDOM if name == study.RANDOM.name else find_method(name, known) for name in names]
+    protocol = load_protocol(protocol_name)
+    chosen = _methods(_names(methods, study.METHODS), methods_file, {study.RANDOM.name: study.RANDOM})
     seeds = parse_numbers(files, study.FILES, "--files", 0)
-    folder = runs or Path("runs") / "next" / safe_name(protocol.name)
-    if folder.exists() and not folder.is_dir():
-        raise InvalidParameter(f"--runs {folder} is a file; give the name of a folder")
-    plan = {"trained": trained, "count": count, "rounds": rounds}
-    options = [word for name, value in plan.items() for word in (f"--{name}", str(value))]
-    options += [] if methods_file is None else ["--methods-file", str(methods_file)]
+    folder = _folder(runs, Path("runs") / "next" / safe_name(protocol.name))
+    plan = study.Plan(trained, count, rounds)
+    options = ["--trained", str(trained), "--count", str(count), "--rounds", str(rounds), *_given(methods_file)]
     command = shlex.join(["archenc", "bench", "next", protocol_name, *options])
-    wanted = list(study.jobs_of(protocol, chosen, seeds, study.Plan(**plan), folder, command))
-    todo, warnings = study.missing(wanted, force)
-    for warning in warnings:
-        say(f"archenc: warning: {warning}", file=sys.stderr)
-    failures = runner.run(todo, jobs, study.run_job)
-    paths = [job.path(seed) for job in wanted for seed in job.seeds]
-    for group in study.groups(study.read_next(path) for path in paths if path.exists()):
+    wanted = list(study.jobs_of(protocol, chosen, seeds, plan, folder, command))
+    failures = _compute(wanted, force, jobs, study.run_job)
+    for group in study.groups(map(study.read_next, _paths(wanted))):
         say(study.heading(group), *text_table(*study.standings(group)).split("\n"))
     _say_failures(failures)
 
@@ -160,7 +181,7 @@ def compare(
     texts = [text for board in boards if (text := comparison_text(board)) is not None]
     if not texts:
         known = ", ".join(sorted({result.protocol for result in published_results()}))
-        run = ", ".join(sorted({board.setting["name"] for board in boards}))
+        run = ", ".join(sorted({board.setting.name for board in boards}))
         raise InvalidParameter(f"{runs} holds runs of {run}, for which no numbers were published; run one of {known}")
     say(*"\n\n".join(texts).split("\n"))
 

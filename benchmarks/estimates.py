@@ -11,10 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from scipy import stats
 
+from archenc.benchmarks.protocol import Setting
 from archenc.benchmarks.results import Leaderboard, Row
 
 
@@ -67,14 +67,14 @@ class Paired:
 
 
 def _by_seed(row: Row) -> dict[int, float]:
-    return dict(zip(row.seeds, row.values(row.setting["metrics"][0]), strict=True))
+    return dict(zip(row.seeds, row.values(row.setting.metrics[0]), strict=True))
 
 
-def set_means(setting: Mapping[str, Any], by_seed: Mapping[int, float]) -> list[float]:
+def set_means(setting: Setting, by_seed: Mapping[int, float]) -> list[float]:
     """The mean for each training set: seeds share one if they have the same remainder by the protocol's ``subsets``."""
     groups: dict[int, list[float]] = {}
     for seed, value in sorted(by_seed.items()):
-        groups.setdefault(seed % setting["subsets"] if "subsets" in setting else seed, []).append(value)
+        groups.setdefault(seed if setting.subsets is None else seed % setting.subsets, []).append(value)
     return [fmean(values) for values in groups.values()]
 
 

@@ -20,15 +20,17 @@ import numpy as np
 from msgspec import Meta
 
 import archenc
-from archenc.benchmarks import runner
+from archenc.benchmarks.jobs import Failure, Job
 from archenc.benchmarks.methods import Content, Method
-from archenc.benchmarks.protocol import Protocol, Setting, TrainSize, canonical_json
-from archenc.benchmarks.results import Machine, Run, finished, read_run, run_id
+from archenc.benchmarks.protocol import Protocol, Setting, TrainSize
+from archenc.benchmarks.results import Machine, read_record, run_id
+from archenc.benchmarks.runner import load
 from archenc.dataset import ArchDataset
-from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, plain_values
+from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, canonical_json, plain_values
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable
 from archenc.files import files_below, write_json
 from archenc.hashing import keys
+from archenc.machine import machine, versions
 from archenc.reports import markdown_table, number
 from archenc.rules import Number, Seed, Whole
 from archenc.splits import everything
@@ -92,7 +94,7 @@ class Round(Record):
     seconds: Seconds
 
 
-class NextFile(Record):
+class NextRun(Record):
     """A run: what it depends on, the file it began with, what was suggested, and how it was made."""
 
     run: Name
@@ -112,12 +114,12 @@ class NextFile(Record):
                 raise CorruptFile(f"the {column!r} are not as many as the plan says")
 
 
-def read_next(path: Path) -> Run:
+def read_next(path: Path) -> NextRun:
     """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name."""
-    return read_run(path, NextFile, PREFIX)
+    return read_record(path, NextRun, PREFIX)
 
 
-def read_all(folder: Path) -> list[Run]:
+def read_all(folder: Path) -> list[NextRun]:
     """All runs under ``folder``; raises :class:`DataNotFound` where there is none, :class:`CorruptFile` for a damaged one."""
     runs = [read_next(path) for path in files_below(folder, FILE_NAME)]
     if not runs:
@@ -129,7 +131,7 @@ def read_all(folder: Path) -> list[Run]:
 
 
 @dataclass(frozen=True)
-class NextJob(runner.Job):
+class NextJob(Job):
     """The runs of one method on files, which are the seeds of the job, by a plan."""
 
     plan: Plan
@@ -140,6 +142,10 @@ class NextJob(runner.Job):
 
     def path(self, seed: int) -> Path:
         return self.folder / f"{PREFIX}{run_id(self.key(seed))}.json"
+
+    @staticmethod
+    def read(path: Path) -> NextRun:
+        return read_next(path)
 
 
 def jobs_of(
@@ -152,13 +158,7 @@ def jobs_of(
             yield NextJob(protocol, method, plan.trained, (file,), folder, line, plan)
 
 
-def missing(jobs: Iterable[NextJob], force: bool) -> tuple[list[NextJob], list[str]]:
-    """The jobs without a whole run file, or all with ``force``, and a sentence for each damaged file."""
-    states = [(job, *finished(job.path(job.seeds[0]), read_next)) for job in jobs]
-    return [job for job, done, _ in states if force or not done], [warning for *_, warning in states if warning is not None]
-
-
-def run_job(job: NextJob) -> list[runner.Failure]:
+def run_job(job: NextJob) -> list[Failure]:
     """Compute the runs of a job and write a file for each; a run that raises is reported."""
     failures = []
     for file in job.seeds:
@@ -167,13 +167,13 @@ def run_job(job: NextJob) -> list[runner.Failure]:
         except OSError:
             raise  # a full disk or a missing permission stops everything
         except Exception as error:
-            failures.append(runner.Failure(job.method.name, job.size, file, runner.reason_of(error)))
+            failures.append(Failure.of(job, file, error))
     return failures
 
 
 def compute(job: NextJob, file: int) -> dict[str, Any]:
     """Suggest and train in turn, and give the content of the run's file."""
-    dataset, _, split = runner.load(job.protocol)
+    dataset, _, split = load(job.protocol)
     rows = np.union1d(split.pool, split.test)
     table, order = dataset[rows], np.sort(dataset.y[rows])
 
@@ -195,8 +195,8 @@ def compute(job: NextJob, file: int) -> dict[str, Any]:
         "table": {"digest": dataset.digest, "split": split.digest, "architectures": len(table), "best": float(order[-1])},
         "start": parts[0],
         "rounds": parts[1:],
-        "versions": runner.versions(),
-        "machine": runner.machine(),
+        "versions": versions(),
+        "machine": machine(),
         "command": job.command,
     }
 
@@ -233,55 +233,55 @@ def choose(method: Method, table: ArchDataset, twins: np.ndarray, trained: np.nd
 # -- tables --------------------------------------------------------------------------------------------------------
 
 
-def groups(runs: Iterable[Run]) -> list[list[Run]]:
+def groups(runs: Iterable[NextRun]) -> list[list[NextRun]]:
     """The runs that stand in one table: of one protocol, plan and version; raises :class:`InvalidTable` where they saw different data."""
-    found: dict[str, list[Run]] = {}
-    for run in sorted(runs, key=lambda run: (run["key"]["protocol"]["name"], run["key"]["file"])):
-        found.setdefault(canonical_json([run["key"][name] for name in ("protocol", "plan", "archenc")]), []).append(run)
+    found: dict[str, list[NextRun]] = {}
+    for run in sorted(runs, key=lambda run: (run.key.protocol.name, run.key.file)):
+        found.setdefault(canonical_json([run.key.protocol, run.key.plan, run.key.archenc]), []).append(run)
     for group in found.values():
-        name = group[0]["key"]["protocol"]["name"]
-        if any(run["table"] != group[0]["table"] for run in group):
+        name = group[0].key.protocol.name
+        if any(run.table != group[0].table for run in group):
             raise InvalidTable(f"the suggestions of {name} were made from different data; keep their run files in different folders")
     return list(found.values())
 
 
-def heading(group: list[Run]) -> str:
+def heading(group: list[NextRun]) -> str:
     """What a table is about, in a sentence."""
-    setting, table, version = group[0]["key"]["protocol"], group[0]["table"], group[0]["key"]["archenc"]
-    pool = f"{table['architectures']:,} architectures, the best with {number(table['best'], 2)}"
-    return f"{setting['dataset']}, {setting['label']}: {pool} (archenc {version})"
+    key, table = group[0].key, group[0].table
+    pool = f"{table.architectures:,} architectures, the best with {number(table.best, 2)}"
+    return f"{key.protocol.dataset}, {key.protocol.label}: {pool} (archenc {key.archenc})"
 
 
-def standings(group: list[Run]) -> tuple[list[str], list[list[str]]]:
+def standings(group: list[NextRun]) -> tuple[list[str], list[list[str]]]:
     """The header, and a line for each method, the highest mean of the first suggestions first."""
-    plan = Plan(**group[0]["key"]["plan"])
+    plan = group[0].key.plan
     count, trainings = plan.count, plan.trainings
     header = ["method", "files", f"mean of the {count}", "median rank", f"best of the {count}", "its rank"]
     header += [f"best after {trainings}, median", "quartiles", "its rank", "seconds a round"]
-    by_method: dict[str, list[Run]] = {}
+    by_method: dict[str, list[NextRun]] = {}
     for run in group:
-        by_method.setdefault(canonical_json(run["key"]["method"]), []).append(run)
+        by_method.setdefault(canonical_json(run.key.method), []).append(run)
     lines = sorted((_line(runs) for runs in by_method.values()), key=lambda line: (-line[0], line[1]))
     return header, [line for _, line in lines]
 
 
-def _line(runs: list[Run]) -> tuple[float, list[str]]:
-    firsts = [run["rounds"][0] for run in runs]
-    means, bests = [fmean(first["labels"]) for first in firsts], [max(first["labels"]) for first in firsts]
-    whole = [[run["start"], *run["rounds"]] for run in runs]
-    finals = [max(max(part["labels"]) for part in parts) for parts in whole]
+def _line(runs: list[NextRun]) -> tuple[float, list[str]]:
+    firsts = [run.rounds[0] for run in runs]
+    means, bests = [fmean(first.labels) for first in firsts], [max(first.labels) for first in firsts]
+    whole = [[run.start, *run.rounds] for run in runs]
+    finals = [max(max(part.labels) for part in parts) for parts in whole]
     low, middle, high = (number(float(value), 2) for value in np.quantile(finals, [0.25, 0.5, 0.75]))
     return fmean(means), [
-        runs[0]["key"]["method"]["name"],
+        runs[0].key.method.name,
         str(len(runs)),
         _moments(means),
-        f"{median(rank for first in firsts for rank in first['ranks']):,.0f}",
+        f"{median(rank for first in firsts for rank in first.ranks):,.0f}",
         _moments(bests),
-        f"{median(min(first['ranks']) for first in firsts):,.0f}",
+        f"{median(min(first.ranks) for first in firsts):,.0f}",
         middle,
         f"{low} to {high}",
-        f"{median(min(min(part['ranks']) for part in parts) for parts in whole):,.0f}",
-        number(fmean(part["seconds"] for run in runs for part in run["rounds"]), 1),
+        f"{median(min(min(part.ranks) for part in parts) for parts in whole):,.0f}",
+        number(fmean(part.seconds for run in runs for part in run.rounds), 1),
     ]
 
 
@@ -299,12 +299,12 @@ architecture that is isomorphic to a trained one. The runs are in [next](next); 
 """
 
 
-def next_markdown(runs: Iterable[Run]) -> str:
+def next_markdown(runs: Iterable[NextRun]) -> str:
     """The page of all runs."""
     sections = [PAGE]
     for group in groups(runs):
-        key = group[0]["key"]
-        plan = Plan(**key["plan"])
-        title = f"{key['protocol']['name']}: {plan.trained} trained, {plan.rounds} rounds of {plan.count}"
+        key = group[0].key
+        plan = key.plan
+        title = f"{key.protocol.name}: {plan.trained} trained, {plan.rounds} rounds of {plan.count}"
         sections.append(f"## {markdown(title)}\n\n{markdown(heading(group))}.\n\n{markdown_table(*standings(group))}\n")
     return "\n".join(sections)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from archenc.benchmarks.published_embeddings import published_embeddings
 from archenc.documents import Count, Name, Record, Seconds, read_json, record
-from archenc.encoders.embed_figures import PUBLISHED
-from archenc.pretrained import named, read_card
+from archenc.pretrained import pretrained_folders, read_card
 from archenc.reports import markdown_table, number
 from archenc.rules import Number
 
@@ -119,7 +119,7 @@ REPORT = ".report.json"
 
 def read_cards(folder: Path) -> list[Card]:
     """The cards of all named weights and every ``NAME.json`` of ``folder``, the card of another pretraining, by space and encoder."""
-    cards = [card_of(read_card(name), f"the card of {name!r}") for name in named()]
+    cards = [card_of(read_card(name), f"the card of {name!r}") for name in pretrained_folders()]
     paths = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(REPORT)]
     cards += [card_of(read_json(path, MAX_BYTES), str(path)) for path in paths]
     return sorted(cards, key=_names)
@@ -132,16 +132,15 @@ def card_of(content: Any, where: str) -> Card:
 
 def quality_markdown(cards: list[Card]) -> str:
     """What autoencoders rebuild and what random points of their latent spaces decode to, in percent, with the published rows."""
-    rows = []
+    rows, known = [], published_embeddings()
     for card in cards:
         if REBUILT not in card.figures:
             continue
         space, encoder = _names(card)
         count = f"{card.architectures:,}"
         rows.append([encoder, space, "archenc", count, *(_percent(card.figures.get(name)) for name in QUALITY), *_cost(card)])
-        if published := PUBLISHED.get((encoder, space)):
-            values = dict(zip((REBUILT, "validity", "uniqueness"), published, strict=True))
-            rows.append([encoder, space, "arch2vec (NeurIPS 2020)", "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
+        if values := known.figures(encoder, space):
+            rows.append([encoder, space, known.paper, "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
     return markdown_table(["encoder", "space", "from", "architectures", *QUALITY.values(), "epochs", "seconds"], rows)
 
 

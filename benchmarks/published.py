@@ -7,9 +7,7 @@ from it.
 
 from __future__ import annotations
 
-import csv
 import functools
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,12 +17,11 @@ from typing import Any
 from archenc.benchmarks.results import Leaderboard
 from archenc.benchmarks.text import mean_and_std, signed
 from archenc.errors import CorruptFile
-from archenc.files import read_bytes
 from archenc.reports import markdown_table, number, text_table
+from archenc.rows import read_rows
 from archenc.text import markdown, visible
 
 FOLDER = Path(str(files("archenc.benchmarks"))) / "published"
-MAX_BYTES = 2**18
 METRIC = "kendall_tau"
 SOURCES = {
     "slides": "Ning, Neural Architecture Search and Architecture Encoding, slides of 24 November 2022",
@@ -70,19 +67,28 @@ class PublishedResult:
 
 
 def read_published(path: Path) -> list[PublishedResult]:
-    """The numbers of one file; raises :class:`CorruptFile` with the line that is not one."""
-    reader = csv.DictReader(io.StringIO(read_bytes(path, MAX_BYTES).decode("utf-8")))
+    """The numbers of one file.
+
+    Raises:
+        CorruptFile: the line that is not one.
+        InvalidTable: the file is no CSV.
+    """
     results = []
-    for line in reader:
+    for at, line in read_rows(path):
         try:
             numbers: dict[str, Any] = {"size": int(line["size"]), "tau": float(line["tau"])}
             result = PublishedResult(**{**line, **numbers, "std": float(line["std"]) if line["std"] else None})
         except (KeyError, TypeError, ValueError):
             result = None
-        if result is None or not (-1 <= result.tau <= 1 and result.size > 0 and result.source in SOURCES and result.paper and result.table):
-            raise CorruptFile(f"{path}, line {reader.line_num}: this is no published number; correct or remove it")
+        if result is None or not _is_plausible(result):
+            raise CorruptFile(f"{path}, line {at}: this is no published number; correct or remove it")
         results.append(result)
     return results
+
+
+def _is_plausible(result: PublishedResult) -> bool:
+    named = result.source in SOURCES and bool(result.paper) and bool(result.table)
+    return named and -1 <= result.tau <= 1 and result.size > 0
 
 
 @functools.cache
@@ -120,16 +126,16 @@ def comparison(board: Leaderboard, results: Iterable[PublishedResult] | None = N
     known = published_results() if results is None else results
     groups: dict[tuple[str, str, str], dict[int, PublishedResult]] = {}
     for result in known:
-        if result.protocol == board.setting["name"]:
+        if result.protocol == board.setting.name:
             groups.setdefault((result.paper, result.table, result.label), {})[result.size] = result
-    if not groups or METRIC not in board.setting["metrics"]:
+    if not groups or METRIC not in board.setting.metrics:
         return None
     sizes = sorted({size for group in groups.values() for size in group} | set(board.sizes))
     footnotes: dict[str, int] = {}
     lines = []
     for (paper, _, label), group in groups.items():
         lines += _lines(label, paper, [group.get(size) for size in sizes], sizes, board, footnotes)
-    title = f"Kendall's tau beside published values, protocol {board.setting['name']}, version {board.setting['version']}"
+    title = f"Kendall's tau beside published values, protocol {board.setting.name}, version {board.setting.version}"
     return Comparison(title, ["method", "from", *(f"n = {size}" for size in sizes)], lines, list(footnotes))
 
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archenc.benchmarks.protocol import canonical_json
 from archenc.benchmarks.published import comparison, comparison_markdown
 from archenc.benchmarks.results import Leaderboard, Row, Run, leaderboards
 from archenc.benchmarks.statements import notes, notes_markdown
 from archenc.benchmarks.text import duration, mean_and_std, metric_name
+from archenc.documents import canonical_json
 from archenc.files import safe_name, write_texts
 from archenc.reports import figure_label, markdown_table, page, svg, text_table
 from archenc.text import csv_text, markdown, visible
@@ -41,7 +41,7 @@ def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
 
 def plot_names(boards: Sequence[Leaderboard]) -> list[str]:
     """A file name for the plot of each leaderboard, with a digest of the setting where several have one name and version."""
-    slugs = [safe_name(f"{board.setting['name']}-v{board.setting['version']}-archenc-{board.version}") for board in boards]
+    slugs = [safe_name(f"{board.setting.name}-v{board.setting.version}-archenc-{board.version}") for board in boards]
     shared = Counter(slug.lower() for slug in slugs)
     digests = [hashlib.sha256(canonical_json([board.setting, board.version]).encode()).hexdigest()[:8] for board in boards]
     return [f"{slug}.svg" if shared[slug.lower()] == 1 else f"{slug}-{digest}.svg" for slug, digest in zip(slugs, digests, strict=True)]
@@ -51,26 +51,25 @@ def plot_names(boards: Sequence[Leaderboard]) -> list[str]:
 
 
 def _split_text(board: Leaderboard) -> str:
-    split = board.rows[0].runs[0]["split"]
-    return f"{split['name']} ({split['pool']:,} to draw from, {split['test']:,} to test on, {split['digest'][:12]})"
+    split = board.rows[0].runs[0].split
+    return f"{split.name} ({split.pool:,} to draw from, {split.test:,} to test on, {split.digest[:12]})"
 
 
 def facts(board: Leaderboard) -> list[tuple[str, str]]:
     """What every number of a leaderboard refers to."""
-    setting, dataset = board.setting, board.rows[0].runs[0]["dataset"]
-    size, duplicates = f"{dataset['architectures']:,} architectures", f"isomorphic duplicates: {dataset['duplicates']}"
-    machines = {
-        f"{m['cpu']}, {m['cores']} cores, {m['threads']} threads" for row in board.rows for m in (run["machine"] for run in row.runs)
-    }
-    scored = [("label that is scored", setting["test_label"])] if "test_label" in setting else []
-    shared = [("training sets of a size", str(setting["subsets"]))] if "subsets" in setting else []
+    setting, dataset = board.setting, board.rows[0].runs[0].dataset
+    size, duplicates = f"{dataset.architectures:,} architectures", f"isomorphic duplicates: {dataset.duplicates}"
+    used = [run.machine for row in board.rows for run in row.runs]
+    machines = {f"{each.cpu}, {each.cores} cores, {each.threads} threads" for each in used}
+    scored = [] if setting.test_label is None else [("label that is scored", setting.test_label)]
+    shared = [] if setting.subsets is None else [("training sets of a size", str(setting.subsets))]
     return [
-        ("protocol", f"{setting['name']}, version {setting['version']}"),
-        ("data set", f"{setting['dataset']} ({size}, {duplicates}, {dataset['digest'][:12]})"),
-        ("label", setting["label"]),
+        ("protocol", f"{setting.name}, version {setting.version}"),
+        ("data set", f"{setting.dataset} ({size}, {duplicates}, {dataset.digest[:12]})"),
+        ("label", setting.label),
         *scored,
         ("split", _split_text(board)),
-        ("selection", setting["selection"].replace("_", " ")),
+        ("selection", setting.selection.replace("_", " ")),
         *shared,
         ("seeds", ", ".join(map(str, sorted({seed for row in board.rows for seed in row.seeds})))),
         ("archenc", board.version),
@@ -84,7 +83,7 @@ def matrix(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     lines = []
     for name in board.methods:
         cells = [board.cell(name, size) for size in board.sizes]
-        simplify = next("yes" if row.method["simplify"] else "no" for row in cells if row is not None)
+        simplify = next("yes" if row.method.simplify else "no" for row in cells if row is not None)
         lines.append([name, simplify, *(mean_and_std(row, board.metric) for row in cells), duration(cells[-1])])
     return header, lines
 
@@ -92,7 +91,7 @@ def matrix(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
 def leaderboard_text(board: Leaderboard) -> str:
     """The methods x sizes table for a terminal."""
     setting = board.setting
-    title = f"{metric_name(board.metric)}, mean ± std (runs): {setting['dataset']}, {setting['label']}, split {_split_text(board)}"
+    title = f"{metric_name(board.metric)}, mean ± std (runs): {setting.dataset}, {setting.label}, split {_split_text(board)}"
     return "\n".join([visible(title), "", text_table(*matrix(board)), "", "seconds: one fit + one prediction of the test set"])
 
 
@@ -109,7 +108,7 @@ def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
 
 
 def _title(board: Leaderboard) -> str:
-    return f"{board.setting['name']}, version {board.setting['version']}"
+    return f"{board.setting.name}, version {board.setting.version}"
 
 
 def _beside_published(board: Leaderboard) -> list[str]:
@@ -129,7 +128,7 @@ def overview_markdown(boards: Sequence[Leaderboard]) -> str:
     lines = []
     for board in boards:
         cells = (mean_and_std(board.cell(*column), board.metric) for column in columns)
-        lines.append([board.setting["dataset"], board.setting["label"], f"{board.rows[0].runs[0]['split']['test']:,}", *cells])
+        lines.append([board.setting.dataset, board.setting.label, f"{board.rows[0].runs[0].split.test:,}", *cells])
     return markdown_table(["data set", "label", "test set", *(f"{method}, n = {size}" for method, size in columns)], lines)
 
 
@@ -138,15 +137,19 @@ def _decimals(value: float | None) -> str:
 
 
 def _columns(row: Row) -> dict[str, Any]:
-    setting = {name: row.setting[name] for name in ("name", "version", "dataset", "label")}
-    method = {name: row.method.get(name, "") for name in ("name", "encoder", "head", "loss", "simplify")}
+    setting, method = row.setting, row.method
     return {
-        "protocol": setting.pop("name"),
-        **setting,
-        "split": row.runs[0]["split"]["name"],
+        "protocol": setting.name,
+        "version": setting.version,
+        "dataset": setting.dataset,
+        "label": setting.label,
+        "split": row.runs[0].split.name,
         "archenc": row.version,
-        "method": method.pop("name"),
-        **method,
+        "method": method.name,
+        "encoder": method.encoder,
+        "head": method.head or "",
+        "loss": method.loss or "",
+        "simplify": method.simplify,
         "size": row.size,
     }
 
@@ -157,7 +160,7 @@ def leaderboard_csv(boards: Sequence[Leaderboard]) -> str:
     for board in boards:
         for row in board.rows:
             record = _columns(row)
-            for metric in board.setting["metrics"]:
+            for metric in board.setting.metrics:
                 record |= {f"{metric}_mean": _decimals(row.mean(metric)), f"{metric}_std": _decimals(row.std(metric))}
             record |= {"runs": len(row.runs), "seeds": " ".join(map(str, row.seeds))}
             record |= {f"{part}_seconds": f"{row.seconds(part):.3f}" for part in ("fit", "predict")}
@@ -171,9 +174,9 @@ def runs_csv(boards: Sequence[Leaderboard]) -> str:
     for board in boards:
         for row in board.rows:
             for run in row.runs:
-                record = {"run": run["run"], **_columns(row), "seed": run["key"]["seed"]}
-                record |= {metric: _decimals(run["metrics"][metric]) for metric in board.setting["metrics"]}
-                record |= {f"{part}_seconds": f"{run['seconds'][part]:.3f}" for part in ("fit", "predict")}
+                record = {"run": run.run, **_columns(row), "seed": run.key.seed}
+                record |= {metric: _decimals(run.metrics[metric]) for metric in board.setting.metrics}
+                record |= {f"{part}_seconds": f"{getattr(run.seconds, part):.3f}" for part in ("fit", "predict")}
                 records.append(record)
     return csv_text(records)
 
@@ -200,7 +203,7 @@ def _draw(board: Leaderboard, figure: Any) -> None:
     axes.set_xticks(board.sizes, labels=[str(size) for size in board.sizes])
     axes.minorticks_off()
     axes.grid(alpha=0.25)
-    axes.set_title(", ".join(figure_label(board.setting[name]) for name in ("dataset", "label")), fontsize=10)
+    axes.set_title(", ".join(figure_label(name) for name in (board.setting.dataset, board.setting.label)), fontsize=10)
     figure.legend(loc="outside right upper", frameon=False)
 
 
@@ -230,11 +233,11 @@ def _section(board: Leaderboard, figure: str) -> dict[str, Any]:
 
 def _every_row(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the table of all metrics of each method and size."""
-    metrics = board.setting["metrics"]
+    metrics = board.setting.metrics
     header = ["method", "n", *map(metric_name, metrics), "runs", "seeds", "seconds", "command"]
     lines = [
         [
-            row.method["name"],
+            row.method.name,
             str(row.size),
             *(mean_and_std(row, metric).rpartition(" (")[0] for metric in metrics),
             str(len(row.runs)),

@@ -13,20 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 import archenc
 from archenc.benchmarks.methods import Content, Method
-from archenc.benchmarks.protocol import Protocol, Setting, TrainSize, canonical_json
-from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, plain_values, read_json, record
+from archenc.benchmarks.protocol import Protocol, Setting, TrainSize
+from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, canonical_json, read_json, record
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable
 from archenc.files import files_below
 from archenc.rules import Number, Part, Seed, Whole
 
 MAX_RUN_BYTES = 2**20
 FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")
-Run = Mapping[str, Any]
-"""What a run file holds, as JSON values of the shape of :class:`RunFile`."""
+R = TypeVar("R", bound=Record)
 
 
 # -- run files -----------------------------------------------------------------------------------------------------
@@ -76,7 +75,7 @@ class Machine(Record):
     threads: Whole
 
 
-class RunFile(Record, omit_defaults=True):
+class Run(Record, omit_defaults=True):
     """A run: what it depends on, what came out (None for a metric that is not defined), and how it was made.
 
     ``coverage`` is the share of test labels in the interval that is to hold 80 percent, of a predictor with calibrated deviations.
@@ -109,8 +108,13 @@ def run_id(key: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(key).encode()).hexdigest()[:16]
 
 
-def read_run(path: Path, kind: type[Record] = RunFile, prefix: str = "") -> Run:
-    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name.
+def read_run(path: Path) -> Run:
+    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name."""
+    return read_record(path, Run)
+
+
+def read_record(path: Path, kind: type[R], prefix: str = "") -> R:
+    """Read a file that is called by what it depends on; raises like :func:`read_run`.
 
     Args:
         path: the file, called by the run's name.
@@ -119,10 +123,10 @@ def read_run(path: Path, kind: type[Record] = RunFile, prefix: str = "") -> Run:
     """
     where, remedy = f"the run file {path} is damaged or was edited", "delete it and run the benchmark again"
     content = read_json(path, MAX_RUN_BYTES)
-    run = record(content, kind, where, remedy)
+    found = record(content, kind, where, remedy)
     if not prefix + run_id(content["key"]) == path.stem == content["run"]:
         raise CorruptFile(f"{where}, as its name is not that of its key; {remedy}")
-    return plain_values(run)
+    return found
 
 
 def read_runs(folder: Path) -> list[Run]:
@@ -139,7 +143,7 @@ def read_runs(folder: Path) -> list[Run]:
     return runs
 
 
-def finished(path: Path, read: Callable[[Path], Run] = read_run) -> tuple[bool, str | None]:
+def finished(path: Path, read: Callable[[Path], Any] = read_run) -> tuple[bool, str | None]:
     """Whether a run's file is there and whole, and if it is there but not whole, a sentence that says so."""
     if not path.exists():
         return False, None
@@ -158,26 +162,26 @@ class Row:
     """One line of a leaderboard: a method at a training size.
 
     Attributes:
-        setting: the protocol's setting, see :attr:`archenc.benchmarks.protocol.Protocol.setting`.
+        setting: what the protocol fixes.
         method: name, encoder, head, loss, simplify and parameters.
         size: number of training architectures.
         version: of archenc.
         runs: the runs of all seeds, by seed.
     """
 
-    setting: Mapping[str, Any]
-    method: Mapping[str, Any]
+    setting: Setting
+    method: Content
     size: int
     version: str
     runs: tuple[Run, ...]
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        return tuple(run["key"]["seed"] for run in self.runs)
+        return tuple(run.key.seed for run in self.runs)
 
     def values(self, metric: str) -> list[float]:
         """The metric of each run, NaN where it is not defined."""
-        return [math.nan if run["metrics"][metric] is None else run["metrics"][metric] for run in self.runs]
+        return [math.nan if (value := run.metrics[metric]) is None else value for run in self.runs]
 
     def mean(self, metric: str) -> float:
         return fmean(self.values(metric))
@@ -189,12 +193,12 @@ class Row:
 
     def seconds(self, part: str) -> float:
         """Mean seconds of ``"fit"`` or ``"predict"``."""
-        return fmean(run["seconds"][part] for run in self.runs)
+        return fmean(getattr(run.seconds, part) for run in self.runs)
 
     @property
     def command(self) -> str:
         """What computes exactly this row."""
-        return " ".join([self.runs[0]["command"], "--seeds", ",".join(map(str, self.seeds))])
+        return " ".join([self.runs[0].command, "--seeds", ",".join(map(str, self.seeds))])
 
 
 def rows_of(runs: Iterable[Run]) -> list[Row]:
@@ -206,12 +210,12 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
     groups: dict[tuple[str, str, str, int], dict[int, Run]] = {}
     seen: dict[tuple[str, ...], str] = {}
     for run in runs:
-        key = run["key"]
-        setting, name, version = canonical_json(key["protocol"]), key["method"]["name"], key["archenc"]
-        data = run["dataset"]["digest"] + run["dataset"].get("test_digest", "") + run["split"]["digest"]
-        _one(seen, ("data", setting), data, f"the runs of {key['protocol']['name']} saw different data")
-        _one(seen, ("method", setting, version, name), canonical_json(key["method"]), f"two different methods are called {name!r}")
-        groups.setdefault((setting, version, name, key["size"]), {})[key["seed"]] = run
+        key, name = run.key, run.key.method.name
+        setting, method = canonical_json(key.protocol), canonical_json(key.method)
+        data = run.dataset.digest + (run.dataset.test_digest or "") + run.split.digest
+        _one(seen, ("data", setting), data, f"the runs of {key.protocol.name} saw different data")
+        _one(seen, ("method", setting, key.archenc, name), method, f"two different methods are called {name!r}")
+        groups.setdefault((setting, key.archenc, name, key.size), {})[key.seed] = run
     return [_row([group[seed] for seed in sorted(group)]) for _, group in sorted(groups.items())]
 
 
@@ -221,8 +225,8 @@ def _one(seen: dict[tuple[str, ...], str], what: tuple[str, ...], value: str, co
 
 
 def _row(runs: list[Run]) -> Row:
-    key = runs[0]["key"]
-    return Row(key["protocol"], key["method"], key["size"], key["archenc"], tuple(runs))
+    key = runs[0].key
+    return Row(key.protocol, key.method, key.size, key.archenc, tuple(runs))
 
 
 @dataclass(frozen=True)
@@ -233,14 +237,14 @@ class Leaderboard:
     one's largest; equal ones by name. Whether more is better is known from :data:`SMALLER_IS_BETTER`.
     """
 
-    setting: Mapping[str, Any]
+    setting: Setting
     version: str
     rows: tuple[Row, ...]
 
     @property
     def metric(self) -> str:
         """The metric that orders the methods."""
-        return str(self.setting["metrics"][0])
+        return self.setting.metrics[0]
 
     @property
     def smaller_is_better(self) -> bool:
@@ -256,7 +260,7 @@ class Leaderboard:
         """Names, best first."""
         by_method: dict[str, dict[int, Row]] = {}
         for row in self.rows:
-            by_method.setdefault(row.method["name"], {})[row.size] = row
+            by_method.setdefault(row.method.name, {})[row.size] = row
         common = set.intersection(*(set(sizes) for sizes in by_method.values()))
         sign = 1 if self.smaller_is_better else -1
 
@@ -268,7 +272,7 @@ class Leaderboard:
 
     def cell(self, method: str, size: int) -> Row | None:
         """The row of a method at a size, if it was run."""
-        return next((row for row in self.rows if row.method["name"] == method and row.size == size), None)
+        return next((row for row in self.rows if row.method.name == method and row.size == size), None)
 
 
 SMALLER_IS_BETTER = {"rmse", "best_rank", "worst_rank", "regret"}
@@ -281,9 +285,9 @@ def leaderboards(runs: Iterable[Run]) -> list[Leaderboard]:
         groups.setdefault((canonical_json(row.setting), row.version), []).append(row)
     boards = [Leaderboard(rows[0].setting, version, tuple(rows)) for (_, version), rows in groups.items()]
     boards = [Leaderboard(b.setting, b.version, tuple(sorted(b.rows, key=_position(b)))) for b in boards]
-    return sorted(boards, key=lambda board: (board.setting["name"], board.setting["version"], board.version))
+    return sorted(boards, key=lambda board: (board.setting.name, board.setting.version, board.version))
 
 
 def _position(board: Leaderboard) -> Any:
     place = {name: at for at, name in enumerate(board.methods)}
-    return lambda row: (place[row.method["name"]], row.size)
+    return lambda row: (place[row.method.name], row.size)

@@ -51,9 +51,9 @@ def strongest(board: Leaderboard) -> list[str]:
             reverse=not board.smaller_is_better,
         )
         if ranked:
-            name, found = ranked[0].method["name"], estimate(ranked[0])
+            name, found = ranked[0].method.name, estimate(ranked[0])
             first = f"n = {size}: {name}, {number(found.mean)}{_interval(found, number)}, {_count(found, ranked[0])}"
-            sentences.append(first + (_behind(board, name, ranked[1].method["name"], size) if len(ranked) > 1 else "") + ".")
+            sentences.append(first + (_behind(board, name, ranked[1].method.name, size) if len(ranked) > 1 else "") + ".")
     return sentences
 
 
@@ -112,8 +112,8 @@ def reached(board: Leaderboard, results: Iterable[PublishedResult] | None = None
     """
     groups: dict[tuple[str, str, str], dict[int, bool]] = {}
     for result in published_results() if results is None else results:
-        row = board.cell(result.method, result.size) if result.protocol == board.setting["name"] else None
-        if row is not None and METRIC in board.setting["metrics"]:
+        row = board.cell(result.method, result.size) if result.protocol == board.setting.name else None
+        if row is not None and METRIC in board.setting.metrics:
             enough = row.mean(METRIC) >= result.tau - TOLERANCE
             groups.setdefault((result.paper, result.label, result.method), {})[result.size] = enough
     return [f"{label}, {paper}: {method} reaches {_share(sizes)}." for (paper, label, method), sizes in groups.items()]
@@ -126,20 +126,20 @@ def _share(sizes: Mapping[int, bool]) -> str:
 
 def split_notes(board: Leaderboard) -> list[str]:
     """What the protocol's split tests, from its audit, if the runs saw that split."""
-    known = _packaged("audits.yaml", dict[Name, AuditSentence]).get(board.setting["name"])
-    if known is None or known.split != board.rows[0].runs[0]["split"]["digest"]:
+    known = _packaged("audits.yaml", dict[Name, AuditSentence]).get(board.setting.name)
+    if known is None or known.split != board.rows[0].runs[0].split.digest:
         return []
     return [f"{known.sentence[0].upper()}{known.sentence[1:]}."]
 
 
 def remarks(board: Leaderboard) -> list[str]:
     """What people have to say about a protocol's numbers."""
-    return _packaged("remarks.yaml", dict[Name, list[Text]]).get(board.setting["name"], [])
+    return _packaged("remarks.yaml", dict[Name, list[Text]]).get(board.setting.name, [])
 
 
 def notes(board: Leaderboard) -> dict[str, list[str]]:
     """Everything above: sentences by heading, without headings that have none."""
-    subsets = board.setting.get("subsets")
+    subsets = board.setting.subsets
     unit = "seeds" if subsets is None else "the means of training sets"
     wide = "" if subsets is None or subsets < 2 else f", wide because {subsets} are few (t = {t_quantile(subsets):.2f})"
     runs = "" if subsets is None else "; those over runs take networks on one training set for independent and are too narrow"

@@ -33,7 +33,7 @@ def fill_tables(text: str, boards: Sequence[Leaderboard]) -> str:
     def table(match: re.Match[str]) -> str:
         kind, name = match["kind"], match["protocol"]
         overview = kind == "overview"
-        chosen = [board for board in boards if (board.setting["name"].startswith(name) if overview else board.setting["name"] == name)]
+        chosen = [board for board in boards if (board.setting.name.startswith(name) if overview else board.setting.name == name)]
         found = None if not chosen else overview_markdown(chosen) if overview else kinds[kind](chosen[-1])
         if found is None:
             what = "published numbers" if chosen else "runs"

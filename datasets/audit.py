@@ -17,7 +17,8 @@ from archenc.errors import InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs import ABSENT, EDGE_OFFSET, NODE_OFFSET, ArchGraphs
 from archenc.hashing import classes, wl_hash
 from archenc.metrics import kendall_tau
-from archenc.splits import Split, halves
+from archenc.split_rule import SplitRule
+from archenc.splits import Split
 from archenc.transforms import live_edges
 
 CHUNK = 1024
@@ -90,14 +91,15 @@ class Audit:
         """One line: what the split tests."""
         known = self.wirings.known
         if self.repeated:
-            first = f"{share(self.repeated, self.test)} of the test set can be trained on"
+            first = f"{share_text(self.repeated, self.test)} of the test set can be trained on"
         elif not self.wirings.shared:
             first = "extrapolation: no wiring of the test set occurs in the pool"
         elif known == self.test:
             first = "interpolation: every wiring of the test set also occurs in the pool"
         else:
-            first = f"{share(known, self.test)} of the test set have a wiring of the pool"
-        same = "" if self.repeated else f"; {share(self.simplified_twins, self.test)} of it compute the same as a pool architecture"
+            first = f"{share_text(known, self.test)} of the test set have a wiring of the pool"
+        twins = f"; {share_text(self.simplified_twins, self.test)} of it compute the same as a pool architecture"
+        same = "" if self.repeated else twins
         best = max(self.baselines, key=lambda name: self.baselines[name])
         return f"{first}{same}; to beat without ideas: tau {self.baselines[best]:.3f} by {best}"
 
@@ -111,10 +113,10 @@ class Audit:
             f"pool of {self.pool:,}, test set of {self.test:,}",
             "",
             "test architectures that occur in the pool",
-            f"  themselves            {self.repeated:7,}  {share(self.repeated, self.test)}",
-            f"  as an isomorphic twin {self.twins:7,}  {share(self.twins, self.test)}",
-            f"  once simplified       {self.simplified_twins:7,}  {share(self.simplified_twins, self.test)}",
-            f"  by their wiring       {wirings.known:7,}  {share(wirings.known, self.test)}",
+            f"  themselves            {self.repeated:7,}  {share_text(self.repeated, self.test)}",
+            f"  as an isomorphic twin {self.twins:7,}  {share_text(self.twins, self.test)}",
+            f"  once simplified       {self.simplified_twins:7,}  {share_text(self.simplified_twins, self.test)}",
+            f"  by their wiring       {wirings.known:7,}  {share_text(wirings.known, self.test)}",
             f"distinct wirings: {wirings.pool:,} in the pool, {wirings.test:,} in the test set, {wirings.shared:,} in both",
             "",
             f"{'':{width + 2}}  {'pool':>9}  {'test set':>9}",
@@ -134,7 +136,7 @@ class Audit:
         return "\n".join([*lines, "", f"verdict: {self.verdict}"])
 
 
-def share(part: int, whole: int) -> str:
+def share_text(part: int, whole: int) -> str:
     """``"12.3 %"``; only none is ``"0.0 %"``, and only all ``"100.0 %"``."""
     percent = 100 * part / whole
     return f"{min(max(percent, 0.1), 99.9) if 0 < part < whole else percent:.1f} %"
@@ -148,20 +150,18 @@ def find_split(dataset: ArchDataset, name: str, subset: str | None = None) -> Sp
         InvalidParameter: a published split with a subset.
     """
     random_halves = re.fullmatch(r"halves-([0-9]{1,9})", name)
-    if random_halves is None:
-        if name not in dataset.splits:
-            known = ", ".join([*dataset.splits, "halves-0"])
-            raise UnknownName(f"the data set {dataset.name!r} has no split {name!r}; choose one of {known} (random halves of seed 0)")
-        if subset is not None:
-            raise InvalidParameter(f"the published split {name!r} cannot be combined with the subset {subset!r}; leave one of them out")
-        return dataset.splits[name]
-    rows = dataset.labelled_rows()
+    if random_halves is not None:
+        return SplitRule("halves", seed=int(random_halves[1]), subset=subset).apply(dataset)
+    if name not in dataset.splits:
+        known = ", ".join([*dataset.splits, "halves-0"])
+        raise UnknownName(
+            f"the data set {dataset.name!r} has no split {name!r}; choose one of {known} (random halves of seed 0)"
+        )
     if subset is not None:
-        if subset not in dataset.subsets:
-            raise UnknownName(f"the data set {dataset.name!r} has no subset {subset!r}; it has {', '.join(dataset.subsets) or 'none'}")
-        rows = np.intersect1d(rows, dataset.subsets[subset])
-    split = halves(rows, seed=int(random_halves[1]))
-    return split if subset is None else replace(split, name=f"{subset}/{split.name}")
+        raise InvalidParameter(
+            f"the published split {name!r} cannot be combined with the subset {subset!r}; leave one of them out"
+        )
+    return dataset.splits[name]
 
 
 def audit(dataset: ArchDataset, split: Split, test_label: str | None = None) -> Audit:

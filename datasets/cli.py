@@ -86,9 +86,9 @@ def _verified(name: str, path: Path | None, space: str | None) -> list[str]:
 
 
 def _manifest(name: str) -> Manifest | None:
-    from archenc.datasets.manifest import names, read
+    from archenc.datasets.manifest import manifest_names, read_manifest
 
-    return read(name) if name in names() else None
+    return read_manifest(name) if name in manifest_names() else None
 
 
 def _load(name: str, path: Path | None, space: str | None) -> ArchDataset:

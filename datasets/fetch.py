@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from archenc.datasets.download import PATIENCE, Patience, Stopped, download, locked, writing
-from archenc.datasets.manifest import Manifest, Source, names, read
+from archenc.datasets.manifest import Manifest, Source, manifest_names, read_manifest
 from archenc.errors import ArchencError, CorruptFile, DataNotFound
 from archenc.files import atomic_write, content_digest, data_root, open_npz
 from archenc.progress import progress
@@ -33,7 +33,7 @@ Tables = Mapping[str, Mapping[str, np.ndarray]]
 
 def all_names() -> list[str]:
     """The data sets that ``archenc data fetch all`` takes."""
-    return [name for name in names() if read(name).part_of_all]
+    return [name for name in manifest_names() if read_manifest(name).part_of_all]
 
 
 def fetch(name: str, patience: Patience = PATIENCE, *, show_progress: bool = True) -> list[Path]:
@@ -55,7 +55,7 @@ def fetch(name: str, patience: Patience = PATIENCE, *, show_progress: bool = Tru
     """
     if name == "all":
         return [path for each in all_names() for path in fetch(each, patience, show_progress=show_progress)]
-    manifest = read(name)
+    manifest = read_manifest(name)
     if not manifest.recipe:
         _installed(manifest)
         return []
@@ -79,7 +79,7 @@ def import_file(name: str, file: Path, patience: Patience = PATIENCE) -> list[Pa
         CorruptFile: the file is not what it should be.
         CannotWrite: the disk is full, or a folder cannot be written.
     """
-    manifest = read(name)
+    manifest = read_manifest(name)
     if not manifest.importer:
         raise DataNotFound(f"the data set {name!r} is not imported from a file; {manifest.remedy}")
     if not file.is_file() and not file.is_dir():  # a folder is as good where the import takes one

@@ -51,11 +51,11 @@ def import_table(
 def verify_all(describe: Callable[[str], list[str]]) -> None:
     """Verify every data set whose tables are there; ``describe`` gives the lines of one and raises if something is wrong."""
     from archenc.datasets.fetch import missing
-    from archenc.datasets.manifest import names, read
+    from archenc.datasets.manifest import manifest_names, read_manifest
     from archenc.errors import ArchencError, DataNotFound
 
     def one(name: str) -> str:
-        manifest = read(name)
+        manifest = read_manifest(name)
         try:
             return "\n".join(describe(name))
         except DataNotFound as error:
@@ -63,7 +63,7 @@ def verify_all(describe: Callable[[str], list[str]]) -> None:
                 raise ArchencError(str(error)) from None
             return f"{name}: is not here"
 
-    _each(names(), one)
+    _each(manifest_names(), one)
 
 
 def verified_files(manifest: Manifest) -> list[str]:
@@ -96,6 +96,9 @@ def manifest_lines(manifest: Manifest, dataset: ArchDataset | None = None) -> li
         lines += [f"citation: {manifest.citation}", f"licence: {manifest.licence}", f"homepage: {manifest.homepage}"]
         if manifest.labels:
             lines += ["", "labels", *(f"  {label}: {text}" for label, text in manifest.labels.items())]
+        if manifest.other_labels:
+            others = (f"  {label}: {text}" for label, text in manifest.other_labels.items())
+            lines += ["", "labels that are only in tables from other sources", *others]
         if manifest.notes:
             lines += ["", "notes", *(f"  - {note}" for note in manifest.notes)]
     if manifest.tables:

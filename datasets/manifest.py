@@ -12,14 +12,19 @@
       scores: {repository: OWNER/REPO, commit: 0123..., path: data/scores.csv, size: 3024008, sha256: 0123..., licence: none found}
       records: {url: https://example.org/records.tfrecord, size: 498859226, sha256: 0123...}
     part_of_all: true
+    labels:
+      "cifar10/{val,test}_accuracy@200/mean": "CIFAR-10 {validation,test} accuracy in percent, mean of three seeds"
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -38,6 +43,9 @@ MAX_SOURCE_BYTES = 4 * 2**30
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"  # of a path: no "..", nothing hidden, nothing that needs quoting
 _FEW = Meta(max_length=MAX_ENTRIES, description=f"at most {MAX_ENTRIES:,} named values")
+
+
+_ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 
 
 def _form(pattern: str, description: str) -> Meta:
@@ -131,11 +139,15 @@ class Manifest(Record):
         recipe: ``module:function`` that turns the sources into the tables; empty where nothing is fetched.
         importer: ``module:function`` that turns one file that a user has into the tables; empty where there is none.
         requirement: what pip is asked for, where a package brings the tables: ``"nas-bench-graph==1.4.0"``.
-        tables: :func:`archenc.files.content_digest` of each table that the recipe builds, by its path under the data root; empty where it
-            is not known, as the table is made from a file of the user's own or from sources that are pinned themselves.
+        tables: :func:`archenc.files.content_digest` of all arrays of each table that the recipe builds, by its path under
+            the data root; empty where it is not known, as the table is made from a file of the user's own or from sources
+            that are pinned themselves. A loader has a digest of the arrays that it reads
+            (:attr:`archenc.datasets.files.Table.digest`).
         sources: the raw files by name.
         part_of_all: whether ``archenc data fetch all`` takes it.
-        labels: a sentence for each label, by name, which may hold alternatives such as ``{4,12,36,108}``.
+        labels: what each label is, by name. A name may hold alternatives, which the sentence can repeat or put in words, as
+            ``"{val,test}_accuracy": "{validation,test} accuracy"`` (:attr:`sentences`).
+        other_labels: the same of labels that are not in tables made from the sources, only in some that people have.
         notes: what a user must know before quoting a number.
     """
 
@@ -150,12 +162,19 @@ class Manifest(Record):
     sources: Annotated[dict[Name, Source], _FEW] = field(default_factory=dict)
     part_of_all: bool = False
     labels: Annotated[dict[Sentence, Sentence], _FEW] = field(default_factory=dict)
+    other_labels: Annotated[dict[Sentence, Sentence], _FEW] = field(default_factory=dict)
     notes: Annotated[tuple[Sentence, ...], _FEW] = ()
 
     @property
     def size(self) -> int:
         """Bytes of all sources together."""
         return sum({source.key: source.size for source in self.sources.values()}.values())
+
+    @property
+    def sentences(self) -> dict[str, str]:
+        """What each single label is, by its whole name."""
+        known = {**self.labels, **self.other_labels}
+        return {label: text for item in known.items() for label, text in _each_alternative(*item)}
 
     @property
     def remedy(self) -> str:
@@ -169,7 +188,37 @@ class Manifest(Record):
         return f"see {self.homepage}"
 
 
-def names() -> list[str]:
+def _each_alternative(name: str, sentence: str) -> Iterator[tuple[str, str]]:
+    """Each label behind a name with alternatives, and its sentence.
+
+    Alternatives in the sentence go with those in the name that are the same, else with the next ones of which there are as
+    many; those that go with none stay as they are.
+    """
+    groups = [group.split(",") for group in _ALTERNATIVES.findall(name)]
+    texts = [group.split(",") for group in _ALTERNATIVES.findall(sentence)]
+    left = [at for at, group in enumerate(groups) if group not in texts]
+    places: list[int | None] = []
+    for text in texts:
+        same = [at for at, group in enumerate(groups) if group == text]
+        place = next((at for at in same or left if len(groups[at]) == len(text)), None)
+        places.append(place)
+        left = [at for at in left if at != place]
+    for chosen in product(*(range(len(group)) for group in groups)):
+        label = _filled(name, [group[at] for group, at in zip(groups, chosen, strict=True)])
+        words = [
+            f"{{{','.join(text)}}}" if place is None else text[chosen[place]]
+            for text, place in zip(texts, places, strict=True)
+        ]
+        yield label, _filled(sentence, words)
+
+
+def _filled(text: str, words: list[str]) -> str:
+    """The text with a word in the place of each group of alternatives."""
+    rest = iter(words)
+    return _ALTERNATIVES.sub(lambda _: next(rest), text)
+
+
+def manifest_names() -> list[str]:
     """Names of the data sets that have a manifest, sorted."""
     found = (file.name for file in FOLDER.iterdir())
     return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml") and not name.startswith("."))
@@ -177,20 +226,20 @@ def names() -> list[str]:
 
 def remedy_for(table: str) -> str:
     """How to get the table at this path under the data root; empty where no manifest has it."""
-    return next((read(name).remedy for name in names() if table in read(name).tables), "")
+    return next((read_manifest(name).remedy for name in manifest_names() if table in read_manifest(name).tables), "")
 
 
 @lru_cache(maxsize=64)
-def read(name: str) -> Manifest:
+def read_manifest(name: str) -> Manifest:
     """The manifest of a data set.
 
     Raises:
         UnknownName: there is none of this name.
         CorruptFile: it is not what a manifest must be.
     """
-    if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names())}"
+    if name not in manifest_names():
+        near = difflib.get_close_matches(name, manifest_names(), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(manifest_names())}"
         raise UnknownName(f"there is no manifest of a data set {name!r}; {hint}")
     return parse(name, FOLDER.joinpath(f"{name}.yaml").read_bytes())
 

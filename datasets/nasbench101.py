@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset, Provenance
-from archenc.datasets.files import MAX_TABLE_BYTES, Table, provenance
+from archenc.datasets.files import MAX_TABLE_BYTES, Table, labelled, provenance
 from archenc.errors import CorruptFile, DataNotFound
 from archenc.files import atomic_write, cache_root, data_root, open_npz, sha256
 from archenc.graphs import ArchGraphs
@@ -19,10 +19,8 @@ BUDGETS = (4, 12, 36, 108)
 REPEATS = 3
 IMAGES = 9_984  # images on which every accuracy was counted
 MISSING = 65_535
+PARAMETERS = "cifar10/parameters"
 CELLS, UNIFORM, SPACE, TA7290 = 51_497, 30_001, 423_624, 7_290
-
-Labels = dict[str, tuple[np.ndarray, str]]
-"""Values and description of each label."""
 
 CELLS_TABLE = Table(
     "nasbench101/cells.npz",
@@ -128,13 +126,11 @@ def _uniform() -> ArchDataset:
 def _dataset(
     cells: dict[str, np.ndarray], *, label: str, splits: dict[str, Split], subsets: dict[str, np.ndarray], provenance: Provenance
 ) -> ArchDataset:
-    labels = _labels(cells)
     return ArchDataset(
         name="nasbench101",
         graphs=NASBench101().from_arrays(cells["adjacency"], cells["ops"], cells["n_nodes"]),
-        labels={name: values for name, (values, _) in labels.items()},
         label=label,
-        descriptions={name: what for name, (_, what) in labels.items()},
+        **labelled("nasbench101", _labels(cells)),
         splits=splits,
         subsets=subsets,
         duplicates="none",
@@ -147,36 +143,27 @@ def percent(counts: np.ndarray) -> np.ndarray:
     return np.where(counts == MISSING, np.nan, counts * (100 / IMAGES))
 
 
-def scored(part: str, epochs: int) -> str:
-    """What an accuracy is, ``part`` being ``"val"`` or ``"test"``."""
-    title = {"val": "validation", "test": "test"}[part]
-    return f"CIFAR-10 {title} accuracy in percent of 9,984 images after {epochs} epochs on 40,000 images"
+def repeat_labels(part: str, epochs: int, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """The labels of all repeats: their mean, and each, from the numbers of correctly classified images (N, 3).
+
+    Args:
+        part: ``"val"`` or ``"test"``.
+        epochs: of the training.
+        counts: what was counted.
+    """
+    repeats, name = percent(counts), f"cifar10/{part}_accuracy@{epochs}"
+    return {f"{name}/mean": repeats.mean(axis=1)} | {f"{name}/repeat{k}": repeats[:, k] for k in range(REPEATS)}
 
 
-def repeat_labels(part: str, epochs: int, counts: np.ndarray) -> Labels:
-    """The labels of all repeats: their mean, and each of them, from the numbers of correctly classified images (N, 3)."""
-    repeats, name, what = percent(counts), f"cifar10/{part}_accuracy@{epochs}", scored(part, epochs)
-    labels = {f"{name}/mean": (repeats.mean(axis=1), f"{what}, mean of three repeats")}
-    return labels | {f"{name}/repeat{k}": (repeats[:, k], f"{what}, one of three repeats") for k in range(REPEATS)}
-
-
-def parameter_label(counts: np.ndarray) -> Labels:
-    """The label of the numbers of parameters (N,)."""
-    return {"cifar10/parameters": (counts.astype(np.float64), "trainable parameters of the network for CIFAR-10")}
-
-
-def _labels(cells: dict[str, np.ndarray]) -> Labels:
-    labels: Labels = {}
+def _labels(cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    labels: dict[str, np.ndarray] = {}
     for part in ("val", "test"):
         for at, epochs in enumerate(BUDGETS):
             if f"{part}_count" in cells:
                 labels |= repeat_labels(part, epochs, cells[f"{part}_count"][:, at])
             if part == "val":
-                what = f"{scored(part, epochs)}, one repeat drawn at random for each cell and budget"
-                labels[f"cifar10/val_accuracy@{epochs}/single"] = (percent(cells["val_single_count"][:, at]), what)
-    seconds = cells["train_time_108_single"].astype(np.float64)
-    what = "seconds of training of the repeat in cifar10/val_accuracy@108/single"
-    return labels | parameter_label(cells["params"]) | {"cifar10/train_seconds@108/single": (seconds, what)}
+                labels[f"cifar10/val_accuracy@{epochs}/single"] = percent(cells["val_single_count"][:, at])
+    return labels | {PARAMETERS: cells["params"], "cifar10/train_seconds@108/single": cells["train_time_108_single"]}
 
 
 # -- the whole space -----------------------------------------------------------------------------------------------
@@ -191,19 +178,18 @@ def load_space() -> ArchDataset:
     Raises:
         CorruptFile: the table is damaged or does not hold the published values.
     """
-    labels: Labels = {}
+    labels: dict[str, np.ndarray] = {}
     try:
         arrays, files = SPACE_TABLE.read()
         graphs = NASBench101().from_bits(arrays["n_nodes"], arrays["adj_bits"], arrays["ops5"])
-        labels = parameter_label(arrays["params"])
+        labels[PARAMETERS] = arrays["params"]
     except DataNotFound:
         graphs, files = _enumerated()
     return ArchDataset(
         name="nasbench101-space",
         graphs=graphs,
-        labels={name: values for name, (values, _) in labels.items()},
         label=next(iter(labels), ""),
-        descriptions={name: what for name, (_, what) in labels.items()},
+        **labelled("nasbench101-space", labels),
         duplicates="none",
         provenance=provenance("nasbench101-space", files),
     )

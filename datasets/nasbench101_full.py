@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets import manifest
-from archenc.datasets.files import MAX_TABLE_BYTES, Table, provenance
-from archenc.datasets.nasbench101 import REPEATS, SPACE, SPACE_TABLE, TA7290, Labels, parameter_label, repeat_labels
+from archenc.datasets.files import MAX_TABLE_BYTES, Table, labelled, provenance
+from archenc.datasets.manifest import remedy_for
+from archenc.datasets.nasbench101 import PARAMETERS, REPEATS, SPACE, SPACE_TABLE, TA7290, repeat_labels
 from archenc.errors import CorruptFile
 from archenc.files import content_digest, find_table, open_npz, sha256
 from archenc.spaces.nasbench101 import NASBench101
@@ -39,15 +39,15 @@ def load() -> ArchDataset:
         DataNotFound: ``nasbench101/full.npz`` is not under the data root.
         CorruptFile: the table is damaged, or its cells are not those of the space.
     """
-    path = find_table(PATH, manifest.remedy_for(PATH))
+    path = find_table(PATH, remedy_for(PATH))
     one = (SPACE, None, REPEATS)
     trained = {"epochs": ((None,), "i"), "val_count": (one, "u"), "test_count": (one, "u"), "train_seconds": (one, "f")}
     table = open_npz(path, {**SPACE_TABLE.fields, **trained, "source_sha256": ((32,), "u")}, MAX_TABLE_BYTES)
     budgets = table["epochs"].tolist()
     if content_digest({name: table[name] for name in SPACE_TABLE.fields}) != SPACE_TABLE.digest:
-        raise CorruptFile(f"the cells in {path} are not those of the space; {manifest.remedy_for(PATH)}")
+        raise CorruptFile(f"the cells in {path} are not those of the space; {remedy_for(PATH)}")
     if 108 not in budgets or any(table[name].shape[1] != len(budgets) for name in ("val_count", "test_count", "train_seconds")):
-        raise CorruptFile(f"the trainings in {path} are not those of the epochs {budgets}; {manifest.remedy_for(PATH)}")
+        raise CorruptFile(f"the trainings in {path} are not those of the epochs {budgets}; {remedy_for(PATH)}")
     labels = _labels(table)
     files, splits = {str(path): sha256(path)}, {}
     if SPLIT_TABLE.exists():
@@ -57,9 +57,8 @@ def load() -> ArchDataset:
     return ArchDataset(
         name=NAME,
         graphs=NASBench101().from_bits(table["n_nodes"], table["adj_bits"], table["ops5"]),
-        labels={name: values for name, (values, _) in labels.items()},
         label="cifar10/val_accuracy@108/mean",
-        descriptions={name: what for name, (_, what) in labels.items()},
+        **labelled(NAME, labels),
         splits=splits,
         duplicates="none",
         provenance=provenance(NAME, files, _origin(table["source_sha256"].tobytes().hex())),
@@ -75,11 +74,11 @@ def _origin(digest: str) -> str:
     )
 
 
-def _labels(table: dict[str, np.ndarray]) -> Labels:
-    labels: Labels = {}
+def _labels(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    labels: dict[str, np.ndarray] = {}
     for at, epochs in enumerate(table["epochs"].tolist()):
         for part in ("val", "test"):
             labels |= repeat_labels(part, epochs, table[f"{part}_count"][:, at])
-        seconds = table["train_seconds"][:, at].astype(np.float64).mean(axis=1)
-        labels[f"cifar10/train_seconds@{epochs}/mean"] = (seconds, f"seconds of training for {epochs} epochs, mean of three repeats")
-    return labels | parameter_label(table["params"])
+        seconds = table["train_seconds"][:, at].astype(np.float64)
+        labels[f"cifar10/train_seconds@{epochs}/mean"] = seconds.mean(axis=1)
+    return labels | {PARAMETERS: table["params"]}

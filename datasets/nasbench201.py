@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Group, Table, check_texts, provenance
+from archenc.datasets.files import Group, Table, check_texts, labelled, provenance
 from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST, Column
 from archenc.errors import CorruptFile
 from archenc.files import Field
@@ -84,9 +84,8 @@ def load() -> ArchDataset:
     return ArchDataset(
         name="nasbench201",
         graphs=graphs,
-        labels=labels,
         label="cifar10/val_accuracy@200/mean",
-        descriptions={label: columns[label].description for label in labels},
+        **labelled("nasbench201", labels),
         groups=table["iso_group"].astype(np.int64),
         duplicates="kept",
         provenance=provenance("nasbench201", files, *notes),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import package_file, provenance
+from archenc.datasets.files import labelled, package_file, provenance
 from archenc.datasets.unpickle import load_pickle
 from archenc.spaces.nasbench201 import NASBench201
 
@@ -16,14 +16,8 @@ REQUIREMENT = "analog-nasbench==0.1.3"
 SHA256 = "85f3435b877aa2d36268d55ce07f6ff6d73643d17a840f1941745da5eb80db32"
 MAX_BYTES = 16 * 2**20
 
-ACCURACIES = {
-    "baseline": "the trained network in floating point",
-    "ptq": "the network after post-training quantisation",
-    "qat": "the network trained with quantisation in the loop",
-    "noisy": "the baseline's weights under the noise of analogue hardware",
-    "analog": "the network trained for analogue hardware, under its noise",
-}
-DRIFTED = {"baseline": "the baseline network", "analog": "the network trained for analogue hardware"}
+ACCURACIES = ("baseline", "ptq", "qat", "noisy", "analog")
+DRIFTED = ("baseline", "analog")
 SECONDS = (60, 3600, 86400, 2592000)
 
 
@@ -39,26 +33,21 @@ def load() -> ArchDataset:
     records = load_pickle(path, stand_ins, sha256=SHA256, max_bytes=MAX_BYTES)
 
     labels: dict[str, np.ndarray] = {}
-    descriptions: dict[str, str] = {}
-    for kind, meaning in ACCURACIES.items():
-        name = f"cifar10/{kind}_accuracy"
-        labels[name] = np.array([getattr(record, f"{kind}_accuracy") for record in records.values()])
-        descriptions[name] = f"CIFAR-10 accuracy in percent of {meaning}"
-    for kind, meaning in DRIFTED.items():
+    for kind in ACCURACIES:
+        values = [getattr(record, f"{kind}_accuracy") for record in records.values()]
+        labels[f"cifar10/{kind}_accuracy"] = np.array(values)
+    for kind in DRIFTED:
         for seconds in SECONDS:
             drifts = [getattr(record, f"{kind}_drift_{seconds}") for record in records.values()]
-            name, spread = f"cifar10/{kind}_drift_accuracy@{seconds}s", f"cifar10/{kind}_drift_uncertainty@{seconds}s"
-            labels[name] = np.array([drift.value for drift in drifts])
-            descriptions[name] = f"CIFAR-10 accuracy in percent of {meaning}, {seconds:,} seconds after it was programmed"
-            labels[spread] = np.array([drift.uncertainty for drift in drifts])
-            descriptions[spread] = f"stated uncertainty of {name} in percentage points"
+            for name, part in (("accuracy", "value"), ("uncertainty", "uncertainty")):
+                values = [getattr(drift, part) for drift in drifts]
+                labels[f"cifar10/{kind}_drift_{name}@{seconds}s"] = np.array(values)
 
     return ArchDataset(
         name="nasbench201-analog",
         graphs=NASBench201().from_naslib(list(records)),
-        labels=labels,
         label="cifar10/baseline_accuracy",
-        descriptions=descriptions,
+        **labelled("nasbench201-analog", labels),
         duplicates="kept",
         provenance=provenance("nasbench201-analog", {str(path): SHA256}),
     )

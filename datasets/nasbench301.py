@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, provenance
+from archenc.datasets.files import MAX_TABLE_BYTES, labelled, provenance
 from archenc.datasets.recipes.raw import read_files
 from archenc.errors import CorruptFile
 from archenc.files import Field, find_table, open_npz, sha256
@@ -34,29 +34,20 @@ _EDGE_OFFSETS = (0, 2, 5, 9)  # number of the first of the edges that enter node
 
 
 class Column(NamedTuple):
-    """A number of a training: its label, where it stands in the file, and what it is."""
+    """A number of a training: its label, and where it stands in the file."""
 
     label: str
     keys: tuple[str | int, ...]
-    description: str
 
 
 COLUMNS = {
-    "val_accuracy": Column(
-        "cifar10/val_accuracy@last/single",
-        ("info", 0, "val_accuracy"),
-        "CIFAR-10 validation accuracy in percent at the end of one training on 40,000 images",
-    ),
-    "test_accuracy": Column(
-        "cifar10/test_accuracy@last/single", ("test_accuracy",), "CIFAR-10 test accuracy in percent at the end of the same training"
-    ),
-    "train_seconds": Column("cifar10/train_seconds", ("runtime",), "seconds that the training took"),
-    "parameters": Column("cifar10/parameters", ("info", 0, "model_parameters"), "trainable parameters of the network"),
-    "epochs": Column("cifar10/epochs", ("budget",), "epochs that the training was given"),
-    "channels": Column(
-        "cifar10/channels", ("optimized_hyperparamater_config", f"{_DARTS}init_channels"), "channels of the first cell of the network"
-    ),
-    "layers": Column("cifar10/layers", ("optimized_hyperparamater_config", f"{_DARTS}layers"), "cells of the network"),
+    "val_accuracy": Column("cifar10/val_accuracy@last/single", ("info", 0, "val_accuracy")),
+    "test_accuracy": Column("cifar10/test_accuracy@last/single", ("test_accuracy",)),
+    "train_seconds": Column("cifar10/train_seconds", ("runtime",)),
+    "parameters": Column("cifar10/parameters", ("info", 0, "model_parameters")),
+    "epochs": Column("cifar10/epochs", ("budget",)),
+    "channels": Column("cifar10/channels", ("optimized_hyperparamater_config", f"{_DARTS}init_channels")),
+    "layers": Column("cifar10/layers", ("optimized_hyperparamater_config", f"{_DARTS}layers")),
 }
 """The spelling "hyperparamater" is that of the files."""
 
@@ -80,9 +71,8 @@ def load() -> ArchDataset:
     return ArchDataset(
         name=NAME,
         graphs=graphs,
-        labels={column.label: table[name].astype(np.float64) for name, column in COLUMNS.items()},
         label=COLUMNS["val_accuracy"].label,
-        descriptions={column.label: column.description for column in COLUMNS.values()},
+        **labelled(NAME, {column.label: table[name] for name, column in COLUMNS.items()}),
         groups=classes(graphs.hash()),
         duplicates="kept",
         provenance=provenance(NAME, {str(path): sha256(path)}),

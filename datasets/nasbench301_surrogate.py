@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, provenance
+from archenc.datasets.files import Table, labelled, provenance
 from archenc.errors import CorruptFile
 from archenc.graphs import ArchGraphs
 from archenc.spaces.darts import DARTS
@@ -43,11 +43,8 @@ def load() -> ArchDataset:
     return ArchDataset(
         name=NAME,
         graphs=graphs,
-        labels={LABEL: table["surrogate_val_acc"][:, 0].astype(np.float64)},
         label=LABEL,
-        descriptions={
-            LABEL: "CIFAR-10 validation accuracy in percent as the XGBoost surrogate v1.0 of NAS-Bench-301 predicts it, not measured"
-        },
+        **labelled(NAME, {LABEL: table["surrogate_val_acc"][:, 0]}),
         duplicates="none",
         provenance=provenance(NAME, files),
     )

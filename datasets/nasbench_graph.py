@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import package_file, provenance
+from archenc.datasets.files import labelled, package_file, provenance
 from archenc.datasets.unpickle import load_pickle
 from archenc.errors import UnsafePickle
 from archenc.spaces.nasbench_graph import NASBenchGraph
@@ -74,28 +74,24 @@ def load() -> ArchDataset:
     hashes = np.unique(tables["cora"][0])
 
     labels: dict[str, np.ndarray] = {}
-    descriptions: dict[str, str] = {}
     for name, (keys, values) in tables.items():
         table = np.full((len(hashes), 4), np.nan)
         table[np.searchsorted(hashes, keys)] = values
         validation, test, latency, millions = table.T
-        metric, text = ("roc_auc", "ROC-AUC") if name == "proteins" else ("accuracy", "accuracy")
-        described = {
-            f"{name}/val_{metric}/mean": (100 * validation, f"validation {text} on {name} in percent, mean of three seeds"),
-            f"{name}/test_{metric}/mean": (100 * test, f"test {text} on {name} in percent, mean of three seeds"),
-            f"{name}/latency": (latency, f"latency of the network for {name} as published, without a stated unit"),
+        metric = "roc_auc" if name == "proteins" else "accuracy"
+        labels |= {
+            f"{name}/val_{metric}/mean": 100 * validation,
+            f"{name}/test_{metric}/mean": 100 * test,
+            f"{name}/latency": latency,
             # a mean of three on physics, whose counts differ between seeds; thirds undo the rounding of the published millions
-            f"{name}/parameters": (np.round(3e6 * millions) / 3, f"trainable parameters of the network for {name}, mean of three seeds"),
+            f"{name}/parameters": np.round(3e6 * millions) / 3,
         }
-        labels |= {label: values for label, (values, _) in described.items()}
-        descriptions |= {label: sentence for label, (_, sentence) in described.items()}
 
     return ArchDataset(
         name="nasbench-graph",
         graphs=NASBenchGraph().from_hashes(hashes),
-        labels=labels,
         label="cora/val_accuracy/mean",
-        descriptions=descriptions,
+        **labelled("nasbench-graph", labels),
         duplicates="none",
         provenance=provenance("nasbench-graph", {str(path): SHA256[name] for name, path in paths.items()}),
     )

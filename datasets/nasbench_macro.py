@@ -5,10 +5,8 @@ Su, Huang, Li, You, Wang, Qian, Zhang, Xu: "Prioritized Architecture Sampling wi
 
 from __future__ import annotations
 
-import numpy as np
-
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, check_texts, provenance
+from archenc.datasets.files import Table, check_texts, labelled, provenance
 from archenc.hashing import classes
 from archenc.spaces.chain import NASBenchMacro
 
@@ -44,19 +42,16 @@ def load() -> ArchDataset:
     graphs = space.from_ops(table["ops"])
     check_texts(graphs, table["arch"], next(iter(files)), "codes")
     labels = {
-        f"{TEST}/mean": (table["mean_acc"], "test accuracy on CIFAR-10 in percent, mean of three trainings"),
-        "cifar10/parameters": (table["params"], "trainable parameters of the network for CIFAR-10"),
-        "cifar10/flops": (table["flops"], "multiply-adds of the network for one CIFAR-10 image"),
-    } | {
-        f"{TEST}/repeat{k}": (table["test_acc"][:, k], f"test accuracy on CIFAR-10 in percent, training {k} of 0 to 2")
-        for k in range(REPEATS)
+        f"{TEST}/mean": table["mean_acc"],
+        "cifar10/parameters": table["params"],
+        "cifar10/flops": table["flops"],
+        **{f"{TEST}/repeat{k}": table["test_acc"][:, k] for k in range(REPEATS)},
     }
     return ArchDataset(
         name=NAME,
         graphs=graphs,
-        labels={label: values.astype(np.float64) for label, (values, _) in labels.items()},
         label=f"{TEST}/mean",
-        descriptions={label: sentence for label, (_, sentence) in labels.items()},
+        **labelled(NAME, labels),
         groups=classes(space.to_ops(space.canonical(graphs))),
         duplicates="kept",
         provenance=provenance(NAME, files),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, provenance
+from archenc.datasets.files import Table, labelled, provenance
 from archenc.errors import CorruptFile, InvalidArchitecture
 from archenc.hashing import classes
 from archenc.spaces.nasbench_nlp import NASBenchNLP
@@ -58,15 +58,13 @@ def load() -> ArchDataset:
         graphs = space.parse(recipes(table))
     except InvalidArchitecture as error:
         raise CorruptFile(f"the cells in {next(iter(files))} are not those of the space ({error!s:.80}); get the table again") from None
-    labels, descriptions = _labels(table)
     ok = table["status"] == 0
     below = ok & (table["best_val_loss"] <= SECOND_MODE)
     return ArchDataset(
         name=NAME,
         graphs=graphs,
-        labels=labels,
         label="ptb/val_negative_loss@50/best",
-        descriptions=descriptions,
+        **labelled(NAME, _labels(table)),
         subsets={"ok": np.flatnonzero(ok), "ok-below-6": np.flatnonzero(below), "failed": np.flatnonzero(~ok)},
         groups=classes(space.hash(graphs)),
         duplicates="kept",
@@ -90,22 +88,11 @@ def recipes(table: dict[str, np.ndarray]) -> list[dict[str, dict[str, Any]]]:
     return found
 
 
-def _labels(table: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    labels: dict[str, np.ndarray] = {}
-    descriptions: dict[str, str] = {}
-    failed = table["status"] != 0
-
-    def add(name: str, losses: np.ndarray, description: str) -> None:
-        labels[f"ptb/{name}"] = np.where(failed, np.nan, -losses.astype(np.float64))
-        descriptions[f"ptb/{name}"] = f"Penn Treebank, {description}, in nats per token times -1; one run"
-
-    add("val_negative_loss@50/best", table["best_val_loss"], "validation loss at the best of 50 epochs")
-    add("test_negative_loss@50/best", table["test_loss_at_best_val"], "test loss at the epoch of the best validation loss")
-    for part, title in (("train", "training"), ("val", "validation"), ("test", "test")):
+def _labels(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    losses = {"val_negative_loss@50/best": table["best_val_loss"], "test_negative_loss@50/best": table["test_loss_at_best_val"]}
+    for part in ("train", "val", "test"):
         for epochs in (10, 50):
-            add(f"{part}_negative_loss@{epochs}/last", table[f"{part}_loss"][:, epochs - 1], f"{title} loss after {epochs} epochs")
-    labels["ptb/parameters"] = table["num_params"].astype(np.float64)
-    descriptions["ptb/parameters"] = "trainable parameters of the language model"
-    labels["ptb/train_seconds"] = table["wall_time_s"].astype(np.float64)
-    descriptions["ptb/train_seconds"] = "seconds of training of all recorded epochs; fewer than 50 epochs in most runs that failed"
-    return labels, descriptions
+            losses[f"{part}_negative_loss@{epochs}/last"] = table[f"{part}_loss"][:, epochs - 1]
+    failed = table["status"] != 0
+    labels = {f"ptb/{name}": np.where(failed, np.nan, -values.astype(np.float64)) for name, values in losses.items()}
+    return labels | {"ptb/parameters": table["num_params"], "ptb/train_seconds": table["wall_time_s"]}

@@ -13,7 +13,7 @@ import numpy as np
 
 from archenc import create_space
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, provenance
+from archenc.datasets.files import MAX_TABLE_BYTES, labelled, provenance
 from archenc.datasets.json_stream import read_records
 from archenc.errors import CorruptFile, InvalidArchitecture
 from archenc.files import Field, find_table, open_npz, sha256
@@ -27,20 +27,19 @@ VARIANTS = ("", "_fix-w-d", "_in", "_lr-wd", "_lr-wd_in")
 
 
 class Column(NamedTuple):
-    """A number of a training: its label without the data set, where it stands in a record, and what it is."""
+    """A number of a training: its label without the data set, and where it stands in a record."""
 
     label: str
     keys: tuple[str, ...]
-    description: str
 
 
 COLUMNS = {
-    "test_error": Column("test_accuracy@last/single", ("test_ep_top1",), "test accuracy in percent at the last epoch of one training"),
-    "train_error": Column("train_accuracy@last/single", ("train_ep_top1",), "training accuracy in percent at the last epoch"),
-    "parameters": Column("parameters", ("params",), "trainable parameters of the network"),
-    "flops": Column("flops", ("flops",), "multiply-adds of the network for one image"),
-    "width": Column("width", ("net", "width"), "channels of the first cell"),
-    "depth": Column("depth", ("net", "depth"), "cells of the network"),
+    "test_error": Column("test_accuracy@last/single", ("test_ep_top1",)),
+    "train_error": Column("train_accuracy@last/single", ("train_ep_top1",)),
+    "parameters": Column("parameters", ("params",)),
+    "flops": Column("flops", ("flops",)),
+    "width": Column("width", ("net", "width")),
+    "depth": Column("depth", ("net", "depth")),
 }
 
 
@@ -65,13 +64,15 @@ def load(family: str) -> ArchDataset:
         raise CorruptFile(f"the arrays in {path} differ in length; import {family}.json again")
     graphs = space.from_genotypes(table["genotype"], table["concat"])
     images = "imagenet" if file.endswith("_in") else "cifar10"
-    labels = {f"{images}/{column.label}": table[key] for key, column in COLUMNS.items()}
+    labels = {
+        f"{images}/{column.label}": 100.0 - table[key] if "accuracy" in column.label else table[key]
+        for key, column in COLUMNS.items()
+    }
     return ArchDataset(
         name=name,
         graphs=graphs,
-        labels={label: 100.0 - values if "accuracy" in label else values for label, values in labels.items()},
         label=f"{images}/{COLUMNS['test_error'].label}",
-        descriptions={f"{images}/{column.label}": column.description for column in COLUMNS.values()},
+        **labelled(name, labels),
         groups=classes(graphs.hash()),
         duplicates="kept",
         provenance=provenance(name, {str(path): sha256(path)}, f"These are the trainings of {file}.json."),

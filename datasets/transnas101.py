@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, check_texts, provenance
+from archenc.datasets.files import Table, check_texts, labelled, provenance
 from archenc.hashing import classes
 from archenc.spaces.transnas101 import TransNAS101Micro
 
@@ -20,21 +18,20 @@ ROWS = 4_096
 
 
 class Task(NamedTuple):
-    """A task's label: the metric in its name, the table's column, and what it is."""
+    """A task's label: the metric in its name, and the table's column."""
 
     metric: str
     field: str
-    description: str
 
 
 TASKS = {
-    "class_scene": Task("val_accuracy", "class_scene_valid_top1_final", "scene classification: top-1 accuracy in percent"),
-    "class_object": Task("val_accuracy", "class_object_valid_top1_final", "object classification: top-1 accuracy in percent"),
-    "room_layout": Task("val_negative_loss", "room_layout_valid_neg_loss_final", "room layout estimation: loss times -1"),
-    "jigsaw": Task("val_accuracy", "jigsaw_valid_top1_final", "jigsaw puzzle: top-1 accuracy in percent"),
-    "segmentsemantic": Task("val_pixel_accuracy", "segmentsemantic_valid_acc_final", "semantic segmentation: pixel accuracy in percent"),
-    "normal": Task("val_ssim", "normal_valid_ssim_final", "surface normals: structural similarity, 0 to 1"),
-    "autoencoder": Task("val_ssim", "autoencoder_valid_ssim_final", "autoencoding: structural similarity, 0 to 1"),
+    "class_scene": Task("val_accuracy", "class_scene_valid_top1_final"),
+    "class_object": Task("val_accuracy", "class_object_valid_top1_final"),
+    "room_layout": Task("val_negative_loss", "room_layout_valid_neg_loss_final"),
+    "jigsaw": Task("val_accuracy", "jigsaw_valid_top1_final"),
+    "segmentsemantic": Task("val_pixel_accuracy", "segmentsemantic_valid_acc_final"),
+    "normal": Task("val_ssim", "normal_valid_ssim_final"),
+    "autoencoder": Task("val_ssim", "autoencoder_valid_ssim_final"),
 }
 
 TABLE = Table(
@@ -57,13 +54,12 @@ def load() -> ArchDataset:
     space = TransNAS101Micro()
     graphs = space.from_ops(table["ops"])
     check_texts(graphs, table["arch"], next(iter(files)), "strings")
-    labels = {f"{name}/{task.metric}@last/single": task for name, task in TASKS.items()}
+    labels = {f"{name}/{task.metric}@last/single": table[task.field] for name, task in TASKS.items()}
     return ArchDataset(
         name=NAME,
         graphs=graphs,
-        labels={label: table[task.field].astype(np.float64) for label, task in labels.items()},
         label="class_scene/val_accuracy@last/single",
-        descriptions={label: f"{task.description}; validation data, last epoch, one training" for label, task in labels.items()},
+        **labelled(NAME, labels),
         groups=classes(space.hash(space.simplify(space.node_form(graphs)))),
         duplicates="kept",
         provenance=provenance(NAME, files),

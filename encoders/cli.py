@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shlex
 import sys
@@ -11,86 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archenc.errors import CorruptFile, InvalidParameter
+from archenc.errors import InvalidParameter
+from archenc.options import MAX_SEED, Force, Notation, Settings, Simplify, check_output, check_types, parse_settings
 from archenc.text import csv_text, say
 
 if TYPE_CHECKING:
     import numpy as np
 
     from archenc.dataset import ArchDataset
-    from archenc.graphs import ArchGraphs
-    from archenc.spaces.base import Space
-
-MAX_SEED = 2**32 - 1
-
-Settings = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; repeat the option for more.")]
-Notation = Annotated[
-    str | None, typer.Option(metavar="NAME", help="How numbers in --input are read, where the space has several ways: naslib, index.")
-]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is already there.")]
-Simplify = Annotated[bool, typer.Option("--simplify", help="Cut what computes nothing before encoding.")]
-
-
-# -- input and output ----------------------------------------------------------------------------------------------
-
-
-def parse_settings(settings: list[str] | None) -> dict[str, Any]:
-    """``["cutoff=30", "encoder.kind=onehot"]`` as a dictionary; values are read as YAML scalars or lists."""
-    from archenc.documents import parse_yaml
-
-    parsed: dict[str, Any] = {}
-    for setting in settings or []:
-        name, equals, text = setting.partition("=")
-        if not equals or not name:
-            raise InvalidParameter(f"--set {setting!r} is not of the form NAME=VALUE; write for example --set cutoff=30")
-        if name in parsed:
-            raise InvalidParameter(f"--set gives {name!r} twice; give it once")
-        try:
-            parsed[name] = parse_yaml(text, f"--set {name}")
-        except CorruptFile:
-            raise InvalidParameter(f"--set {setting!r} has a value that cannot be read; write a number, true, false or a word") from None
-    return parsed
-
-
-def check_types(kind: str, factory: Any, parameters: dict[str, Any]) -> None:
-    """Raise :class:`InvalidParameter` for a value of another type than the parameter's default; an int will do for a float."""
-    for parameter in inspect.signature(factory).parameters.values():
-        if parameter.name not in parameters or not isinstance(parameter.default, bool | int | float | str):
-            continue
-        value, wanted = parameters[parameter.name], type(parameter.default)
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            name = parameter.name if kind == "predictor" else f"{kind}.{parameter.name}"
-            raise InvalidParameter(
-                f"the parameter {name} is {value!r}; give it a value of type {wanted.__name__}, as {parameter.default!r}"
-            )
-
-
-def check_output(path: Path, force: bool, suffixes: tuple[str, ...] = ()) -> None:
-    """Before any work: raise :class:`InvalidParameter` when ``path`` has another suffix, or when it exists and ``force`` is not given."""
-    if suffixes and path.suffix not in suffixes:
-        raise InvalidParameter(f"--out {path} should end in {' or '.join(suffixes)}; choose another name")
-    if suffixes and path.is_dir():
-        raise InvalidParameter(f"--out {path} is a folder; give the name of a file")
-    if not suffixes and path.exists() and not path.is_dir():
-        raise InvalidParameter(f"--out {path} is a file; give the name of a folder")
-    taken = path.exists() if suffixes else path.is_dir() and any(path.iterdir())
-    if taken and not force:
-        raise InvalidParameter(f"--out {path} already exists; choose another name or add --force")
-
-
-def parse_architectures(space: Space, path: Path, notation: str | None = None) -> ArchGraphs:
-    """The architectures of a file: one a line, or the column ``arch`` of a CSV or JSONL table; any of them can be compressed (``.gz``).
-
-    Raises:
-        DataNotFound: the file cannot be read.
-        InvalidTable: the line that is malformed, holds no architecture of the space, or passes a bound of :mod:`archenc.rows`.
-    """
-    from archenc.rows import parse_rows, read_architectures
-
-    return parse_rows(path, space, read_architectures(path), notation)
-
-
-# -- commands ------------------------------------------------------------------------------------------------------
 
 
 def encode(
@@ -110,6 +37,7 @@ def encode(
     if (dataset is None) == (space is None) or (space is None) != (input_ is None):
         raise InvalidParameter("give either --dataset NAME, or --space NAME together with --input FILE")
     import archenc
+    from archenc.rows import parse_architectures
     from archenc.torch_state import own_state
 
     if dataset is not None:
@@ -117,7 +45,7 @@ def encode(
     else:
         assert space is not None
         assert input_ is not None
-        graphs = parse_architectures(archenc.create_space(space), input_, notation)
+        graphs = parse_architectures(input_, archenc.create_space(space), notation)
     parameters = parse_settings(settings)
     check_types("encoder", archenc.registry.ENCODERS.get(encoder), parameters)
     with own_state(seed):
@@ -254,9 +182,10 @@ def predict(
 
     from archenc.files import atomic_write
     from archenc.predictor import Predictor
+    from archenc.rows import parse_architectures
 
     predictor = Predictor.load(folder)
-    graphs = parse_architectures(predictor.space_, input_, notation or predictor.notation)
+    graphs = parse_architectures(input_, predictor.space_, notation or predictor.notation)
     scores = predictor.predict(graphs)
     names = graphs.space.format(graphs)
     ranks = enumerate(np.argsort(-scores, kind="stable"), 1)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archenc.encoders.cli import MAX_SEED, Force, check_output
 from archenc.errors import InvalidParameter
+from archenc.options import MAX_SEED, Force, check_output
 from archenc.text import say
 
 if TYPE_CHECKING:

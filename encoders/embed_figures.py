@@ -8,26 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from archenc.benchmarks.published_embeddings import published_embeddings
 from archenc.encoders import walks
 from archenc.encoders.embed_report import Analyses
 from archenc.files import json_text, write_texts
 from archenc.reports import figure_label, page, svg, text_table
 
-PUBLISHED = {  # Yan et al., NeurIPS 2020, table 1: percent of NAS-Bench-101, NAS-Bench-201 and DARTS
-    ("gae", "nasbench101"): (98.75, 29.88, 99.25),
-    ("vgae", "nasbench101"): (97.45, 41.18, 99.34),
-    ("arch2vec", "nasbench101"): (100.0, 51.33, 99.36),
-    ("gae", "nasbench201"): (99.52, 79.28, 78.42),
-    ("vgae", "nasbench201"): (98.32, 79.30, 88.42),
-    ("arch2vec", "nasbench201"): (100.0, 79.41, 98.72),
-    ("gae", "darts"): (97.80, 15.25, 99.65),
-    ("vgae", "darts"): (96.80, 25.25, 99.27),
-    ("arch2vec", "darts"): (99.79, 33.36, 100.0),
-}
-PUBLISHED_REGRESSION = {  # the same, section 4.1: 250 cells of NAS-Bench-101, RMSE as percentage points
-    "rmse": ("1.8 ± 0.1", "3.8 ± 2.5"),
-    "pearson": ("0.67 ± 0.02", "0.53 ± 0.09"),
-}
 PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 COLOURS = {"pretrained": "C0", "supervised": "C1", "edit": "C2"}
 HEADER = ("", "pretrained", "supervised", "published: pretrained", "supervised")
@@ -61,16 +47,17 @@ def write_report(analyses: Analyses, card: dict[str, Any], setting: dict[str, An
 def summary(analyses: Analyses, card: dict[str, Any]) -> list[list[str]]:
     """The lines of the table of the main numbers, below :data:`HEADER`."""
     encoder, space = card["settings"]["encoder"], card["settings"]["space"].get("name", "")
-    published = dict(zip(("reconstruction_accuracy", "validity", "uniqueness"), PUBLISHED.get((encoder, space), ()), strict=False))
+    known = published_embeddings()
+    published = known.figures(encoder, space)
     lines = [
         [_words(name) + ("" if name == "loss" else ", %"), f"{value:.2f}", "", f"{published[name]:.2f}" if name in published else "", ""]
         for name, value in card["figures"].items()
     ]
-    known = (encoder, space, analyses.plan.training_size, analyses.plan.above) == ("arch2vec", "nasbench101", 250, 80.0)
+    printed = known.regression(encoder, space, analyses.plan.training_size, analyses.plan.above)
     task = f"Gaussian process, {analyses.plan.training_size} labels"
     for name, title in (("rmse", "RMSE"), ("pearson", "Pearson's r")):
         found = [_mean_and_std(getattr(one, name)) for one in analyses.regressions.values()]
-        lines.append([f"{task}: {title}", *found, *(PUBLISHED_REGRESSION[name] if known else ("", ""))])
+        lines.append([f"{task}: {title}", *found, *(("", "") if printed is None else getattr(printed, name))])
     lines.append(["L2 distance grows with every edit", *("yes" if one.monotone else "no" for one in analyses.distances.values()), "", ""])
     lines.append(["... Spearman's rho of all pairs", *(f"{one.spearman_of_pairs:.3f}" for one in analyses.distances.values()), "", ""])
     for steps in (1, walks.SPAN):

@@ -10,9 +10,22 @@ import pytest
 from msgspec import Meta, field
 
 from archenc import documents
-from archenc.documents import MAX_DEPTH, Digest, FileName, Name, Record, parse_json, parse_yaml, plain_values, read_json, read_yaml, record
-from archenc.encoders.cli import parse_settings
+from archenc.documents import (
+    MAX_DEPTH,
+    Digest,
+    FileName,
+    Name,
+    Record,
+    canonical_json,
+    parse_json,
+    parse_yaml,
+    plain_values,
+    read_json,
+    read_yaml,
+    record,
+)
 from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
+from archenc.options import parse_settings
 from archenc.rules import Number, Seed
 from tests.bad_input import assert_one_sentence
 
@@ -164,6 +177,14 @@ CAR: dict[str, Any] = {"name": "beetle", "wheels": [{"size": 15}, {"size": 15, "
 def test_a_record_gives_back_what_it_was_made_of() -> None:
     assert plain_values(record(CAR, Car, "car.json")) == {**CAR, "wheels": [{"size": 15, "spare": False}, {"size": 15, "spare": True}]}
     assert record(CAR, Car, "car.json").speeds["top"] is None
+
+
+def test_there_is_one_text_for_one_value() -> None:
+    car = record(CAR, Car, "car.json")
+    assert canonical_json({"b": [car], "a": 0.5}) == canonical_json({"a": 0.5, "b": [plain_values(car)]})
+    assert canonical_json({"b": ("ß", None), "a": {"d": 1, "c": True}}) == '{"a":{"c":true,"d":1},"b":["ß",null]}'
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json([float("nan")])
 
 
 @pytest.mark.parametrize(

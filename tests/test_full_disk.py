@@ -13,7 +13,7 @@ import pytest
 from archenc.cli import main
 from archenc.datasets import fetch
 from archenc.datasets.fetch import import_file
-from archenc.datasets.manifest import read
+from archenc.datasets.manifest import read_manifest
 from archenc.encoders.cli import _write_arrays
 from archenc.errors import CannotWrite
 from archenc.files import write_json
@@ -61,7 +61,7 @@ def test_the_path_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: pytes
 
 def test_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(fetch, "_function", lambda reference: lambda file: dict.fromkeys(read("nds-darts").tables, NOISE))
+    monkeypatch.setattr(fetch, "_function", lambda reference: lambda file: dict.fromkeys(read_manifest("nds-darts").tables, NOISE))
     (tmp_path / "DARTS.json").write_text("[]")
     with pytest.raises(CannotWrite, match=r"data/nds/darts\.npz cannot be written") as caught, room_for(5_000):
         import_file("nds-darts", tmp_path / "DARTS.json")

@@ -163,7 +163,7 @@ def test_names_that_do_not_exist():
 
 def test_weights_by_name(copy, monkeypatch):
     (copy / "embeddings.safetensors").unlink()
-    monkeypatch.setattr("archenc.pretrained.named", lambda: {"small": copy})
+    monkeypatch.setattr("archenc.pretrained.pretrained_folders", lambda: {"small": copy})
     assert archenc.list_pretrained() == ["small"]
     assert archenc.load_pretrained("Small").space == SPACE
     with pytest.raises(DataNotFound, match="load_pretrained") as caught:

@@ -69,5 +69,5 @@ def test_names_of_pretrained_weights_are_read_once(monkeypatch: pytest.MonkeyPat
     original = registry.entry_points
     monkeypatch.setattr(registry, "entry_points", lambda group: calls.append(group) or original(group=group))
     registry.declared.cache_clear()
-    assert pretrained.named() == pretrained.named()
+    assert pretrained.pretrained_folders() == pretrained.pretrained_folders()
     assert calls == ["archenc.pretrained"]

@@ -12,9 +12,8 @@ import pytest
 import archenc
 from archenc import rows
 from archenc.cli import main
-from archenc.encoders.cli import parse_architectures
 from archenc.errors import InvalidTable
-from archenc.rows import read_lines, read_rows
+from archenc.rows import parse_architectures, read_lines, read_rows
 from tests.bad_input import assert_one_sentence
 
 GOOD = "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
@@ -101,7 +100,7 @@ def test_the_command_line_reads_what_the_data_set_reads(tmp_path: Path, name: st
     content = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.lower().endswith("gz") else content)
     space = archenc.create_space("nasbench201")
-    assert space.format(parse_architectures(space, tmp_path / name)) == [GOOD]
+    assert space.format(parse_architectures(tmp_path / name, space)) == [GOOD]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +123,7 @@ def test_the_command_line_refuses_what_the_data_set_refuses(
     (tmp_path / name).write_text(content)
     space = archenc.create_space("nasbench201")
     with pytest.raises(InvalidTable, match=message) as caught:
-        parse_architectures(space, tmp_path / name)
+        parse_architectures(tmp_path / name, space)
     assert_one_sentence(caught.value)
     out = tmp_path / "e.npz"
     assert main(["encode", "--space", "nasbench201", "--input", str(tmp_path / name), "--encoder", "path", "--out", str(out)]) == 2

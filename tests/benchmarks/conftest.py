@@ -1,6 +1,5 @@
 """A data set of 60 cells and a protocol on it, small enough to run whole benchmarks in a test."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import archenc
 from archenc.benchmarks import runner
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import Protocol
-from archenc.benchmarks.results import Run, run_id, run_key
+from archenc.benchmarks.results import Run, run_key
 from archenc.dataset import ArchDataset
 from archenc.registry import DATASETS
 
@@ -65,21 +64,13 @@ def protocol_file(tmp_path: Path, content: dict, tiny: None) -> Path:
 @pytest.fixture
 def make_run() -> Callable[..., Run]:
     """Makes up a run of a protocol: what its file would hold, without any computation."""
+    from tests.benchmarks.made_up import made_up_run  # processes of tests read this file by itself
+
     methods = load_methods()
 
     def make_run(protocol: Protocol, method: str, size: int, seed: int, tau: float) -> Run:
-        key = json.loads(json.dumps(run_key(protocol, find_method(method, methods), size, seed)))
-        return {
-            "run": run_id(key),
-            "key": key,
-            "metrics": {"kendall_tau": tau, **{name: 0.5 for name in protocol.metrics if name != "kendall_tau"}},
-            "epochs_averaged": 5,
-            "dataset": {"architectures": 60, "digest": "d" * 64, "duplicates": "none"},
-            "split": {"name": "ta7290", "pool": 30, "test": 30, "digest": "5" * 64},
-            "seconds": {"fit": 1.0, "predict": 0.25},
-            "versions": {"python": "3.11.7"},
-            "machine": {"cpu": "abacus", "cores": 1, "threads": 1},
-            "command": f"archenc bench run {protocol.name} --methods {method} --sizes {size}",
-        }
+        key = run_key(protocol, find_method(method, methods), size, seed)
+        metrics = {"kendall_tau": tau, **{name: 0.5 for name in protocol.metrics if name != "kendall_tau"}}
+        return made_up_run(key, metrics, command=f"archenc bench run {protocol.name} --methods {method} --sizes {size}")
 
     return make_run

@@ -2,15 +2,24 @@ import pytest
 
 from archenc.benchmarks.auto_table import auto_markdown
 from archenc.benchmarks.results import leaderboards
+from tests.benchmarks.made_up import made_up_run
 
-SETTING = {"name": "p", "version": 1, "dataset": "d", "label": "l", "metrics": ["kendall_tau"], "split": {"kind": "halves", "seed": 0}}
+SETTING = {
+    "name": "p",
+    "version": 1,
+    "dataset": "d",
+    "label": "l",
+    "metrics": ["kendall_tau"],
+    "split": {"kind": "halves", "seed": 0},
+    "selection": "last_epoch",
+}
 
 
 def run(method, seed, tau, **more):
-    key = {"protocol": SETTING, "method": {"name": method}, "size": 50, "seed": seed, "archenc": "0"}
+    content = {"name": method, "encoder": method, "simplify": False}
+    key = {"protocol": SETTING, "method": content, "size": 50, "seed": seed, "archenc": "0"}
     seconds = {"fit": 1.0, "predict": 1.0} | ({"fit_cpu": 2.0 + seed} if more else {})
-    facts = {"dataset": {"digest": "a"}, "split": {"digest": "b"}, "seconds": seconds}
-    return {"key": key, "metrics": {"kendall_tau": tau}, **facts, **more}
+    return made_up_run(key, {"kendall_tau": tau}, seconds=seconds, **more)
 
 
 OTHERS = [run("weak", 0, 0.1), run("weak", 1, 0.2), run("strong", 0, 0.5), run("strong", 1, 0.7)]

@@ -16,7 +16,9 @@ from archenc.benchmarks.published import comparison_text
 from archenc.benchmarks.report import leaderboard_text, overview_markdown, write_report
 from archenc.benchmarks.results import Run, leaderboards, read_runs, run_id
 from archenc.cli import main
+from archenc.documents import plain_values, record
 from archenc.errors import ArchencError
+from tests.benchmarks.made_up import forced
 from tests.hostile import assert_harmless_files, assert_harmless_output, everywhere, variants
 
 KEPT = frozenset({"metrics", "run"})  # numbers are looked up by these
@@ -24,14 +26,18 @@ KEPT = frozenset({"metrics", "run"})  # numbers are looked up by these
 
 @pytest.fixture
 def run(make_run: Callable[..., Run], content: dict) -> dict:
-    run = dict(make_run(parse_protocol(content, "tiny.yaml"), "path+gp+mse", 8, 0, 0.5))
-    return json.loads(json.dumps(run))
+    return plain_values(make_run(parse_protocol(content, "tiny.yaml"), "path+gp+mse", 8, 0, 0.5))
 
 
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the time of drawing."""
     monkeypatch.setattr(report, "plot", lambda board: "<svg/>")
+
+
+def unchecked(good: dict, content: dict) -> Run:
+    """A run that no file could hold, with the same parts as a good one."""
+    return forced(record(good, Run, "the run"), content)
 
 
 def write_run(run: dict, folder: Path) -> None:
@@ -46,8 +52,8 @@ def files(folder: Path) -> set[Path]:
 
 
 def test_whatever_runs_say_is_shown_as_text(run: dict, tmp_path: Path) -> None:
-    hostile = everywhere(run, but=KEPT)
-    other = {**hostile, "key": {**hostile["key"], "size": 16}}
+    hostile = unchecked(run, everywhere(run, but=KEPT))
+    other = forced(hostile, {"key": {"size": 16}})
     write_report([hostile, other], tmp_path / "out")
     assert len(list((tmp_path / "out").iterdir())) == 5
     assert_harmless_files(tmp_path / "out")
@@ -83,9 +89,10 @@ def test_commands_on_hostile_runs(run: dict, tmp_path: Path, no_plots: None, cap
 
 
 def test_names_beside_published_numbers_are_text(make_run: Callable[..., Run], tmp_path: Path) -> None:
-    run = json.loads(json.dumps(make_run(load_protocol("nasbench101-ta7290"), "gates+mlp+hinge", 72, 0, 0.5)))
-    hostile = everywhere(run, but=KEPT)
-    hostile["key"]["protocol"]["name"] = run["key"]["protocol"]["name"]
+    run = plain_values(make_run(load_protocol("nasbench101-ta7290"), "gates+mlp+hinge", 72, 0, 0.5))
+    changed = everywhere(run, but=KEPT)
+    changed["key"]["protocol"]["name"] = run["key"]["protocol"]["name"]
+    hostile = unchecked(run, changed)
     (board,) = leaderboards([hostile])
     assert "published" in str(comparison_text(board))
     assert_harmless_output(str(comparison_text(board)))
@@ -98,23 +105,19 @@ def test_names_beside_published_numbers_are_text(make_run: Callable[..., Run], t
 )
 @pytest.mark.parametrize("field", ["name", "archenc"])
 def test_names_of_runs_are_no_paths(run: dict, name: str, field: str, tmp_path: Path, no_plots: None) -> None:
-    if field == "name":
-        run["key"]["protocol"]["name"] = name.replace("/escaped", f"{tmp_path}/escaped")
-    else:
-        run["key"]["archenc"] = name.replace("/escaped", f"{tmp_path}/escaped")
-    paths = write_report([run], tmp_path / "deep" / "out")
+    name = name.replace("/escaped", f"{tmp_path}/escaped")
+    hostile = unchecked(run, {"key": {"protocol": {"name": name}} if field == "name" else {"archenc": name}})
+    paths = write_report([hostile], tmp_path / "deep" / "out")
     assert files(tmp_path) == {tmp_path / "deep", tmp_path / "deep" / "out", *paths}
     assert len(paths) == 5
     assert all(path.parent == tmp_path / "deep" / "out" for path in paths)
 
 
 def test_leaderboards_that_share_a_name_have_a_plot_each(run: dict, tmp_path: Path, no_plots: None) -> None:
-    other = json.loads(json.dumps(run))
-    other["key"]["protocol"]["train_sizes"] = [8]
-    other["key"]["protocol"]["selection"] = "mean_last_5_epochs"
-    paths = write_report([run, other], tmp_path)
+    one, other = unchecked(run, {}), unchecked(run, {"key": {"protocol": {"selection": "mean_last_5_epochs"}}})
+    paths = write_report([one, other], tmp_path)
     assert len([path for path in paths if path.suffix == ".svg"]) == 2
-    assert sorted(path.name for path in paths) == sorted(path.name for path in write_report([other, run], tmp_path))
+    assert sorted(path.name for path in paths) == sorted(path.name for path in write_report([other, one], tmp_path))
 
 
 def test_the_folder_of_runs_is_named_after_its_protocol_and_stays_here(

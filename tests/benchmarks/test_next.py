@@ -19,10 +19,12 @@ from archenc.benchmarks.report import leaderboard_csv
 from archenc.benchmarks.results import Run, leaderboards, run_id
 from archenc.benchmarks.tables import pages
 from archenc.cli import main
+from archenc.documents import plain_values, record
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable, UnknownName
 from archenc.graphs import ArchGraphs
 from archenc.hashing import keys
 from archenc.suggest import untrained
+from tests.benchmarks.made_up import forced
 from tests.hostile import assert_harmless_files, everywhere
 from tests.mutants import mutate_bytes, mutate_json
 
@@ -79,19 +81,19 @@ def test_suggestions_join_the_file_and_no_other_label_is_seen(bench: Callable[..
     (run,) = study.read_all(tmp_path / "runs")
     data = archenc.load_dataset("tiny")
     trained = np.random.RandomState(1).permutation(60)[:8].tolist()
-    assert run["start"]["rows"] == trained
-    for (graphs, y), suggested in zip(stub.given, run["rounds"], strict=True):
+    assert list(run.start.rows) == trained
+    for (graphs, y), suggested in zip(stub.given, run.rounds, strict=True):
         assert y.tolist() == data.y[trained].tolist(), "the labels of what was trained, and of nothing else"
         assert graphs.ops.equal(data.graphs[trained].ops)
         left = np.setdiff1d(np.arange(60), trained)
-        assert set(suggested["rows"]) <= set(left.tolist())
+        assert set(suggested.rows) <= set(left.tolist())
         edges = stub.predict(data.graphs[left])
         best = np.sort(edges)[::-1][:3]
-        assert stub.predict(data.graphs[suggested["rows"]]).tolist() == best.tolist(), "the best predictions among the others"
-        assert suggested["labels"] == data.y[suggested["rows"]].tolist()
-        assert suggested["ranks"] == [1 + int((data.y > label).sum()) for label in suggested["labels"]]
-        trained += suggested["rows"]
-    assert run["table"] == {**run["table"], "architectures": 60, "best": data.y.max(), "digest": data.digest}
+        assert stub.predict(data.graphs[list(suggested.rows)]).tolist() == best.tolist(), "the best predictions among the others"
+        assert list(suggested.labels) == data.y[list(suggested.rows)].tolist()
+        assert list(suggested.ranks) == [1 + int((data.y > label).sum()) for label in suggested.labels]
+        trained += suggested.rows
+    assert (run.table.architectures, run.table.best, run.table.digest) == (60, data.y.max(), data.digest)
 
 
 @pytest.mark.parametrize("name", ["random", "op-count+ridge+mse"])
@@ -121,7 +123,7 @@ def test_a_second_call_computes_only_what_is_missing(
     assert bench(*methods) == 0
     assert len(stub.given) == 4, "two files, two rounds, and nothing again"
     assert capsys.readouterr().out == first
-    lost, damaged = (path for path in paths if study.read_next(path)["key"]["method"]["name"] == GP)
+    lost, damaged = (path for path in paths if study.read_next(path).key.method.name == GP)
     lost.unlink()
     damaged.write_text(damaged.read_text()[:-9])
     assert bench(*methods) == 0
@@ -162,12 +164,17 @@ def made_up(name: str, file: int, first: list[float], later: list[float], **tabl
     return {"run": f"next-{run_id(key)}", "key": key, "table": facts, **parts, "versions": {}, "machine": machine, "command": "make"}
 
 
+def as_run(content: dict[str, Any]) -> study.NextRun:
+    return record(content, study.NextRun, "the run")
+
+
 def test_a_table_says_how_good_the_suggestions_were() -> None:
-    runs = [
+    contents = [
         made_up(GP, 0, [70.0, 80.0], [90.0, 95.0]),
         made_up(GP, 1, [80.0, 90.0], [10.0, 20.0]),
         made_up("gates+mlp+hinge", 0, [1.0, 3.0], [2.0, 4.0]),
     ]
+    runs = list(map(as_run, contents))
     (group,) = study.groups(runs)
     header, (best, other) = study.standings(group)
     assert header[2:] == [
@@ -183,9 +190,10 @@ def test_a_table_says_how_good_the_suggestions_were() -> None:
 def test_other_plans_stand_apart_and_other_data_are_refused() -> None:
     one, other = made_up(GP, 0, [1.0, 2.0], [3.0, 4.0]), made_up(GP, 1, [1.0, 2.0], [3.0, 4.0], best=99.0)
     with pytest.raises(InvalidTable, match="different data"):
-        study.groups([one, other])
-    other["key"]["plan"] = {"trained": 3, "count": 2, "rounds": 2}
-    assert len(study.groups([one, other])) == 2
+        study.groups([as_run(one), as_run(other)])
+    trained = {**other["start"], "rows": [0, 1, 2], "labels": [1.0, 2.0, 3.0], "ranks": [1, 2, 3]}
+    third = {**other, "key": {**other["key"], "plan": {"trained": 3, "count": 2, "rounds": 2}}, "start": trained}
+    assert len(study.groups([as_run(one), as_run(third)])) == 2
 
 
 def write(folder: Path, run: Any) -> Path:
@@ -215,7 +223,7 @@ def write(folder: Path, run: Any) -> Path:
 def test_a_damaged_run_file_is_refused_in_one_sentence(tmp_path: Path, changes: dict[str, Any], part: str) -> None:
     run = made_up(GP, 0, [1.0, 2.0], [3.0, 4.0])
     path = write(tmp_path, run)
-    assert study.read_next(path) == run
+    assert plain_values(study.read_next(path)) == run
     path.write_text(json.dumps({**run, **changes}))
     with pytest.raises(CorruptFile, match=part) as caught:
         study.read_all(tmp_path)
@@ -237,7 +245,8 @@ def test_mutants_of_run_files(tmp_path: Path) -> None:
 
 
 def test_whatever_runs_say_is_shown_as_text(tmp_path: Path) -> None:
-    run = everywhere(made_up(GP, 0, [1.0, 2.0], [3.0, 4.0]), but=frozenset({"run"}))
+    good = made_up(GP, 0, [1.0, 2.0], [3.0, 4.0])
+    run = forced(as_run(good), everywhere(good, but=frozenset({"run"})))
     (tmp_path / "next.md").write_text(study.next_markdown([run]).removeprefix(study.PAGE))
     assert_harmless_files(tmp_path)
 
@@ -264,9 +273,9 @@ def test_committed_runs_are_those_that_the_command_would_make() -> None:
         pytest.skip("no runs of suggestions are committed")
     known = {name: find_method(name, load_methods()) for name in study.METHODS if name != "random"} | {"random": study.RANDOM}
     for run in study.read_all(folder):
-        key = run["key"]
-        setting, content = load_protocol(key["protocol"]["name"]).setting, known[key["method"]["name"]].content
-        assert (key["protocol"], key["method"]) == (setting, content), f"{run['run']}: its protocol or its method was changed"
+        key = plain_values(run.key)
+        setting, content = load_protocol(run.key.protocol.name).setting, known[run.key.method.name].content
+        assert (key["protocol"], key["method"]) == (setting, content), f"{run.run}: its protocol or its method was changed"
 
 
 def test_auto_is_a_method_without_a_head(tmp_path: Path, make_run: Callable[..., Run]) -> None:

@@ -17,6 +17,7 @@ from archenc.benchmarks.report import write_report
 from archenc.benchmarks.results import Leaderboard, Run, leaderboards
 from archenc.benchmarks.tables import fill_tables
 from archenc.cli import main
+from archenc.documents import plain_values
 from archenc.errors import CorruptFile, UnknownName
 
 P2 = "nasbench101-ta7290"
@@ -163,7 +164,7 @@ def folder(runs: list[Run], tmp_path: Path) -> Callable[[list[Run]], Path]:
         path = tmp_path / "runs"
         path.mkdir()
         for run in some:
-            (path / f"{run['run']}.json").write_text(json.dumps(run))
+            (path / f"{run.run}.json").write_text(json.dumps(plain_values(run)))
         return path
 
     return write

@@ -12,6 +12,7 @@ from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import list_protocols, load_protocol, read_yaml
 from archenc.benchmarks.results import leaderboards, read_runs, run_id
 from archenc.benchmarks.tables import fill_tables, pages
+from archenc.documents import plain_values
 from archenc.errors import DataNotFound, UnknownName
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,12 +26,12 @@ def test_every_page_is_what_the_runs_say():
 
 def test_committed_runs_are_those_that_the_commands_would_make():
     methods, protocols = load_methods(), {name: load_protocol(name) for name in list_protocols()}
-    chosen = {name: find_method(name, methods) for name in {run["key"]["method"]["name"] for run in RUNS}}
+    chosen = {name: find_method(name, methods) for name in {run.key.method.name for run in RUNS}}
     for run in RUNS:
-        method = chosen[run["key"]["method"]["name"]]
-        protocol = protocols[run["key"]["protocol"]["name"]]
-        expected = {**run["key"], "protocol": protocol.setting, "method": method.content}
-        assert run_id(expected) == run["run"], f"{run['run']}: {method.name} or {protocol.name} was changed after it was run"
+        method = chosen[run.key.method.name]
+        protocol = protocols[run.key.protocol.name]
+        expected = {**plain_values(run.key), "protocol": protocol.setting, "method": method.content}
+        assert run_id(expected) == run.run, f"{run.run}: {method.name} or {protocol.name} was changed after it was run"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_committed_runs_are_those_that_the_commands_would_make():
     ],
 )
 def test_gates_reaches_what_it_is_known_for(protocol, method, runs, bars):
-    board = next(board for board in leaderboards(RUNS) if board.setting["name"] == protocol)
+    board = next(board for board in leaderboards(RUNS) if board.setting.name == protocol)
     for size, bar in bars.items():
         row = board.cell(method, size)
         assert row is not None

@@ -19,13 +19,15 @@ from archenc.benchmarks import runner
 from archenc.benchmarks.methods import Method, find_method
 from archenc.benchmarks.protocol import load_protocol
 from archenc.benchmarks.report import write_report
-from archenc.benchmarks.results import leaderboards, read_run, read_runs, rows_of, run_id, run_key
+from archenc.benchmarks.results import Run, leaderboards, read_run, read_runs, rows_of, run_id, run_key
 from archenc.cli import main
 from archenc.dataset import ArchDataset
+from archenc.documents import plain_values
 from archenc.errors import CorruptFile, DataNotFound, InvalidTable
 from archenc.metrics import evaluate
 from archenc.registry import DATASETS
 from archenc.splits import halves
+from tests.benchmarks.made_up import forced, made_up_run
 
 
 @pytest.fixture
@@ -53,12 +55,12 @@ def test_a_run_is_what_the_library_computes_by_hand(bench) -> None:
     train = data[split.training_subset(8, 1)]
     predictor = archenc.Predictor("op-count", "ridge", "mse", random_state=1).fit(train.graphs, train.y)
     expected = evaluate(data.y[split.test], predictor.predict(data.graphs[split.test]), ["kendall_tau", "regret@1"])
-    assert run["metrics"] == pytest.approx(expected)
-    assert run["split"]["digest"] == split.digest
-    assert run["dataset"]["digest"] == data.digest
-    assert run["command"].endswith("--methods op-count+ridge+mse --sizes 8")
-    assert {"python", "torch", "numpy", "scikit-learn"} <= set(run["versions"])
-    assert set(run["machine"]) == {"cpu", "cores", "threads"}
+    assert run.metrics == pytest.approx(expected)
+    assert run.split.digest == split.digest
+    assert run.dataset.digest == data.digest
+    assert run.command.endswith("--methods op-count+ridge+mse --sizes 8")
+    assert {"python", "torch", "numpy", "scikit-learn"} <= set(run.versions)
+    assert set(plain_values(run.machine)) == {"cpu", "cores", "threads"}
 
 
 def test_seeds_beyond_the_subsets_train_again_on_the_same_cells(bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +81,8 @@ def test_seeds_beyond_the_subsets_train_again_on_the_same_cells(bench, monkeypat
         rows = split.training_subset(8, seed % 2)
         assert seen[seed][0].equal(data.graphs[rows].ops)
         assert seen[seed][1] == data.y[rows].tolist()
-    assert len({run["run"] for run in read_runs(bench.runs)}) == 4
-    assert all(run["key"]["protocol"]["subsets"] == 2 for run in read_runs(bench.runs))
+    assert len({run.run for run in read_runs(bench.runs)}) == 4
+    assert all(run.key.protocol.subsets == 2 for run in read_runs(bench.runs))
 
 
 def test_another_label_can_be_scored(bench, tiny: None) -> None:
@@ -99,10 +101,10 @@ def test_another_label_can_be_scored(bench, tiny: None) -> None:
     train = data[np.random.RandomState(0).permutation(60)[:16]]
     scores = archenc.Predictor("op-count", "ridge", "mse", random_state=0).fit(train.graphs, train.y).predict(data.graphs)
     expected = evaluate(data.labels["toy/test_accuracy"], scores, ["kendall_tau", "regret@1"])
-    assert run["metrics"] == pytest.approx(expected)
-    assert (run["split"]["name"], run["split"]["pool"], run["split"]["test"]) == ("all", 60, 60)
-    assert run["dataset"]["test_digest"] == data.with_label("toy/test_accuracy").digest
-    changed = {**run, "dataset": {**run["dataset"], "test_digest": "other"}}
+    assert run.metrics == pytest.approx(expected)
+    assert (run.split.name, run.split.pool, run.split.test) == ("all", 60, 60)
+    assert run.dataset.test_digest == data.with_label("toy/test_accuracy").digest
+    changed = forced(run, {"dataset": {"test_digest": "other"}})
     with pytest.raises(InvalidTable, match="different data"):
         rows_of([run, changed])
 
@@ -148,7 +150,7 @@ def test_only_what_is_missing_or_damaged_is_computed(bench, capsys: pytest.Captu
     after = states(bench.runs)
     assert {name for name in before if before[name] != after[name]} == {deleted, truncated, edited}
     for name in (deleted, truncated, edited):
-        assert read_run(bench.runs / name)["metrics"] == json.loads(contents[name])["metrics"]
+        assert read_run(bench.runs / name).metrics == json.loads(contents[name])["metrics"]
 
     assert bench("--force") == 0
     assert all(states(bench.runs)[name] != after[name] for name in after)
@@ -174,7 +176,7 @@ def test_one_failing_seed_loses_only_itself(bench, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(runner, "fit_and_predict", fit_and_predict)
     assert bench("--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "0,1,2") == 1
-    assert sorted(run["key"]["seed"] for run in read_runs(bench.runs)) == [0, 2]
+    assert sorted(run.key.seed for run in read_runs(bench.runs)) == [0, 2]
     assert "(size 8; seed 1): ZeroDivisionError: seed 1 is unlucky" in capsys.readouterr().err
 
 
@@ -203,8 +205,31 @@ def test_metrics_are_averaged_over_the_last_epochs(bench, monkeypatch: pytest.Mo
     path.write_text(path.read_text().replace("last_epoch", selection))
     assert bench("--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "0") == 0
     (run,) = read_runs(bench.runs)
-    assert run["epochs_averaged"] == averaged
-    assert run["metrics"]["kendall_tau"] == pytest.approx(1.0 if averaged == 1 else (3 - 2) / 5)  # epochs 4 to 8
+    assert run.epochs_averaged == averaged
+    assert run.metrics["kendall_tau"] == pytest.approx(1.0 if averaged == 1 else (3 - 2) / 5)  # epochs 4 to 8
+
+
+def test_calibrated_predictions_and_deviations_come_from_one_call(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = archenc.load_dataset("tiny")
+    y = data.y[halves(data.labelled_rows(), seed=0).test]
+    asked = []
+
+    class Stub:
+        epochs, calibrated = 1, True
+
+        def fit(self, graphs, y, on_epoch_end):
+            return self
+
+        def predict(self, graphs, return_std=False):
+            asked.append(return_std)
+            return y + 1.0, np.where(np.arange(len(y)) < 6, 1.0, 0.5)
+
+    monkeypatch.setattr(Method, "predictor", lambda self, seed: Stub())
+    assert bench("--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "0") == 0
+    (run,) = read_runs(bench.runs)
+    assert asked == [True]
+    assert run.metrics["kendall_tau"] == 1.0
+    assert run.coverage == pytest.approx(6 / 30), "the interval of 80 percent is 1.28 deviations wide on either side"
 
 
 def test_kill_loses_nothing_that_was_finished(bench, tmp_path: Path) -> None:
@@ -316,28 +341,24 @@ def test_two_processes_give_the_same_runs(tmp_path: Path) -> None:
     options = ["--methods", "op-count+ridge+mse,adjacency+ridge+mse", "--sizes", "39", "--seeds", "0,1"]
     for jobs in ("1", "2"):
         assert main(["bench", "run", "nasbench201-analog", *options, "--jobs", jobs, "--runs", str(tmp_path / jobs)]) == 0
-    one, two = ({run["run"]: run for run in read_runs(tmp_path / jobs)} for jobs in ("1", "2"))
+    one, two = ({run.run: run for run in read_runs(tmp_path / jobs)} for jobs in ("1", "2"))
     assert len(one) == 4
     assert one.keys() == two.keys()
-    assert all(one[name]["metrics"] == pytest.approx(two[name]["metrics"]) for name in one)
-    assert all(run["machine"]["threads"] == 1 for run in two.values())
+    assert all(one[name].metrics == pytest.approx(two[name].metrics) for name in one)
+    assert all(run.machine.threads == 1 for run in two.values())
 
 
 # -- tables --------------------------------------------------------------------------------------------------------
 
 
-def stub_run(bench, name: str, size: int, seed: int, tau: float | None, digest: str = "d") -> dict:
-    key = run_key(bench.protocol, find_method(name, {}), size, seed)
-    return {
-        "run": run_id(key),
-        "key": json.loads(json.dumps(key)),
-        "metrics": {"kendall_tau": tau, "regret@1": 1.0},
-        "dataset": {"architectures": 60, "digest": digest, "duplicates": "unknown"},
-        "split": {"name": "halves-0", "pool": 30, "test": 30, "digest": "s"},
-        "seconds": {"fit": 1.0 + seed, "predict": 0.25},
-        "machine": {"cpu": "abacus", "cores": 1, "threads": 1},
-        "command": f"archenc bench run tiny.yaml --methods {name} --sizes {size}",
-    }
+def stub_run(bench, name: str, size: int, seed: int, tau: float | None, digest: str = "d") -> Run:
+    return made_up_run(
+        run_key(bench.protocol, find_method(name, {}), size, seed),
+        {metric: tau if metric == "kendall_tau" else 1.0 for metric in bench.protocol.metrics},
+        dataset={"architectures": 60, "digest": digest * 64, "duplicates": "unknown"},
+        seconds={"fit": 1.0 + seed, "predict": 0.25},
+        command=f"archenc bench run tiny.yaml --methods {name} --sizes {size}",
+    )
 
 
 def test_means_and_deviations_by_hand(bench) -> None:
@@ -368,16 +389,16 @@ def test_smaller_is_better_for_regret(bench) -> None:
     path = bench.runs.parent / "tiny.yaml"
     path.write_text(path.read_text().replace("- kendall_tau\n- regret@1", "- regret@1"))
     bench.protocol = load_protocol(str(path))
-    runs = [stub_run(bench, name, 8, 0, 0.0) | {"metrics": {"regret@1": r}} for name, r in (("path+gp+mse", 2.0), ("mlp+mlp+mse", 1.0))]
+    regrets = {"path+gp+mse": 2.0, "mlp+mlp+mse": 1.0}
+    runs = [forced(stub_run(bench, name, 8, 0, 0.0), {"metrics": {"regret@1": r}}) for name, r in regrets.items()]
     assert leaderboards(runs)[0].methods == ["mlp+mlp+mse", "path+gp+mse"]
 
 
 def test_runs_that_do_not_belong_together_are_refused(bench) -> None:
-    runs = [stub_run(bench, "path+gp+mse", 8, 0, 0.1), stub_run(bench, "path+gp+mse", 8, 1, 0.1, digest="other")]
+    runs = [stub_run(bench, "path+gp+mse", 8, 0, 0.1), stub_run(bench, "path+gp+mse", 8, 1, 0.1, digest="e")]
     with pytest.raises(InvalidTable, match="different data"):
         rows_of(runs)
-    same_name = stub_run(bench, "path+gp+mse", 8, 1, 0.1)
-    same_name["key"]["method"]["epochs"] = 3
+    same_name = forced(stub_run(bench, "path+gp+mse", 8, 1, 0.1), {"key": {"method": {"epochs": 3}}})
     with pytest.raises(InvalidTable, match="two different methods"):
         rows_of([runs[0], same_name])
 
@@ -426,16 +447,16 @@ def test_the_report_agrees_with_the_runs(bench, tmp_path: Path) -> None:
     assert len(lines) == 4
     for line in lines:
         values = [
-            run["metrics"]["kendall_tau"]
+            run.metrics["kendall_tau"]
             for run in runs
-            if run["key"]["method"]["name"] == line["method"] and run["key"]["size"] == int(line["size"])
+            if run.key.method.name == line["method"] and run.key.size == int(line["size"])
         ]
         assert float(line["kendall_tau_mean"]) == pytest.approx(np.mean(values), abs=1e-6)
         assert float(line["kendall_tau_std"]) == pytest.approx(np.std(values, ddof=1), abs=1e-6)
         assert (line["runs"], line["seeds"], line["simplify"]) == ("2", "0 1", str(line["method"].endswith(":simplify")))
     with (out / "runs.csv").open() as stream:
         assert {line["run"]: float(line["kendall_tau"]) for line in csv.DictReader(stream)} == pytest.approx(
-            {run["run"]: run["metrics"]["kendall_tau"] for run in runs}, abs=1e-6
+            {run.run: run.metrics["kendall_tau"] for run in runs}, abs=1e-6
         )
 
     text = (out / "index.html").read_text()
@@ -463,8 +484,8 @@ def test_the_report_agrees_with_the_runs(bench, tmp_path: Path) -> None:
 
 def test_names_cannot_inject_markup(bench, tmp_path: Path) -> None:
     run = stub_run(bench, "path+gp+mse", 8, 0, 0.1)
-    run["key"]["method"]["name"] = "<script>alert(1)</script>"
-    write_report([run], tmp_path / "out")
+    named = forced(run, {"key": {"method": {"name": "<script>alert(1)</script>"}}})
+    write_report([named], tmp_path / "out")
     assert "<script>alert" not in (tmp_path / "out" / "index.html").read_text()
 
 

@@ -17,6 +17,7 @@ from archenc.benchmarks.published import PublishedResult
 from archenc.benchmarks.report import write_report
 from archenc.benchmarks.results import Leaderboard, Run, leaderboards
 from archenc.benchmarks.statements import FOLDER, comparisons, notes, notes_markdown, reached, remarks, split_notes, strongest
+from tests.benchmarks.made_up import forced
 
 NINE_RUNS, OWN_SETS = "nasbench101-ta7290", "nasbench201-cifar10"
 GATES, TA_GATES, GP = "gates+mlp+hinge", "ta-gates+mlp+hinge", "graf-plus+gp+mse"
@@ -139,10 +140,11 @@ def test_a_single_row_and_an_undefined_one(make_board: Callable[..., Leaderboard
 
 def test_less_is_better_where_the_metric_says_so(make_board: Callable[..., Leaderboard]) -> None:
     board = make_board({name: {72: values} for name, values in TAUS.items()})
-    for row in board.rows:
-        row.setting["metrics"][:] = ["regret@10"]  # type: ignore[index]
-        for run, value in zip(row.runs, TAUS[row.method["name"]], strict=True):
-            run["metrics"]["regret@10"] = value
+    (board,) = leaderboards(
+        forced(run, {"key": {"protocol": {"metrics": ("regret@10",)}}, "metrics": {"regret@10": value}})
+        for row in board.rows
+        for run, value in zip(row.runs, TAUS[row.method.name], strict=True)
+    )
     assert strongest(board)[0].startswith(f"n = 72: {GATES}, 0.663 (")
 
 
@@ -186,7 +188,7 @@ def test_what_a_split_tests_is_said_of_that_split_only(make_board: Callable[...,
     board = make_board({GATES: {72: [0.6]}})
     assert split_notes(board) == [], "the made-up run saw another split"
     digest = read_yaml(FOLDER / "audits.yaml")[NINE_RUNS]["split"]
-    board.rows[0].runs[0]["split"]["digest"] = digest
+    (board,) = leaderboards([forced(board.rows[0].runs[0], {"split": {"digest": digest}})])
     (sentence,) = split_notes(board)
     assert sentence.startswith("Extrapolation: no wiring of the test set occurs in the pool")
     assert sentence.endswith(".")

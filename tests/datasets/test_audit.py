@@ -10,7 +10,7 @@ import pytest
 
 import archenc
 from archenc.dataset import ArchDataset
-from archenc.datasets.audit import audit, find_split, nearest_labels, noise, share, unlabelled
+from archenc.datasets.audit import audit, find_split, nearest_labels, noise, share_text, unlabelled
 from archenc.errors import ArchencError, InvalidParameter, InvalidTable, UnknownName
 from archenc.hashing import wl_hash
 from archenc.splits import Split, everything, halves
@@ -110,7 +110,7 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def test_shares_round_neither_to_none_nor_to_all() -> None:
-    assert [share(part, 9999) for part in (0, 1, 5000, 9998, 9999)] == ["0.0 %", "0.1 %", "50.0 %", "99.9 %", "100.0 %"]
+    assert [share_text(part, 9999) for part in (0, 1, 5000, 9998, 9999)] == ["0.0 %", "0.1 %", "50.0 %", "99.9 %", "100.0 %"]
 
 
 def test_splits_by_name(small: ArchDataset) -> None:

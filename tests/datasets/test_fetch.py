@@ -22,6 +22,7 @@ from archenc.datasets import download, fetch_cli, manifest
 from archenc.datasets.cli import app
 from archenc.datasets.download import Patience
 from archenc.datasets.fetch import fetch, import_file
+from archenc.datasets.manifest import manifest_names, read_manifest, remedy_for
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, UnknownName
 from archenc.files import content_digest
 from tests.bad_input import assert_one_sentence
@@ -69,13 +70,13 @@ def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("ARCHENC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("ARCHENC_MIRROR", raising=False)
-    manifest.read.cache_clear()
+    read_manifest.cache_clear()
     write(folder, "made")
     own = {"recipe": None, "sources": None, "import": "tests.datasets.recipe:read", "tables": {"own/numbers.npz": ""}, "part_of_all": False}
     write(folder, "own", **own)
     recipe.calls.clear()
     yield folder
-    manifest.read.cache_clear()
+    read_manifest.cache_clear()
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def server(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
 
 def write(folder: Path, name: str, **changes: Any) -> None:
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(described(**changes), sort_keys=False))
-    manifest.read.cache_clear()
+    read_manifest.cache_clear()
 
 
 def data(tmp_path: Path) -> list[str]:
@@ -217,9 +218,9 @@ def test_what_a_killed_process_left_beside_a_table_is_removed(server: Server, tm
 )
 def test_what_is_not_here_says_how_to_get_it(manifests: Path, changes: dict[str, Any], message: str) -> None:
     write(manifests, "made", **changes)
-    assert re.search(message, manifest.read("made").remedy)
-    assert manifest.remedy_for("made/sum.npz") == manifest.read("made").remedy
-    assert manifest.remedy_for("made/difference.npz") == ""
+    assert re.search(message, read_manifest("made").remedy)
+    assert remedy_for("made/sum.npz") == read_manifest("made").remedy
+    assert remedy_for("made/difference.npz") == ""
 
 
 def test_what_cannot_be_fetched_says_what_can_be_done(manifests: Path) -> None:
@@ -242,7 +243,7 @@ def test_two_that_fetch_at_once_take_turns(server: Server) -> None:
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("name", [name for name in manifest.names() if manifest.read(name).tables and name != "nasbench101-space"])
+@pytest.mark.parametrize("name", [name for name in manifest_names() if read_manifest(name).tables and name != "nasbench101-space"])
 def test_a_benchmark_that_is_not_here_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     with pytest.raises(DataNotFound, match=f"archenc data (fetch|import) {name}") as caught:
@@ -302,7 +303,7 @@ def test_the_command_imports(manifests: Path, tmp_path: Path) -> None:
 
 
 def test_a_manifest_is_shown_with_everything_in_it(server: Server) -> None:
-    lines = "\n".join(fetch_cli.manifest_lines(manifest.read("made")))
+    lines = "\n".join(fetch_cli.manifest_lines(read_manifest("made")))
     for part in ("Someone: Numbers, 2020", "MIT", "numbers/sum: the sum of both", "someone/numbers @ 0123456789", "first.txt", "5 bytes"):
         assert part in lines
     assert f"SHA-256 {hashlib.sha256(FIRST).hexdigest()}" in lines
@@ -310,11 +311,11 @@ def test_a_manifest_is_shown_with_everything_in_it(server: Server) -> None:
     assert "in the cache" not in lines
     fetch("made", HASTE)
     assert lines.count("in the cache") == 0
-    assert "\n".join(fetch_cli.manifest_lines(manifest.read("made"))).count("in the cache") == 2
+    assert "\n".join(fetch_cli.manifest_lines(read_manifest("made"))).count("in the cache") == 2
 
 
 def test_files_are_verified(server: Server, tmp_path: Path) -> None:
-    made = manifest.read("made")
+    made = read_manifest("made")
     assert fetch_cli.verified_files(made) == []
     fetch("made", HASTE)
     assert [line.split()[0] for line in fetch_cli.verified_files(made)] == ["whole", "whole"]
@@ -330,7 +331,7 @@ def test_files_are_verified(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_benchmark_that_is_not_here_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "nasbench201" not in manifest.names():
+    if "nasbench201" not in manifest_names():
         pytest.skip("has no manifest")
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     output = run("show", "nasbench201")
@@ -394,9 +395,9 @@ def test_keys_and_addresses() -> None:
     assert source.public_url == "https://example.org/deep/a.zip"
 
 
-@pytest.mark.parametrize("name", manifest.names())
+@pytest.mark.parametrize("name", manifest_names())
 def test_a_published_manifest_is_in_order(name: str) -> None:
-    published = manifest.read(name)
+    published = read_manifest(name)
     assert name in list_datasets()
     assert bool(published.tables) == bool(published.recipe or published.importer)
     assert bool(published.recipe) or not published.part_of_all
@@ -415,11 +416,11 @@ def expanded(label: str) -> list[str]:
     return [name for option in choice[1].split(",") for name in expanded(label[: choice.start()] + option.strip() + label[choice.end() :])]
 
 
-@pytest.mark.parametrize("name", [name for name in manifest.names() if manifest.read(name).labels])
+@pytest.mark.parametrize("name", [name for name in manifest_names() if read_manifest(name).labels])
 def test_the_labels_in_a_manifest_are_those_of_the_data_set(data_root: Path, name: str) -> None:
     try:
         dataset = load_dataset(name)
     except DataNotFound as reason:
         pytest.skip(str(reason))
-    assert {each for label in manifest.read(name).labels for each in expanded(label)} <= set(dataset.labels)
-    assert dataset.provenance.citation == manifest.read(name).citation
+    assert {each for label in read_manifest(name).labels for each in expanded(label)} <= set(dataset.labels)
+    assert dataset.provenance.citation == read_manifest(name).citation

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archenc.datasets import manifest
+from archenc.datasets.manifest import manifest_names, read_manifest
 from archenc.files import content_digest
 
-ALL = [name for name in manifest.names() if manifest.read(name).part_of_all]
+ALL = [name for name in manifest_names() if read_manifest(name).part_of_all]
 
 OPEN = r"""
 import re, sys
@@ -66,17 +66,17 @@ def command(environment: dict[str, str], *arguments: str) -> str:
 
 def test_the_sources_on_the_mirror_are_those_of_the_manifests(mirror: Path) -> None:
     for name in ALL:
-        for source in manifest.read(name).sources.values():
+        for source in read_manifest(name).sources.values():
             assert source.matches(mirror / source.key), f"{name}: {source.key}"
 
 
 @pytest.mark.slow
 def test_everything_is_fetched_once(fetched: tuple[Path, dict[str, str]]) -> None:
     folder, _ = fetched
-    tables = {path for name in ALL for path in manifest.read(name).tables}
+    tables = {path for name in ALL for path in read_manifest(name).tables}
     found = {str(path.relative_to(folder / "data")) for path in (folder / "data").rglob("*.npz")}
     assert found == tables
-    sources = {source.key for name in ALL for source in manifest.read(name).sources.values()}
+    sources = {source.key for name in ALL for source in read_manifest(name).sources.values()}
     assert sorted(_Quiet.requests) == sorted(f"/{key}" for key in sources), "each file is asked for once"
 
 
@@ -93,7 +93,7 @@ def test_the_second_time_nothing_is_asked_for(fetched: tuple[Path, dict[str, str
 @pytest.mark.parametrize("name", ALL)
 def test_the_tables_equal_the_published_ones(fetched: tuple[Path, dict[str, str]], data_root: Path, name: str) -> None:
     folder, _ = fetched
-    for path, digest in manifest.read(name).tables.items():
+    for path, digest in read_manifest(name).tables.items():
         built = dict(np.load(folder / "data" / path, allow_pickle=False))
         assert content_digest(built) == digest
         if not (data_root / path).is_file():
@@ -115,7 +115,7 @@ def test_the_tables_equal_the_published_ones(fetched: tuple[Path, dict[str, str]
 @pytest.mark.parametrize("name", ALL)
 def test_a_table_opens_in_300_megabytes(fetched: tuple[Path, dict[str, str]], name: str) -> None:
     folder, environment = fetched
-    for path in manifest.read(name).tables:
+    for path in read_manifest(name).tables:
         measured = subprocess.run(
             [sys.executable, "-c", OPEN, str(folder / "data" / path)], env=environment, capture_output=True, text=True, check=True
         )

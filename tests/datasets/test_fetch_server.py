@@ -291,7 +291,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(server: Server, cache: Pat
         yield CONTENT[:1000]
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(module, "_chunks", full)
+    monkeypatch.setattr(module._Transfer, "_chunks", full)
     with pytest.raises(CannotWrite, match=r"No space left on device.*make room for 300,000 bytes") as caught:
         download(SOURCE, HASTE)
     assert_one_sentence(caught.value)

@@ -14,14 +14,14 @@ import pytest
 
 from archenc.cli import main
 from archenc.datasets.fetch import import_file
-from archenc.datasets.manifest import names, read
+from archenc.datasets.manifest import manifest_names, read_manifest
 from archenc.datasets.recipes import nasbench101, nasbench101_full, raw
 from archenc.errors import ArchencError, CorruptFile, DataNotFound
 from archenc.files import open_npz
 from tests.bad_input import assert_one_sentence
 from tests.datasets.tfrecords import frame
 
-IMPORTED = [name for name in names() if read(name).importer]
+IMPORTED = [name for name in manifest_names() if read_manifest(name).importer]
 
 
 def zipped(name: str, content: bytes, method: int = zipfile.ZIP_DEFLATED) -> bytes:

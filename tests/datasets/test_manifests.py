@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 import archenc
+from archenc import list_datasets
 from archenc.datasets import manifest
+from archenc.datasets.manifest import read_manifest
 from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST
 from archenc.errors import ArchencError, CorruptFile, DataNotFound
 from tests.bad_input import assert_one_sentence
@@ -30,7 +32,7 @@ def alternatives(pattern: str) -> set[str]:
     "name", ["nasbench201", "transnas101-micro", "nasbench-macro", "nasbench301-surrogate", "nasbench201-analog", "nasbench-graph"]
 )
 def test_labels_licence_and_notes(name: str) -> None:
-    known = manifest.read(name)
+    known = read_manifest(name)
     try:
         dataset = archenc.load_dataset(name)
     except DataNotFound as missing:
@@ -44,13 +46,42 @@ def test_labels_licence_and_notes(name: str) -> None:
 
 
 def test_the_labels_of_nasbench201_are_those_of_the_tables_that_are_fetched() -> None:
-    promised = {label for pattern in manifest.read("nasbench201").labels for label in alternatives(pattern)}
+    promised = {label for pattern in read_manifest("nasbench201").labels for label in alternatives(pattern)}
     assert promised == {*TABLE, *ZERO_COST, *HARDWARE} - FROM_PICKLES
+
+
+@pytest.mark.parametrize("name", list_datasets())
+def test_every_label_has_a_sentence(name: str) -> None:
+    try:
+        dataset = archenc.load_dataset(name)
+    except (ArchencError, TypeError) as reason:  # not here, or a table of one's own
+        pytest.skip(str(reason))
+    assert list(dataset.descriptions) == list(dataset.labels)
+    assert not [text for text in dataset.descriptions.values() if "{" in text]
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence", "expected"),
+    [
+        ("a", "one", {"a": "one"}),
+        ("{a,b}/c", "the same", {"a/c": "the same", "b/c": "the same"}),
+        ("{a,b}/c", "{first,second} of c", {"a/c": "first of c", "b/c": "second of c"}),
+        ("{a,b}/c", "{b,a} of c", {"a/c": "b of c", "b/c": "a of c"}),
+        ("{a,b}", "{a,b}, as {a,b}", {"a": "a, as a", "b": "b, as b"}),
+        ("{a,b}{1,2,3}", "{x,y,z} of {a,b}", {f"{p}{k}": f"{'xyz'[k - 1]} of {p}" for p in "ab" for k in (1, 2, 3)}),
+        ("{a,b}/{c,d}", "{c,d} of {A,B}", {f"{p}/{q}": f"{q} of {p.upper()}" for p in "ab" for q in "cd"}),
+        ("{a,b}/{c,d}", "{A,B} of {C,D}", {f"{p}/{q}": f"{p.upper()} of {q.upper()}" for p in "ab" for q in "cd"}),
+        ("a", "a set {1,2}", {"a": "a set {1,2}"}),
+    ],
+)
+def test_alternatives_in_a_sentence_go_with_those_of_the_label(label: str, sentence: str, expected: dict[str, str]) -> None:
+    content = {"citation": "c", "licence": "l", "homepage": "h", "labels": {label: sentence}, "other_labels": {"z": "last"}}
+    assert manifest.parse("made", yaml.safe_dump(content).encode()).sentences == {**expected, "z": "last"}
 
 
 @pytest.mark.parametrize("name", ["nasbench201-analog", "nasbench-graph"])
 def test_packages_are_pinned(name: str) -> None:
-    known = manifest.read(name)
+    known = read_manifest(name)
     package, _, version = known.requirement.partition("==")
     assert known.sources["wheel"].url.endswith(f"/{package.replace('-', '_')}-{version}-py3-none-any.whl")
     assert known.sources["wheel"].sha256
@@ -72,6 +103,7 @@ def test_mutants_are_refused_or_usable(count: int) -> None:
             continue
         accepted += 1
         assert made.size >= 0
+        assert isinstance(made.sentences, dict)
         assert made.remedy
         for source in made.sources.values():
             assert ".." not in source.key.split("/")

@@ -185,6 +185,7 @@ def test_from_the_file_to_the_data_set(cells: Cells, tmp_path: Path, monkeypatch
     [written] = import_file("nasbench101-full", write(tmp_path / "nasbench_only108.tfrecord", cells.records()))
     assert written == tmp_path / "data" / "nasbench101" / "full.npz"
     dataset = archenc.load_dataset("nasbench101-full")
+    assert list(dataset.descriptions) == list(dataset.labels)
     np.testing.assert_allclose(dataset.y, 100 * cells.counts[:, 0, :, 0].mean(1) / 9984)
     np.testing.assert_allclose(dataset.labels["cifar10/test_accuracy@108/repeat1"], 100 * cells.counts[:, 0, 1, 1] / 9984)
     np.testing.assert_array_equal(dataset.labels["cifar10/train_seconds@108/mean"], 1001)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.datasets import manifest
+from archenc.datasets.manifest import read_manifest
 from archenc.datasets.recipes import nasbench101 as recipe
 from archenc.errors import CorruptFile
 from archenc.files import content_digest
@@ -30,7 +30,7 @@ def real(data_root: Path) -> dict[str, dict[str, np.ndarray]]:
 def test_the_table_from_the_public_files(mirror: Path, real: dict[str, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch) -> None:
     """With the cells from the table of all cells, which building that table is tested against on its own."""
     monkeypatch.setattr(recipe, "enumerated", lambda: real["space"])
-    known = manifest.read("nasbench101")
+    known = read_manifest("nasbench101")
     tables = recipe.build({name: mirror / source.key for name, source in known.sources.items()})
     assert {path: content_digest(table) for path, table in tables.items()} == known.tables
     uniform = np.flatnonzero(real["cells"]["source"] & 3)
@@ -44,7 +44,7 @@ def test_the_table_from_the_public_files(mirror: Path, real: dict[str, dict[str,
 @pytest.mark.slow
 def test_the_table_of_all_cells(real: dict[str, dict[str, np.ndarray]]) -> None:
     table = recipe.build_space()["nasbench101/space.npz"]
-    assert content_digest(table) == content_digest(real["space"]) == manifest.read("nasbench101-space").tables["nasbench101/space.npz"]
+    assert content_digest(table) == content_digest(real["space"]) == read_manifest("nasbench101-space").tables["nasbench101/space.npz"]
 
 
 def test_the_cells_of_an_extract_have_the_hashes_that_it_states(mirror: Path) -> None:

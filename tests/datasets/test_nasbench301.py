@@ -96,6 +96,7 @@ def test_the_imported_data_set(archive: Path, tmp_path: Path, monkeypatch: pytes
     assert path == tmp_path / "data" / nasbench301.PATH
     check_dataset("nasbench301")
     dataset = archenc.load_dataset("nasbench301")
+    assert list(dataset.descriptions) == list(dataset.labels)
     assert dataset.label == "cifar10/val_accuracy@last/single"
     assert dataset.labels["cifar10/test_accuracy@last/single"].tolist() == [79.5 + number for number in ORDER]
     assert dataset.labels["cifar10/parameters"][0] == 1_000_000

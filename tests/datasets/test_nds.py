@@ -63,6 +63,7 @@ def test_import_and_load(family: str, tmp_path: Path, monkeypatch: pytest.Monkey
     import_file(name, tmp_path / f"{family}.json")
     check_dataset(name)
     dataset = archenc.load_dataset(name)
+    assert list(dataset.descriptions) == list(dataset.labels)
     space = archenc.create_space(nds.SPACES[family])
     assert dataset.space == space
     assert (dataset.graphs.ops == space.sample(ROWS, 1).ops).all(), "with the concat lists of the records"
@@ -79,6 +80,7 @@ def test_lists_of_top_and_mid_and_imagenet(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "ENAS_in.json").write_text(json.dumps({"top": given[:4], "mid": given[4:]}, indent=1))
     import_file("nds-enas", tmp_path / "ENAS_in.json")
     dataset = archenc.load_dataset("nds-enas")
+    assert list(dataset.descriptions) == list(dataset.labels)
     assert dataset.label == "imagenet/test_accuracy@last/single"
     assert dataset.y.tolist() == [93.5 - number for number in range(ROWS)]
     assert any("ENAS_in.json" in note for note in dataset.provenance.notes)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archenc.datasets import manifest, nasbench201, nasbench201_labels
+from archenc.datasets import nasbench201, nasbench201_labels
+from archenc.datasets.manifest import read_manifest
 from archenc.datasets.recipes import nasbench201 as nasbench201_recipe
 from archenc.datasets.recipes import nasbench301_surrogate, nasbench_macro, transnas101
 from archenc.errors import CorruptFile
@@ -35,7 +36,7 @@ NOT_PUBLIC = {
 
 
 def raw_files(name: str, mirror: Path) -> dict[str, Path]:
-    return {source.name: mirror / source.key for source in manifest.read(name).sources.values()}
+    return {source.name: mirror / source.key for source in read_manifest(name).sources.values()}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def built(mirror: Path) -> dict[str, Tables]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_digests_are_those_of_the_manifest(built: dict[str, Tables], name: str) -> None:
-    assert {path: content_digest(table) for path, table in built[name].items()} == manifest.read(name).tables
+    assert {path: content_digest(table) for path, table in built[name].items()} == read_manifest(name).tables
 
 
 @pytest.mark.parametrize("name", RECIPES)

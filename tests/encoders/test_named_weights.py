@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import archenc
-from archenc.pretrained import find, load_pretrained, read_card
+from archenc.pretrained import load_pretrained, pretrained_folder, read_card
 
 NAMES = archenc.list_pretrained()
 
@@ -21,7 +21,7 @@ def test_a_card_says_what_the_weights_are(name):
     assert card["command"].startswith(f"archenc pretrain {card['settings']['encoder']} --dataset {card['dataset']}")
     assert f"--seed {card['settings']['seed']}" in card["command"]
     assert len(card["history"]) == card["settings"]["schedule"]["epochs"]
-    assert (find(name) / "weights.safetensors").stat().st_size <= 2 * 2**20
+    assert (pretrained_folder(name) / "weights.safetensors").stat().st_size <= 2 * 2**20
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.encoders.cli import parse_architectures
 from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.rows import parse_architectures
 from tests.bad_input import refused
 
 SPACE = archenc.create_space("nasbench201")
@@ -101,6 +101,6 @@ def test_tables_name_the_notation(tmp_path):
     (tmp_path / "lines.txt").write_text("4 0 3 1 4 3\n")
     (tmp_path / "index.jsonl").write_text("".join(f'{{"arch": {index}, "acc": 1}}\n' for index in range(6)))
     read = archenc.load_dataset("table", path=tmp_path / "six.csv", space="nasbench201", notation="naslib")
-    assert SPACE.format(read.graphs)[0] == SPACE.format(parse_architectures(SPACE, tmp_path / "lines.txt", "naslib"))[0] == NASLIB[1]
+    assert SPACE.format(read.graphs)[0] == SPACE.format(parse_architectures(tmp_path / "lines.txt", SPACE, "naslib"))[0] == NASLIB[1]
     assert SPACE.to_index(archenc.load_dataset("table", path=tmp_path / "index.jsonl", space=SPACE).graphs).tolist() == [*range(6)]
     refused(lambda: archenc.load_dataset("table", path=tmp_path / "six.csv", space="nasbench201", notation="no"), InvalidParameter)
