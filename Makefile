@@ -50,7 +50,7 @@ lint: $(INSTALLED)
 
 # The pages that show committed runs are computed from them.
 tables: $(INSTALLED)
-	$(BIN)/python -m archenc.benchmarks.tables
+	$(BIN)/python -m archenc.benchmarks.reports.tables
 
 clean:
 	rm -rf $(VENV) build runs leaderboard *.egg-info

@@ -9,16 +9,17 @@ from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES, create_e
 from archenc.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from archenc.automatic import recommend
     from archenc.dataset import ArchDataset
+    from archenc.dataset.loading import load_dataset
     from archenc.encoder import Encoder
     from archenc.graphs import ArchGraphs
     from archenc.heads.base import Head
-    from archenc.loading import load_dataset
     from archenc.losses import Loss
     from archenc.predictor import Predictor
-    from archenc.pretrained import Embeddings, load_embeddings, load_pretrained
+    from archenc.predictor.automatic import recommend
     from archenc.pretraining import PretrainableEncoder, pretrain
+    from archenc.pretraining.embeddings import Embeddings, load_embeddings
+    from archenc.pretraining.weights import load_pretrained
     from archenc.spaces.base import Space
     from archenc.spaces.cell import CellSpace
 
@@ -26,18 +27,18 @@ _LAZY = {  # heavy names are imported when first asked for, so that `import arch
     "ArchDataset": "archenc.dataset",
     "ArchGraphs": "archenc.graphs",
     "CellSpace": "archenc.spaces.cell",
-    "Embeddings": "archenc.pretrained",
+    "Embeddings": "archenc.pretraining.embeddings",
     "Encoder": "archenc.encoder",
     "Head": "archenc.heads.base",
     "Loss": "archenc.losses",
     "Predictor": "archenc.predictor",
     "PretrainableEncoder": "archenc.pretraining",
     "Space": "archenc.spaces.base",
-    "load_dataset": "archenc.loading",
-    "load_embeddings": "archenc.pretrained",
-    "load_pretrained": "archenc.pretrained",
+    "load_dataset": "archenc.dataset.loading",
+    "load_embeddings": "archenc.pretraining.embeddings",
+    "load_pretrained": "archenc.pretraining.weights",
     "pretrain": "archenc.pretraining",
-    "recommend": "archenc.automatic",
+    "recommend": "archenc.predictor.automatic",
 }
 
 
@@ -74,7 +75,7 @@ def list_datasets() -> list[str]:
 
 def list_pretrained() -> list[str]:
     """Names of all pretrained weights."""
-    from archenc.pretrained import pretrained_folders
+    from archenc.pretraining.weights import pretrained_folders
 
     return list(pretrained_folders())
 

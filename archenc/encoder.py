@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, OpOn, as_graphs
-from archenc.parameters import Checked
+from archenc.registry.parameters import Checked
 from archenc.spaces.base import Space
 from archenc.torch_state import plain_torch
 
@@ -24,7 +24,7 @@ class Encoder(Checked, nn.Module, ABC):
 
     A subclass sets the class attributes, calls ``super().__init__(space, simplify=simplify)`` first, sets ``self.cell_dim``, and
     implements :meth:`encode_cells`. Every other keyword of its ``__init__`` is a hyper-parameter with a default,
-    whose annotation is checked (:mod:`archenc.rules`).
+    whose annotation is checked (:mod:`archenc.registry.rules`).
 
     Attributes:
         form: the form of graphs it works on: ``"node"``, ``"edge"``, or None for the form in which the space gives them. An encoder that

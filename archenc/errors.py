@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import reprlib
+import textwrap
+import unicodedata
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from archenc.text import visible
-
-if TYPE_CHECKING:
-    from archenc.unfitted import NotFitted as NotFitted
-
 _Read = TypeVar("_Read")
+
+
+def visible(text: str) -> str:
+    """``text`` on one line: control characters, terminal escapes and marks of direction are written out as Python writes them."""
+    return "".join(character if _is_shown(character) else ascii(character)[1:-1] for character in text)
+
+
+def _is_shown(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: its repr, of which no more than about 60 characters are left, whatever the value is."""
+    try:
+        text = visible(_SHORT.repr(value))
+    except Exception:  # any code may stand behind the repr of a user's object; huge numbers have none
+        text = f"something of type {type(value).__name__}"
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as messages list them: the first ones, if there are many."""
+    return textwrap.shorten(", ".join(names), 200, placeholder=" ...")
+
+
+_WIDTH = 60
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _WIDTH
 
 
 class ArchencError(Exception):
@@ -95,9 +122,26 @@ def read_each(items: Iterable[Any], read: Callable[[Any, str], _Read]) -> list[_
     return found
 
 
-def __getattr__(name: str) -> Any:
-    if name == "NotFitted":  # also scikit-learn's NotFittedError, which is imported only when it is asked for
-        from archenc.unfitted import NotFitted
+@cache
+def _not_fitted() -> type[ArchencError]:
+    """Made when it is asked for, as it is scikit-learn's error too, whose import takes long."""
+    from sklearn.exceptions import NotFittedError
 
-        return NotFitted
+    class NotFitted(ArchencError, NotFittedError):  # type: ignore[misc]
+        """A predictor that is used before it was fitted."""
+
+        __qualname__ = "NotFitted"
+
+    return NotFitted
+
+
+if TYPE_CHECKING:
+
+    class NotFitted(ArchencError, ValueError, AttributeError):
+        """A predictor that is used before it was fitted."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "NotFitted":
+        return _not_fitted()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

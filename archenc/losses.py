@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from archenc.errors import InvalidParameter
-from archenc.parameters import Checked
-from archenc.rules import NotNegative, Positive
+from archenc.registry.parameters import Checked
+from archenc.registry.rules import NotNegative, Positive
 
 MAX_BOOSTING_PAIRS = 250_000
 """Pairs that the derivatives of a pairwise loss look at: all of them for up to 707 architectures."""
@@ -193,7 +193,7 @@ def _mean_difference(values: Tensor) -> Tensor:
     return 2 * (above_less_below * ascending).sum() / count**2
 
 
-class DrawsPairs:
+class DrawsPairs(Checked):
     """How pairs of a batch are drawn, for losses on pairs.
 
     Pairs are all i < j with different targets; ties in the targets are never pairs. Where there are more than
@@ -337,6 +337,14 @@ class ComparatorLoss(DrawsPairs, Loss):
 
     name = "comparator"
     paper = "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, ECCV 2020, section 3.3"
+
+    def __call__(self, *scores: Any, **more: Any) -> NoReturn:
+        """Raise :class:`InvalidParameter`: there are no scores to judge."""
+        raise InvalidParameter(
+            "the loss 'comparator' judges pairs of encodings, not scores; use the head 'comparator', or the loss 'bce'"
+        )
+
+    derivatives = __call__
 
     def from_logits(self, logits: Tensor, counted: Tensor | None = None) -> Tensor:
         """The loss of the logits (P,) of "better beats worse"; ``counted``, bool (P,), is False for padding."""

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
-from archenc.values import as_numbers
+from archenc.files.values import as_numbers
 
 Metric = Callable[[ArrayLike, ArrayLike], float]
 

@@ -19,8 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from archenc.graphs import ArchGraphs
-
 
 class Generators:
     """Generators of one seed, one for each device.
@@ -128,12 +126,3 @@ def own_dropout(network: nn.Module) -> None:
     for module in network.modules():
         if type(module) is nn.Dropout:
             module.__class__ = Dropout
-
-
-def ordinary(graphs: ArchGraphs) -> ArchGraphs:
-    """Graphs that can be trained on: copies of arrays that were made inside ``inference_mode``, which autograd refuses."""
-
-    def ordinary_array(array: Tensor) -> Tensor:
-        return array.clone() if array.is_inference() else array
-
-    return graphs.map_arrays(ordinary_array, ordinary_array)

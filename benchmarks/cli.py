@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archenc.errors import InvalidParameter
-from archenc.text import say
+from archenc.files.text import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +48,7 @@ def run_protocol(
 ) -> None:
     """Compute what is missing of a protocol, then print its leaderboard; an interrupted command goes on where it was."""
     from archenc.benchmarks.protocol import load_protocol
-    from archenc.files import safe_name
+    from archenc.files.trusted import safe_name
 
     protocol = load_protocol(protocol_name)
     chosen = _methods(_names(methods, protocol.methods), methods_file)
@@ -58,9 +58,9 @@ def run_protocol(
     command = shlex.join(["archenc", "bench", "run", protocol_name, *_given(methods_file)])
 
     from archenc.benchmarks.jobs import plan
-    from archenc.benchmarks.report import leaderboard_text
-    from archenc.benchmarks.results import leaderboards, read_run
+    from archenc.benchmarks.reports.report import leaderboard_text
     from archenc.benchmarks.runner import run_job
+    from archenc.benchmarks.runs import leaderboards, read_run
 
     wanted = plan(protocol, chosen, chosen_sizes, chosen_seeds, folder, command)
     failures = _compute(wanted, force, jobs, run_job)
@@ -94,7 +94,7 @@ def _folder(runs: Path | None, default: Path) -> Path:
 
 def _compute(wanted: list[J], force: bool, workers: int, compute: Callable[[J], list[Failure]]) -> list[Failure]:
     """Compute what is missing, and say which files are damaged; gives the runs that failed."""
-    from archenc.benchmarks import local
+    from archenc.benchmarks.engines import local
     from archenc.benchmarks.jobs import missing
 
     todo, warnings = missing(wanted, force)
@@ -138,8 +138,8 @@ def suggest_next(
     """
     from archenc.benchmarks import next as study
     from archenc.benchmarks.protocol import load_protocol
-    from archenc.files import safe_name
-    from archenc.reports import text_table
+    from archenc.files.reports import text_table
+    from archenc.files.trusted import safe_name
 
     protocol = load_protocol(protocol_name)
     chosen = _methods(_names(methods, study.METHODS), methods_file, {study.RANDOM.name: study.RANDOM})
@@ -163,8 +163,8 @@ def report(
     """Write leaderboard.csv, leaderboard.md, runs.csv, plots and one index.html from finished runs."""
     if out.exists() and not out.is_dir():
         raise InvalidParameter(f"--out {out} is a file; give the name of a folder")
-    from archenc.benchmarks.report import write_report
-    from archenc.benchmarks.results import read_runs
+    from archenc.benchmarks.reports.report import write_report
+    from archenc.benchmarks.runs import read_runs
 
     say(*map(str, write_report(read_runs(runs), out)))
 
@@ -174,8 +174,8 @@ def compare(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files.")],
 ) -> None:
     """Print published numbers and those of finished runs side by side, with their differences."""
-    from archenc.benchmarks.published import comparison_text, published_results
-    from archenc.benchmarks.results import leaderboards, read_runs
+    from archenc.benchmarks.reports.published import comparison_text, published_results
+    from archenc.benchmarks.runs import leaderboards, read_runs
 
     boards = leaderboards(read_runs(runs))
     texts = [text for board in boards if (text := comparison_text(board)) is not None]

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from archenc.benchmarks.methods import Method
 from archenc.benchmarks.protocol import Protocol
-from archenc.benchmarks.results import finished, read_run, run_id, run_key
-from archenc.documents import Record
+from archenc.benchmarks.runs import finished, read_run, run_id, run_key
 from archenc.errors import ArchencError
+from archenc.files.documents import Record
 from archenc.metrics import metric
 
 

@@ -9,9 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archenc.documents import Digest, Name, Record, Text, read_yaml, record
 from archenc.errors import InvalidParameter, UnknownName
-from archenc.rules import Number, Whole
+from archenc.files.documents import Digest, Name, Record, Text, read_yaml, record
+from archenc.registry.rules import Number, Whole
 
 if TYPE_CHECKING:
     from archenc.predictor import Predictor
@@ -78,7 +78,7 @@ class Method:
     @property
     def content(self) -> dict[str, Any]:
         """The method as JSON values, with the checksum of its pretrained weights if it has some."""
-        from archenc.pretrained import weights_checksum
+        from archenc.pretraining.weights import weights_checksum
 
         weights = {"weights_sha256": weights_checksum(self.parameters["pretrained"])} if "pretrained" in self.parameters else {}
         return {"name": self.name, **self._parts, "simplify": self.simplify, **self.parameters, **weights}

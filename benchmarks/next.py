@@ -23,19 +23,19 @@ import archenc
 from archenc.benchmarks.jobs import Failure, Job
 from archenc.benchmarks.methods import Content, Method
 from archenc.benchmarks.protocol import Protocol, Setting, TrainSize
-from archenc.benchmarks.results import Machine, read_record, run_id
 from archenc.benchmarks.runner import load
+from archenc.benchmarks.runs import Machine, read_record, run_id
 from archenc.dataset import ArchDataset
-from archenc.documents import Digest, FileName, Name, Record, Seconds, Text, canonical_json, plain_values
+from archenc.dataset.splits import everything
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable
-from archenc.files import files_below, write_json
-from archenc.hashing import keys
-from archenc.machine import machine, versions
-from archenc.reports import markdown_table, number
-from archenc.rules import Number, Seed, Whole
-from archenc.splits import everything
-from archenc.suggest import suggest
-from archenc.text import markdown
+from archenc.files.documents import Digest, FileName, Name, Record, Seconds, Text, canonical_json, plain_values
+from archenc.files.machine import machine, versions
+from archenc.files.reports import markdown_table, number
+from archenc.files.text import markdown
+from archenc.files.trusted import files_below, write_json
+from archenc.graphs.hashing import keys
+from archenc.registry.rules import Number, Seed, Whole
+from archenc.search.suggest import suggest
 
 METHODS = ("auto", "gates+mlp+hinge", "graf-plus+xgboost+mse:simplify", "random")
 FILES = tuple(range(20))
@@ -205,7 +205,7 @@ def choose(method: Method, table: ArchDataset, twins: np.ndarray, trained: np.nd
     """int64 (count,): what to train next, best first, as positions in ``table``, given the architectures and labels of ``trained`` ones.
 
     Args:
-        method: how; :data:`RANDOM`, or what is fitted for :func:`archenc.suggest.suggest`.
+        method: how; :data:`RANDOM`, or what is fitted for :func:`archenc.search.suggest.suggest`.
         table: the pool.
         twins: (N,), equal for isomorphic architectures.
         trained: positions whose labels are known.

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from archenc.documents import FileName, Name, Record, Text, canonical_json, plain_values, read_yaml, record
+from archenc.dataset.split_rule import SplitRule
 from archenc.errors import DataNotFound, InvalidParameter, UnknownName
-from archenc.rules import Count, Seed, Whole
-from archenc.split_rule import SplitRule
+from archenc.files.documents import FileName, Name, Record, Text, canonical_json, plain_values, read_yaml, record
+from archenc.registry.rules import Count, Seed, Whole
 
 SELECTIONS = {"last_epoch": 1, "mean_last_5_epochs": 5}
 """Over how many last epochs of a gradient-trained predictor the metrics are averaged."""

@@ -14,14 +14,14 @@ import archenc
 from archenc.benchmarks.jobs import Failure, Job
 from archenc.benchmarks.methods import Method
 from archenc.benchmarks.protocol import SELECTIONS, Protocol
-from archenc.benchmarks.results import run_id
+from archenc.benchmarks.runs import run_id
 from archenc.dataset import ArchDataset
-from archenc.files import write_json
+from archenc.dataset.splits import Split
+from archenc.files.machine import machine, versions
+from archenc.files.trusted import write_json
 from archenc.graphs import ArchGraphs
 from archenc.heads.base import INTERVAL
-from archenc.machine import machine, versions
 from archenc.metrics import evaluate
-from archenc.splits import Split
 
 if TYPE_CHECKING:
     from archenc.predictor import Predictor

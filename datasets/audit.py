@@ -13,13 +13,13 @@ import torch
 
 import archenc
 from archenc.dataset import ArchDataset
+from archenc.dataset.split_rule import SplitRule
+from archenc.dataset.splits import Split
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs import ABSENT, EDGE_OFFSET, NODE_OFFSET, ArchGraphs
-from archenc.hashing import classes, wl_hash
+from archenc.graphs.hashing import classes, wl_hash
+from archenc.graphs.transforms import live_edges
 from archenc.metrics import kendall_tau
-from archenc.split_rule import SplitRule
-from archenc.splits import Split
-from archenc.transforms import live_edges
 
 CHUNK = 1024
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archenc.datasets.fetch_cli import fetch, import_table, manifest_lines, verified_files, verify_all
+from archenc.datasets.sources.cli import fetch, import_table, manifest_lines, verified_files, verify_all
 from archenc.errors import DataNotFound
-from archenc.text import say
+from archenc.files.text import say
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
-    from archenc.datasets.manifest import Manifest
+    from archenc.datasets.sources.manifest import Manifest
 
 app = typer.Typer(help="Fetch, show and verify data sets, audit splits.", no_args_is_help=True)
 app.command()(fetch)
@@ -86,7 +86,7 @@ def _verified(name: str, path: Path | None, space: str | None) -> list[str]:
 
 
 def _manifest(name: str) -> Manifest | None:
-    from archenc.datasets.manifest import manifest_names, read_manifest
+    from archenc.datasets.sources.manifest import manifest_names, read_manifest
 
     return read_manifest(name) if name in manifest_names() else None
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from archenc.dataset import ArchDataset, Provenance
 from archenc.datasets import table as tables
-from archenc.files import sha256
+from archenc.files.trusted import sha256
 from archenc.spaces.traced.model_files import ModelFiles
 from archenc.spaces.traced.space import OperationSpace
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset, Provenance
-from archenc.datasets.files import MAX_TABLE_BYTES, Table, labelled, provenance
+from archenc.dataset.splits import Split
+from archenc.datasets.sources.tables import MAX_TABLE_BYTES, Table, labelled, provenance
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.files import atomic_write, cache_root, data_root, open_npz, sha256
+from archenc.files.trusted import atomic_write, cache_root, data_root, open_npz, sha256
 from archenc.graphs import ArchGraphs
 from archenc.spaces.nasbench101 import NASBench101
-from archenc.splits import Split
 
 BUDGETS = (4, 12, 36, 108)
 REPEATS = 3

@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, Table, labelled, provenance
-from archenc.datasets.manifest import remedy_for
+from archenc.dataset.splits import Split
 from archenc.datasets.nasbench101 import PARAMETERS, REPEATS, SPACE, SPACE_TABLE, TA7290, repeat_labels
+from archenc.datasets.sources.manifest import remedy_for
+from archenc.datasets.sources.tables import MAX_TABLE_BYTES, Table, labelled, provenance
 from archenc.errors import CorruptFile
-from archenc.files import content_digest, find_table, open_npz, sha256
+from archenc.files.trusted import content_digest, find_table, open_npz, sha256
 from archenc.spaces.nasbench101 import NASBench101
-from archenc.splits import Split
 
 NAME = "nasbench101-full"
 PATH = "nasbench101/full.npz"

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Group, Table, check_texts, labelled, provenance
 from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST, Column
+from archenc.datasets.sources.tables import Group, Table, check_texts, labelled, provenance
 from archenc.errors import CorruptFile
-from archenc.files import Field
+from archenc.files.trusted import Field
 from archenc.spaces.nasbench201 import NASBench201
 
 ROWS = 15_625

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import labelled, package_file, provenance
-from archenc.datasets.unpickle import load_pickle
+from archenc.datasets.sources.tables import labelled, package_file, provenance
+from archenc.datasets.sources.unpickle import load_pickle
 from archenc.spaces.nasbench201 import NASBench201
 
 REQUIREMENT = "analog-nasbench==0.1.3"

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, labelled, provenance
 from archenc.datasets.recipes.raw import read_files
+from archenc.datasets.sources.tables import MAX_TABLE_BYTES, labelled, provenance
 from archenc.errors import CorruptFile
-from archenc.files import Field, find_table, open_npz, sha256
-from archenc.hashing import classes
-from archenc.spaces.darts import DARTS
+from archenc.files.trusted import Field, find_table, open_npz, sha256
+from archenc.graphs.hashing import classes
+from archenc.spaces.genotype.darts import DARTS
 
 NAME = "nasbench301"
 PATH = "nasbench301/results.npz"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, labelled, provenance
+from archenc.datasets.sources.tables import Table, labelled, provenance
 from archenc.errors import CorruptFile
 from archenc.graphs import ArchGraphs
-from archenc.spaces.darts import DARTS
+from archenc.spaces.genotype.darts import DARTS
 
 NAME = "nasbench301-surrogate"
 LABEL = "cifar10/surrogate_val_accuracy@nb301-xgb-v1.0"

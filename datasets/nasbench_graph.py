@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import labelled, package_file, provenance
-from archenc.datasets.unpickle import load_pickle
+from archenc.datasets.sources.tables import labelled, package_file, provenance
+from archenc.datasets.sources.unpickle import load_pickle
 from archenc.errors import UnsafePickle
 from archenc.spaces.nasbench_graph import NASBenchGraph
 

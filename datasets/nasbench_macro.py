@@ -6,8 +6,8 @@ Su, Huang, Li, You, Wang, Qian, Zhang, Xu: "Prioritized Architecture Sampling wi
 from __future__ import annotations
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, check_texts, labelled, provenance
-from archenc.hashing import classes
+from archenc.datasets.sources.tables import Table, check_texts, labelled, provenance
+from archenc.graphs.hashing import classes
 from archenc.spaces.chain import NASBenchMacro
 
 NAME = "nasbench-macro"

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, labelled, provenance
+from archenc.datasets.sources.tables import Table, labelled, provenance
 from archenc.errors import CorruptFile, InvalidArchitecture
-from archenc.hashing import classes
+from archenc.graphs.hashing import classes
 from archenc.spaces.nasbench_nlp import NASBenchNLP
 from archenc.spaces.recurrent import ARITY, INPUTS
 

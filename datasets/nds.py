@@ -13,11 +13,11 @@ import numpy as np
 
 from archenc import create_space
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import MAX_TABLE_BYTES, labelled, provenance
-from archenc.datasets.json_stream import read_records
+from archenc.datasets.sources.json_stream import read_records
+from archenc.datasets.sources.tables import MAX_TABLE_BYTES, labelled, provenance
 from archenc.errors import CorruptFile, InvalidArchitecture
-from archenc.files import Field, find_table, open_npz, sha256
-from archenc.hashing import classes
+from archenc.files.trusted import Field, find_table, open_npz, sha256
+from archenc.graphs.hashing import classes
 from archenc.spaces.genotype import GenotypeSpace
 
 MAX_RECORDS = 20_000

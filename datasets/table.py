@@ -13,12 +13,12 @@ import numpy as np
 
 import archenc
 from archenc.dataset import ArchDataset, Duplicates, Provenance, averaged_graphs, group_means
-from archenc.documents import parse_json
+from archenc.dataset.rows import Row, parse_rows, read_rows
 from archenc.errors import InvalidParameter, InvalidTable
-from archenc.files import sha256
+from archenc.files.documents import parse_json
+from archenc.files.trusted import sha256
 from archenc.graphs import ArchGraphs
-from archenc.rows import Row, parse_rows, read_rows
-from archenc.rules import Name, checked
+from archenc.registry.rules import Name, checked
 from archenc.spaces.base import Space
 
 
@@ -39,7 +39,7 @@ def load(
 ) -> ArchDataset:
     """Read architectures and their labels from ``.csv``, ``.jsonl``, ``.csv.gz`` or ``.jsonl.gz`` (UTF-8).
 
-    How large a table can be is said in :mod:`archenc.rows`: a million lines and a thousand columns, for example.
+    How large a table can be is said in :mod:`archenc.dataset.rows`: a million lines and a thousand columns, for example.
 
     Args:
         path: the file. CSV has a header line; JSONL has one object a line.

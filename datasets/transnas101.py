@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from archenc.dataset import ArchDataset
-from archenc.datasets.files import Table, check_texts, labelled, provenance
-from archenc.hashing import classes
+from archenc.datasets.sources.tables import Table, check_texts, labelled, provenance
+from archenc.graphs.hashing import classes
 from archenc.spaces.transnas101 import TransNAS101Micro
 
 NAME = "transnas101-micro"

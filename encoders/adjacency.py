@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from archenc.encoder import Encoder
-from archenc.encoders.features import (
+from archenc.encoders.modules.features import (
     edge_bits,
     edge_pairs,
     has_absent,
@@ -18,8 +18,8 @@ from archenc.encoders.features import (
     present_indices,
 )
 from archenc.graphs import ArchGraphs
+from archenc.graphs.transforms import live_edges
 from archenc.spaces.base import Space
-from archenc.transforms import live_edges
 
 Kind = Literal["onehot", "categorical", "continuous"]
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from archenc.encoder import Encoder
-from archenc.encoders.layers import receiving, with_global_node
-from archenc.encoders.nodes import OneHotNodes
+from archenc.encoders.modules.layers import receiving, with_global_node
+from archenc.encoders.modules.nodes import OneHotNodes
 from archenc.graphs import ArchGraphs
-from archenc.rules import Layers, Probability
+from archenc.registry.rules import Layers, Probability
 from archenc.spaces.base import Space
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from archenc.encoders.nodes import OneHotNodes
-from archenc.encoders.pairs import PairBatch, Pairs, similar_pairs
-from archenc.encoders.transformer import Transformer
+from archenc.encoders.modules.nodes import OneHotNodes
+from archenc.encoders.modules.pairs import PairBatch, Pairs, similar_pairs
+from archenc.encoders.modules.transformer import Transformer
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, concatenate
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
-from archenc.rules import Count, Depth, NotNegative, Probability, Size
+from archenc.registry.rules import Count, Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space
 from archenc.torch_state import own_generator
 
@@ -38,10 +38,10 @@ class CATEEncoder(PretrainableEncoder):
     Every node is a token: the vector of its operation, times :math:`\sqrt d`, without a position code. Node i
     attends to the nodes j with :math:`M_{ij} = 1`, where M is A (``mask="direct"``) or its transitive closure
     (``"indirect"``): to what its output goes into, never to itself. A node without such nodes, as the output,
-    attends evenly to all nodes. After layers of :class:`archenc.encoders.transformer.Transformer`, the
+    attends evenly to all nodes. After layers of :class:`archenc.encoders.modules.transformer.Transformer`, the
     encoding of a cell is the state of its output node.
 
-    Pretraining takes pairs of architectures of similar cost (:func:`archenc.encoders.pairs.similar_pairs`).
+    Pretraining takes pairs of architectures of similar cost (:func:`archenc.encoders.modules.pairs.similar_pairs`).
     Of the operations of both, 20 % are to be predicted; these are shown as MASK (80 %) or as a random
     operation (20 %). Both go through the same encoder; their states, one behind the other, each with a vector
     that says which of the two it belongs to, through a second transformer in which all nodes of both attend

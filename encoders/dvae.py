@@ -9,14 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from archenc.encoders import latent
-from archenc.encoders.dvae_modules import DVAEDecoder, MessagePassing
-from archenc.encoders.nodes import OneHotNodes
+from archenc.encoders.modules import latent
+from archenc.encoders.modules.dvae_modules import DVAEDecoder, MessagePassing
+from archenc.encoders.modules.nodes import OneHotNodes
 from archenc.graphs import OUTPUT, PAD, ArchGraphs
+from archenc.graphs.transforms import permute_nodes
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
-from archenc.rules import NotNegative, Size
+from archenc.registry.rules import NotNegative, Size
 from archenc.spaces.base import Space
-from archenc.transforms import permute_nodes
 
 
 class DVAEEncoder(PretrainableEncoder):
@@ -35,7 +35,7 @@ class DVAEEncoder(PretrainableEncoder):
     encoding of a cell is :math:`\mu`.
 
     Pretraining draws :math:`z = \mu + s \, \sigma \odot n` with normal noise n; a decoder
-    (:class:`archenc.encoders.dvae_modules.DVAEDecoder`) rebuilds the cell from z. The loss, a mean over the
+    (:class:`archenc.encoders.modules.dvae_modules.DVAEDecoder`) rebuilds the cell from z. The loss, a mean over the
     cells, is
 
     .. math::
@@ -163,7 +163,7 @@ class DVAEEncoder(PretrainableEncoder):
     def pretraining_figures(self, graphs: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
         """Validity and uniqueness of the most probable decodings of ``draws`` random points.
 
-        They are those of :func:`archenc.encoders.latent.quality`. The draws have the mean and the deviation
+        They are those of :func:`archenc.encoders.modules.latent.quality`. The draws have the mean and the deviation
         of mu over the architectures trained on, as in the authors' code.
         """
         means = torch.cat([mu for _, mu in self._means(self.prepare(graphs))])

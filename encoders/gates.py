@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from archenc.encoder import Encoder
-from archenc.encoders.gates_family import (
+from archenc.encoders.modules.gates_family import (
     GATESLayer,
     GATESNodeLayer,
     InitialState,
@@ -21,10 +21,10 @@ from archenc.encoders.gates_family import (
     is_input,
     readout,
 )
-from archenc.encoders.layers import receiving
-from archenc.encoders.nodes import OperationEmbedding
+from archenc.encoders.modules.layers import receiving
+from archenc.encoders.modules.nodes import OperationEmbedding
 from archenc.graphs import EDGE_OFFSET, ArchGraphs, OpOn
-from archenc.rules import Layers, Size
+from archenc.registry.rules import Layers, Size
 from archenc.spaces.base import Space
 
 

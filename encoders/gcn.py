@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from archenc.encoder import Encoder
-from archenc.encoders.layers import mean_over_nodes, receiving, with_global_node
-from archenc.encoders.nodes import NodeEmbedding, node_kinds
+from archenc.encoders.modules.layers import mean_over_nodes, receiving, with_global_node
+from archenc.encoders.modules.nodes import NodeEmbedding, node_kinds
 from archenc.graphs import ArchGraphs
-from archenc.rules import Layers, Size
+from archenc.registry.rules import Layers, Size
 from archenc.spaces.base import Space
 
 _PAPER = (

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from archenc.encoder import Encoder
-from archenc.encoders.features import one_hot, operation_numbers
+from archenc.encoders.modules.features import one_hot, operation_numbers
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs, OpOn
-from archenc.rules import Count
+from archenc.graphs.transforms import narrowed
+from archenc.registry.rules import Count
 from archenc.spaces.base import Space
-from archenc.transforms import narrowed
 
 MOST_SUBSETS = 128
 NO_PATH = 10_000

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.nodes import OneHotNodes
+from archenc.encoders.modules.nodes import OneHotNodes
 from archenc.graphs import ArchGraphs
-from archenc.rules import Layers, Probability, Size
+from archenc.registry.rules import Layers, Probability, Size
 from archenc.spaces.base import Space
 
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from archenc.encoder import Encoder
-from archenc.encoders.nodes import NodeEmbedding, node_kinds
+from archenc.encoders.modules.nodes import NodeEmbedding, node_kinds
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs
-from archenc.rules import Depth, Probability, Size
+from archenc.registry.rules import Depth, Probability, Size
 from archenc.spaces.base import Space
 
 HEADS = 4

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from archenc.encoder import Encoder
-from archenc.encoders.features import has_absent, num_positions, one_hot, operation_numbers
+from archenc.encoders.modules.features import has_absent, num_positions, one_hot, operation_numbers
 from archenc.graphs import ArchGraphs
+from archenc.graphs.transforms import narrowed
 from archenc.spaces.base import Space
-from archenc.transforms import narrowed
 
 
 class OpCountEncoder(Encoder):

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from archenc.encoder import Encoder
 from archenc.encoders.adjacency import Kind
-from archenc.encoders.features import present_indices
+from archenc.encoders.modules.features import present_indices
 from archenc.errors import InvalidParameter
 from archenc.graphs import NODE_OFFSET, ArchGraphs
-from archenc.rules import Count
+from archenc.registry.rules import Count
 from archenc.spaces.base import Space
 
 MAX_FEATURES = 100_000

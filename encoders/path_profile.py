@@ -11,8 +11,8 @@ from torch import Tensor
 from archenc.encoder import Encoder
 from archenc.encoders.graf import membership, occurring_operations
 from archenc.graphs import ABSENT, EDGE_OFFSET, NODE_OFFSET, ArchGraphs
+from archenc.graphs.transforms import narrowed
 from archenc.spaces.base import Space
-from archenc.transforms import narrowed
 
 NO_PATH = -1.0
 

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from archenc.encoder import Encoder
-from archenc.encoders.features import edge_bits, edge_pairs, node_by_node, operation_numbers
+from archenc.encoders.modules.features import edge_bits, edge_pairs, node_by_node, operation_numbers
 from archenc.encoders.sequence import lstm
 from archenc.graphs import ArchGraphs
-from archenc.rules import NotNegative, Probability, Size, Whole
+from archenc.registry.rules import NotNegative, Probability, Size, Whole
 from archenc.spaces.base import Space
 from archenc.torch_state import own_generator
 

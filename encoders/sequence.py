@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.features import (
+from archenc.encoders.modules.features import (
     edge_bits,
     edge_pairs,
     has_absent,
@@ -18,7 +18,7 @@ from archenc.encoders.features import (
     operation_numbers,
 )
 from archenc.graphs import ArchGraphs
-from archenc.rules import Layers, Size
+from archenc.registry.rules import Layers, Size
 from archenc.spaces.base import Space
 
 _PAPER = (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.gates_family import (
+from archenc.encoders.modules.gates_family import (
     GATESLayer,
     GATESNodeLayer,
     InitialState,
@@ -21,11 +21,11 @@ from archenc.encoders.gates_family import (
     is_input,
     readout,
 )
-from archenc.encoders.layers import receiving
-from archenc.encoders.nodes import OperationEmbedding
+from archenc.encoders.modules.layers import receiving
+from archenc.encoders.modules.nodes import OperationEmbedding
 from archenc.errors import InvalidParameter
 from archenc.graphs import ABSENT, ArchGraphs, OpOn
-from archenc.rules import Depth, Few, Layers, Number, Size
+from archenc.registry.rules import Depth, Few, Layers, Number, Size
 from archenc.spaces.base import Space
 from archenc.torch_state import own_generator
 

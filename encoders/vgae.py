@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from archenc.encoders import latent
-from archenc.encoders.layers import receiving
-from archenc.encoders.nodes import OneHotNodes
+from archenc.encoders.modules import latent
+from archenc.encoders.modules.layers import receiving
+from archenc.encoders.modules.nodes import OneHotNodes
 from archenc.graphs import ArchGraphs
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
-from archenc.rules import Depth, NotNegative, Probability, Size
+from archenc.registry.rules import Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space
 
 
@@ -138,7 +138,7 @@ class GraphAutoencoder(PretrainableEncoder):
         return {name: 100.0 * share.double().mean().item() for name, share in shares.items()}
 
     def pretraining_figures(self, graphs: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
-        """Validity and uniqueness of ``draws`` random points (:func:`archenc.encoders.latent.quality`)."""
+        """Validity and uniqueness of ``draws`` random points (:func:`archenc.encoders.modules.latent.quality`)."""
         means = torch.cat([mu for _, mu in self._latent_means(self.prepare(graphs))])
         means = means.reshape(-1, self.space.cells, *means.shape[1:])
         ops, edges = self.decode(latent.draws(means, self.draws, generator).flatten(0, 1))

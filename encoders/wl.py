@@ -8,10 +8,10 @@ from torch import Tensor
 
 from archenc.encoder import Encoder
 from archenc.graphs import INPUT, ArchGraphs
-from archenc.hashing import mix
-from archenc.rules import Buckets, Few
+from archenc.graphs.hashing import mix
+from archenc.graphs.transforms import narrowed
+from archenc.registry.rules import Buckets, Few
 from archenc.spaces.base import Space
-from archenc.transforms import narrowed
 
 
 class WLEncoder(Encoder):

@@ -12,10 +12,10 @@ import archenc
 from archenc import Predictor
 from archenc.errors import ArchencError, InvalidArchitecture, InvalidParameter, InvalidTable
 from archenc.graphs import ArchGraphs
-from archenc.hashing import keys
+from archenc.graphs.hashing import keys
 from archenc.metrics import kendall_tau
+from archenc.search.suggest import suggest, trust
 from archenc.spaces import OperationSpace, Space
-from archenc.suggest import suggest, trust
 from archenc.testing import example_spaces, registered_spaces
 from tests.bad_input import assert_one_sentence
 

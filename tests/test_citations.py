@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from archenc import citations
-from archenc.citations import remind
-from archenc.dataset import ArchDataset, Provenance
+from archenc.dataset import ArchDataset, Provenance, citations
+from archenc.dataset.citations import remind
 from archenc.spaces.nasbench201 import NASBench201
 
 

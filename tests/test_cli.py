@@ -11,10 +11,10 @@ import pytest
 from safetensors import safe_open
 
 import archenc
-import archenc.cli
-from archenc.cli import main
+import archenc.commands.app
+from archenc.commands.app import main
 from archenc.dataset import ArchDataset
-from archenc.pretrained import read_card
+from archenc.pretraining.weights import read_card
 from archenc.registry import DATASETS
 
 GOOD = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
@@ -192,7 +192,7 @@ def test_train_then_predict(name: str, files: Path, capsys: pytest.CaptureFixtur
     assert train(files / "p", "--seed", "3") == 0
     printed = capsys.readouterr().out
     data = archenc.load_dataset("small")
-    split = archenc.splits.halves(data.labelled_rows(), seed=0)
+    split = archenc.dataset.splits.halves(data.labelled_rows(), seed=0)
     predictor = archenc.Predictor.load(files / "p")
     tau = predictor.score(data.graphs[split.test], data.y[split.test])
     assert f"tau {tau:.4f} on 20 held-out architectures (small, toy/accuracy, split halves-0, size 12, seed 3)" in printed
@@ -283,7 +283,7 @@ def test_version_and_bench_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from archenc.cli import main;"
+        "import sys; from archenc.commands.app import main;"
         "codes = [main(['--help']), main(['list', 'encoders']), main(['bench', 'run', '--help']), main(['suggest', '--help'])];"
         "heavy = {'numpy', 'torch', 'sklearn', 'scipy', 'matplotlib', 'xgboost', 'lightgbm', 'wandb', 'rich'} & set(sys.modules);"
         "sys.exit(f'{codes} {heavy}' if any(codes) or heavy else 0)"
@@ -297,14 +297,14 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_a_closed_pipe_is_no_error() -> None:
-    code = "import sys, archenc.cli; sys.exit(archenc.cli.main(['list', 'encoders']))"
+    code = "import sys, archenc.commands.app; sys.exit(archenc.commands.app.main(['list', 'encoders']))"
     done = subprocess.run(f'{sys.executable} -c "{code}" | true', shell=True, capture_output=True, text=True, check=False)
     assert done.stderr == ""
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-"])
 def test_closed_streams_are_no_traceback(closed: str, files: Path) -> None:
-    code = "import sys, archenc.cli; sys.exit(archenc.cli.main(['list', 'encoders']))"
+    code = "import sys, archenc.commands.app; sys.exit(archenc.commands.app.main(['list', 'encoders']))"
     done = subprocess.run(f'{sys.executable} -c "{code}" {closed}', shell=True, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -341,7 +341,7 @@ def test_a_broken_plug_in_breaks_only_itself(monkeypatch: pytest.MonkeyPatch, ca
         EntryPoint("broken", "no_such_package.cli:app", "archenc.commands"),
         EntryPoint("bench", "archenc.benchmarks.cli:app", "archenc.commands"),
     ]
-    monkeypatch.setattr(archenc.cli, "entry_points", lambda group: points)
+    monkeypatch.setattr(archenc.commands.app, "entry_points", lambda group: points)
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert shown.index("\n  bench ") < shown.index("\n  broken "), "commands of other packages come last"
@@ -370,7 +370,7 @@ def test_interrupts_and_full_disks(
     def fail() -> list[str]:
         raise raised
 
-    monkeypatch.setitem(archenc.cli._LISTS, "encoders", fail)
+    monkeypatch.setitem(archenc.commands.app._LISTS, "encoders", fail)
     assert main(["list", "encoders"]) == code
     assert capsys.readouterr().err == message
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.companions import neighbours
 from archenc.errors import InvalidParameter
 from archenc.predictor import Predictor
-from archenc.suggest import trust
+from archenc.predictor.companions import neighbours
+from archenc.search.suggest import trust
 from tests.bad_input import assert_one_sentence
 
 SPACE = archenc.create_space("nasbench101")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from archenc.dataset import ArchDataset
+from archenc.dataset.splits import Split
 from archenc.errors import ArchencError, InvalidParameter, InvalidTable, UnknownName
 from archenc.spaces.nasbench201 import NASBench201
-from archenc.splits import Split
 from tests.bad_input import assert_one_sentence
 
 N = 20

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import pytest
 from msgspec import Meta, field
 
-from archenc import documents
-from archenc.documents import (
+from archenc.commands.options import parse_settings
+from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
+from archenc.files import documents
+from archenc.files.documents import (
     MAX_DEPTH,
     Digest,
     FileName,
@@ -24,9 +26,7 @@ from archenc.documents import (
     read_yaml,
     record,
 )
-from archenc.errors import CorruptFile, InvalidParameter, InvalidTable
-from archenc.options import parse_settings
-from archenc.rules import Number, Seed
+from archenc.registry.rules import Number, Seed
 from tests.bad_input import assert_one_sentence
 
 # -- YAML ------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archenc import documents, files
 from archenc.errors import CannotWrite, CorruptFile, DataNotFound, InvalidParameter
+from archenc.files import documents
+from archenc.files.trusted import trusted as files
 from tests.bad_input import assert_one_sentence
 
 EXPECTED = {"rows": ((None, 3), "f"), "names": ((4,), "S")}
@@ -83,7 +84,7 @@ def test_nothing_is_left_where_a_file_grows_too_large(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import resource, signal, sys
         from archenc.errors import CannotWrite
-        from archenc.files import write_texts
+        from archenc.files.trusted import write_texts
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:

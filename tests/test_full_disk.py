@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archenc.cli import main
-from archenc.datasets import fetch
-from archenc.datasets.fetch import import_file
-from archenc.datasets.manifest import read_manifest
-from archenc.encoders.cli import _write_arrays
+from archenc.commands.app import main
+from archenc.commands.predictors import _write_arrays
+from archenc.datasets.sources import fetch
+from archenc.datasets.sources.fetch import import_file
+from archenc.datasets.sources.manifest import read_manifest
 from archenc.errors import CannotWrite
-from archenc.files import write_json
-from archenc.tracking import create_tracker
+from archenc.files.trusted import write_json
+from archenc.training.tracking import create_tracker
 from tests.bad_input import assert_one_sentence
 
 

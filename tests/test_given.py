@@ -13,12 +13,12 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_predict
 
 import archenc
-from archenc.convert import from_networkx
 from archenc.errors import CorruptFile, DataNotFound, InvalidArchitecture, InvalidParameter, InvalidTable, UnknownName
-from archenc.files import write_json
+from archenc.files.trusted import write_json
 from archenc.graphs import as_graphs
+from archenc.graphs.networkx import from_networkx
 from archenc.predictor import Predictor
-from archenc.suggest import suggest
+from archenc.search.suggest import suggest
 from tests.bad_input import refused
 from tests.spaces.examples import SPACES
 

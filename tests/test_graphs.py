@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from archenc.assertions import equal
 from archenc.dataset import ArchDataset
 from archenc.errors import InvalidParameter
 from archenc.graphs import concatenate
+from archenc.testing.assertions import equal
 from tests.bad_input import assert_one_sentence
 from tests.spaces.examples import SPACES
 
@@ -113,7 +113,7 @@ def test_networkx_with_operations_on_edges():
 
 
 def test_networkx_takes_one_architecture():
-    from archenc.convert import to_networkx
+    from archenc.graphs.networkx import to_networkx
 
     with pytest.raises(InvalidParameter, match="2 architectures") as caught:
         to_networkx(SPACES["nodes"].sample(2))

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from archenc.graphs import concatenate
-from archenc.hashing import hex_digests, wl_hash
+from archenc.graphs.hashing import hex_digests, wl_hash
+from archenc.graphs.transforms import permute_nodes
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.nasbench101 import NASBench101
 from archenc.spaces.nasbench201 import NASBench201
-from archenc.transforms import permute_nodes
 
 
 def classes(digests):

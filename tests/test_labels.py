@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import archenc
-from archenc import Predictor, labels
+from archenc import Predictor
 from archenc.errors import InvalidParameter, InvalidTable
-from archenc.labels import LabelTransform
+from archenc.training import targets as labels
+from archenc.training.targets import LabelTransform
 from tests.bad_input import assert_one_sentence
 
 LABELS = arrays(np.float64, st.integers(2, 30), elements=st.floats(-100, 100).map(lambda v: round(v, 3)))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import archenc
-from archenc.machine import machine, pretraining_machine, versions
+from archenc.files.machine import machine, pretraining_machine, versions
 
 
 def test_run_files_and_cards_say_what_computed_them() -> None:

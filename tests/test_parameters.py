@@ -13,10 +13,10 @@ import archenc
 from archenc.errors import InvalidParameter, UnknownName
 from archenc.heads.linear import RidgeHead
 from archenc.losses import ComparatorLoss, HingeLoss
-from archenc.parameters import build, checked_by
 from archenc.pretraining import PretrainingSchedule
 from archenc.registry import ENCODERS, HEADS, LOSSES, SPACES
-from archenc.rules import Layers, NotNegative, RandomState, Seed, Sizes, checked
+from archenc.registry.parameters import build, checked_by
+from archenc.registry.rules import Layers, NotNegative, RandomState, Seed, Sizes, checked
 from archenc.testing import example_spaces
 from archenc.training import Schedule
 from tests.bad_input import assert_one_sentence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archenc.pareto import crowding, leading
+from archenc.search.pareto import crowding, leading
 from tests.few_cells import dominated
 
 

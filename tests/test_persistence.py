@@ -13,12 +13,12 @@ import torch
 from safetensors.numpy import load_file, save
 
 import archenc
-from archenc import files
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, InvalidParameter
+from archenc.files.sealed import as_large_as
+from archenc.files.trusted import trusted as files
 from archenc.heads.base import NeuralHead
 from archenc.predictor import Predictor
 from archenc.registry import ENCODERS, HEADS
-from archenc.sealed import as_large_as
 from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_bytes, mutate_json
 

@@ -9,13 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import archenc
-from archenc import Predictor, files
+from archenc import Predictor
 from archenc.encoder import Encoder
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture, InvalidParameter, UnknownName
-from archenc.hashing import wl_hash
-from archenc.pretrained import FrozenEncoder
+from archenc.files.trusted import trusted as files
+from archenc.graphs.hashing import wl_hash
+from archenc.graphs.transforms import isomorphic_twin
 from archenc.pretraining import PretrainableEncoder
-from archenc.transforms import isomorphic_twin
+from archenc.pretraining.weights import FrozenEncoder
 from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_json
 from tests.small_pretraining import GRAPHS, SMALL, SPACE
@@ -163,7 +164,7 @@ def test_names_that_do_not_exist():
 
 def test_weights_by_name(copy, monkeypatch):
     (copy / "embeddings.safetensors").unlink()
-    monkeypatch.setattr("archenc.pretrained.pretrained_folders", lambda: {"small": copy})
+    monkeypatch.setattr("archenc.pretraining.weights.pretrained_folders", lambda: {"small": copy})
     assert archenc.list_pretrained() == ["small"]
     assert archenc.load_pretrained("Small").space == SPACE
     with pytest.raises(DataNotFound, match="load_pretrained") as caught:

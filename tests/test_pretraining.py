@@ -18,11 +18,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import archenc
-from archenc import files
-from archenc.checkpoints import PretrainingFolder
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
+from archenc.files.trusted import trusted as files
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
-from archenc.tracking import JSONLTracker
+from archenc.pretraining.folder import PretrainingFolder
+from archenc.training.tracking import JSONLTracker
 from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_json
 from tests.small_pretraining import GRAPHS, SMALL, run

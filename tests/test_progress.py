@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from archenc.progress import progress
+from archenc.files.progress import progress
 
 
 class Terminal(io.StringIO):

@@ -8,7 +8,7 @@ from torch_geometric.loader import DataLoader
 
 from archenc.dataset import ArchDataset
 from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.pyg import ArchInMemoryDataset, from_batch, loader, to_batch, to_data_list
+from archenc.graphs.pyg import ArchInMemoryDataset, from_batch, loader, to_batch, to_data_list
 from tests.bad_input import assert_one_sentence
 from tests.spaces.examples import SPACES
 

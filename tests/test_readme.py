@@ -30,7 +30,7 @@ def run(code):
 
 
 def test_fifty_results_become_ten_suggestions(tmp_path, monkeypatch, capsys):
-    from archenc.cli import main
+    from archenc.commands.app import main
 
     monkeypatch.chdir(tmp_path)
     run(PYTHON[0])
@@ -61,7 +61,7 @@ def test_the_python_example_prints_what_is_printed_below_it(tmp_path, monkeypatc
 
 def test_the_own_space_example_runs(tmp_path, monkeypatch, capsys):
     assert '"ops":["input"' in run(example("CellSpace("))
-    from archenc.cli import main
+    from archenc.commands.app import main
 
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text(next(body for language, body in BLOCKS if language == "yaml"))
@@ -91,7 +91,7 @@ def test_the_example_with_weights_by_name_runs():
 
 
 def test_command_line_examples_name_real_commands(capsys):
-    from archenc.cli import main
+    from archenc.commands.app import main
 
     commands = [line.split("#")[0].split() for language, body in BLOCKS if language == "sh" for line in body.splitlines()]
     archenc = [words[1:] for words in commands if words and words[0] == "archenc"]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import archenc
-from archenc import pretrained, registry
+from archenc import registry
 from archenc.errors import InvalidParameter, UnknownName
+from archenc.pretraining import weights as pretrained
 from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES, Registry
 from tests.bad_input import assert_one_sentence
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import jinja2
 import pytest
 
-from archenc.reports import figure_label, markdown_table, page, svg, text_table
+from archenc.files.reports import figure_label, markdown_table, page, svg, text_table
 from tests.hostile import MARKER, _Page
 
 
@@ -21,7 +21,7 @@ def text_of(html: str, tag: str) -> str:
 
 
 def small_page(title: str) -> str:
-    return page("archenc.encoders", "embeddings.html", title=title, introduction="", setting=[], header=[title], lines=[], figures=[])
+    return page("archenc.benchmarks.embeddings", "embeddings.html", title=title, introduction="", setting=[], header=[title], lines=[], figures=[])
 
 
 def test_the_policy_of_a_page_allows_its_own_script_and_style_alone() -> None:
@@ -47,7 +47,7 @@ def test_values_of_a_page_are_text() -> None:
 
 def test_a_page_without_a_value_that_it_needs_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="introduction"):
-        page("archenc.encoders", "embeddings.html", title="t", setting=[], header=[], lines=[], figures=[])
+        page("archenc.benchmarks.embeddings", "embeddings.html", title="t", setting=[], header=[], lines=[], figures=[])
 
 
 @pytest.mark.parametrize("name", [MARKER, "$\\frac{", "$x$", "_hidden", "名前 \U0001f9ea", "a" * 5_000, "\x00\x0b\ud800\ufffe", ""])

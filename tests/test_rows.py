@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import archenc
-from archenc import rows
-from archenc.cli import main
+from archenc.commands.app import main
+from archenc.dataset import rows
+from archenc.dataset.rows import parse_architectures, read_lines, read_rows
 from archenc.errors import InvalidTable
-from archenc.rows import parse_architectures, read_lines, read_rows
 from tests.bad_input import assert_one_sentence
 
 GOOD = "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"

@@ -14,8 +14,8 @@ import archenc
 from archenc import Predictor
 from archenc.encoder import Encoder
 from archenc.graphs import ArchGraphs
+from archenc.heads.scaling import VaryingColumns
 from archenc.registry import ENCODERS
-from archenc.scaling import VaryingColumns
 from archenc.spaces.base import Space
 
 HEADS: dict[str, dict[str, Any]] = {name: {} for name in archenc.list_heads() if name not in ("anytime", "mlp-ensemble")}

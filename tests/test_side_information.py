@@ -9,14 +9,14 @@ from sklearn.impute import SimpleImputer
 
 import archenc
 from archenc import Predictor, load_dataset
-from archenc.assertions import equal
 from archenc.dataset import ArchDataset
 from archenc.errors import CorruptFile, InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs import concatenate
 from archenc.heads.grouped_gp import GroupedGaussianProcessHead
 from archenc.losses import MSELoss
 from archenc.metrics import kendall_tau
-from archenc.side_information import SideInformation
+from archenc.testing.assertions import equal
+from archenc.training.side_information import SideInformation
 from tests.bad_input import assert_one_sentence
 from tests.spaces.examples import SPACES
 from tests.test_graphs import INDICES
@@ -264,7 +264,7 @@ def test_arrays_that_are_no_side_information(change):
 def test_early_accuracies_are_worth_more_than_their_own_rank(data_root):
     """NAS-Bench-201, 78 labels: what 12 epochs tell goes beyond the cells, and the cells beyond 12 epochs."""
     data = load_dataset("nasbench201")
-    split = archenc.splits.halves(data.labelled_rows(), 0)
+    split = archenc.dataset.splits.halves(data.labelled_rows(), 0)
     rows, test = split.training_subset(78, 1), split.test[:1500]
     early = data.with_architecture_features("cifar10/val_accuracy@12/mean")
     tau = [

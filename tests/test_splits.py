@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archenc.dataset.splits import Split, everything, halves, holdout, without_twins
 from archenc.errors import InvalidParameter
-from archenc.splits import Split, everything, halves, holdout, without_twins
 from tests.bad_input import assert_one_sentence
 
 

@@ -8,8 +8,8 @@ import pytest
 import archenc
 from archenc import Predictor
 from archenc.errors import InvalidArchitecture, InvalidParameter, InvalidTable
-from archenc.hashing import keys
-from archenc.suggest import suggest, trust, untrained
+from archenc.graphs.hashing import keys
+from archenc.search.suggest import suggest, trust, untrained
 from tests.bad_input import assert_one_sentence
 from tests.few_cells import ALL, POOL, SPACE, TRAINED, Y, accuracy, cheap
 
@@ -89,7 +89,7 @@ def test_every_column_of_labels_has_a_predictor():
 
 
 def test_a_space_too_large_to_list_is_sampled_around_the_best(monkeypatch):
-    monkeypatch.setattr("archenc.suggest.SAMPLED", 200)
+    monkeypatch.setattr("archenc.search.suggest.SAMPLED", 200)
     space = archenc.create_space("darts")
     graphs = space.sample(12, 1)
     count = (graphs.ops == graphs.ops.max()).flatten(1).sum(1).reshape(-1, 2).sum(1).numpy() + np.linspace(0, 0.5, 12)

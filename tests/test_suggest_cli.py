@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.cli import main
-from archenc.hashing import keys
-from archenc.suggest import suggest, untrained
+from archenc.commands.app import main
+from archenc.graphs.hashing import keys
+from archenc.search.suggest import suggest, untrained
 from tests.few_cells import FEW, POOL, SPACE, TRAINED, Y, accuracy, cheap, dominated
 
 
@@ -20,7 +20,7 @@ from tests.few_cells import FEW, POOL, SPACE, TRAINED, Y, accuracy, cheap, domin
 def place(tmp_path, monkeypatch):
     """A folder with results and candidates, and a predictor that is fitted in no time."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("archenc.suggest.usual_predictor", cheap)
+    monkeypatch.setattr("archenc.search.suggest.usual_predictor", cheap)
     write(Path("runs.csv"), TRAINED[:FEW], accuracy=accuracy(TRAINED[:FEW]).tolist(), note=["a, b"] * FEW)
     Path("pool.txt").write_text("\n".join(SPACE.format(POOL[:40])))
     Path("trained.txt").write_text("\n".join(SPACE.format(TRAINED[:FEW])))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archenc.text import csv_cell, csv_text, markdown, say, visible
+from archenc.files.text import csv_cell, csv_text, markdown, say, visible
 
 ROOT = Path(__file__).parent.parent
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from archenc.errors import InvalidParameter
-from archenc.tracking import create_tracker
+from archenc.training.tracking import create_tracker
 from tests.bad_input import assert_one_sentence
 
 

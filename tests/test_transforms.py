@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
-from archenc.spaces.cell import CellSpace
-from archenc.spaces.nasbench201 import NASBench201
-from archenc.transforms import (
+from archenc.graphs.transforms import (
     bypass_nodes,
     is_connected,
     isomorphic_twin,
@@ -23,6 +21,8 @@ from archenc.transforms import (
     reachability,
     simplify,
 )
+from archenc.spaces.cell import CellSpace
+from archenc.spaces.nasbench201 import NASBench201
 from tests.spaces.examples import SPACES
 
 SPACE = CellSpace("mine", ["conv", "pool", "skip", "none"], max_nodes=6, none_op="none", skip_op="skip")

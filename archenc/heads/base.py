@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from archenc.errors import InvalidParameter, NotFitted
 from archenc.losses import ComparatorLoss, Loss, MSELoss, ScoreLoss
-from archenc.parameters import Checked
+from archenc.registry.parameters import Checked
 
 GIVE_DEVIATIONS = (
     "choose 'mixture', 'gp', 'dngo', 'random-forest' or 'mlp-ensemble', or give boosted trees by head_params={'bags': 10} bags to differ"
@@ -31,7 +31,7 @@ INTERVAL = float(norm.ppf((1 + COVERAGE) / 2))
 
 
 class Head(Checked, ABC):
-    """What both kinds share; the annotations of a constructor's keywords are checked (:mod:`archenc.rules`).
+    """What both kinds share; the annotations of a constructor's keywords are checked (:mod:`archenc.registry.rules`).
 
     Attributes:
         paper: authors, venue, year and section of the source, where there is one.

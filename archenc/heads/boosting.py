@@ -12,13 +12,13 @@ import numpy as np
 from numpy.random import RandomState
 
 from archenc.errors import CorruptFile, InvalidParameter
+from archenc.files.sealed import saved_arrays, saved_numbers, under
 from archenc.heads.base import EstimatorHead
 from archenc.heads.saved_boosters import SavedBooster, read_lightgbm, read_xgboost
+from archenc.heads.scaling import without_noise
 from archenc.heads.trees import in_a_row
 from archenc.losses import ScoreLoss
-from archenc.rules import Count, Few, Fraction, NotNegative, Positive, Seed, TreeDepth
-from archenc.scaling import without_noise
-from archenc.sealed import saved_arrays, saved_numbers, under
+from archenc.registry.rules import Count, Few, Fraction, NotNegative, Positive, Seed, TreeDepth
 
 Objective = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 

@@ -13,12 +13,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
 from archenc.errors import CorruptFile
-from archenc.files import Field
+from archenc.files.sealed import saved_arrays, saved_numbers
+from archenc.files.trusted import Field
 from archenc.heads.base import SquaredErrorHead
+from archenc.heads.scaling import VaryingColumns
 from archenc.losses import Loss
-from archenc.rules import Count, Layers, NotNegative, Positive, Seed
-from archenc.scaling import VaryingColumns
-from archenc.sealed import saved_arrays, saved_numbers
+from archenc.registry.rules import Count, Layers, NotNegative, Positive, Seed
 
 LOG_BOUNDS = (-10.0, 10.0)
 """Of the logarithms of alpha and beta."""

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archenc.files import Field
+from archenc.files.sealed import saved_arrays, saved_numbers
+from archenc.files.trusted import Field
 from archenc.heads.base import EstimatorHead
 from archenc.losses import Loss, MSERankLoss, PointwiseLoss, ScoreLoss
-from archenc.rules import Count, Depth, Positive, Probability, Seed, Sizes
-from archenc.sealed import saved_arrays, saved_numbers
+from archenc.registry.rules import Count, Depth, Positive, Probability, Seed, Sizes
 from archenc.torch_state import plain_torch
 
 ROWS_PER_BLOCK = 8192

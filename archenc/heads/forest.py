@@ -9,13 +9,13 @@ import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 
 from archenc.errors import CorruptFile
-from archenc.files import Field
+from archenc.files.sealed import saved_arrays, saved_numbers
+from archenc.files.trusted import Field
 from archenc.heads.base import SquaredErrorHead
+from archenc.heads.scaling import without_noise
 from archenc.heads.trees import Trees
 from archenc.losses import Loss
-from archenc.rules import Count, Fraction, Seed
-from archenc.scaling import without_noise
-from archenc.sealed import saved_arrays, saved_numbers
+from archenc.registry.rules import Count, Fraction, Seed
 
 ROWS_PER_BLOCK = 1024
 

@@ -12,12 +12,12 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Ke
 from sklearn.preprocessing import Normalizer
 
 from archenc.errors import CorruptFile
-from archenc.files import Field
+from archenc.files.sealed import saved_arrays, saved_numbers
+from archenc.files.trusted import Field
 from archenc.heads.base import SquaredErrorHead
+from archenc.heads.scaling import VaryingColumns
 from archenc.losses import Loss
-from archenc.rules import Count, Seed, Whole
-from archenc.scaling import VaryingColumns
-from archenc.sealed import saved_arrays, saved_numbers
+from archenc.registry.rules import Count, Seed, Whole
 
 KERNEL_VALUES_PER_BLOCK = 4_000_000
 """Kernel values, and numbers of the encodings, that :meth:`GaussianProcessHead.predict` holds at once: 32 MB of each."""

@@ -13,8 +13,8 @@ from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Kernel,
 from archenc.errors import InvalidParameter
 from archenc.heads.gp import GaussianProcessHead
 from archenc.heads.kernels import GroupedMatern, LogNormalPriors
-from archenc.rules import Count, Seed, Whole
-from archenc.scaling import FURTHEST, VaryingColumns
+from archenc.heads.scaling import FURTHEST, VaryingColumns
+from archenc.registry.rules import Count, Seed, Whole
 
 
 class GroupedGaussianProcessHead(GaussianProcessHead):

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import Ridge
 
+from archenc.files.sealed import saved_arrays, saved_numbers
 from archenc.heads.base import SquaredErrorHead
+from archenc.heads.scaling import VaryingColumns
 from archenc.losses import Loss
-from archenc.rules import NotNegative, Seed
-from archenc.scaling import VaryingColumns
-from archenc.sealed import saved_arrays, saved_numbers
+from archenc.registry.rules import NotNegative, Seed
 
 
 class RidgeHead(SquaredErrorHead):

@@ -10,14 +10,14 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from archenc.documents import Record, record
 from archenc.errors import CorruptFile, InvalidParameter
+from archenc.files.documents import Record, record
+from archenc.files.sealed import saved_arrays, under
 from archenc.heads.base import COVERAGE, INTERVAL, EstimatorHead, SquaredErrorHead
 from archenc.losses import Loss
 from archenc.metrics import kendall_tau
 from archenc.registry import HEADS
-from archenc.rules import Count, NotNegative, Positive, Seed
-from archenc.sealed import saved_arrays, under
+from archenc.registry.rules import Count, NotNegative, Positive, Seed
 
 DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {"grouped-gp": {}, "xgboost": {}}
 CLEARLY = 0.02

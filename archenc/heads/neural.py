@@ -13,7 +13,7 @@ from torch.nn import functional
 from archenc.errors import InvalidParameter, NotFitted
 from archenc.heads.base import NeuralHead
 from archenc.losses import ComparatorLoss, Loss
-from archenc.rules import Few, Probability, Sizes
+from archenc.registry.rules import Few, Probability, Sizes
 
 PAIRS_PER_BLOCK = 16_384
 """Pairs that :meth:`ComparatorHead.forward` compares at once: some 13 MB an activation for 200 hidden units."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from archenc.documents import MAX_DEPTH
+from archenc.files.documents import MAX_DEPTH
 from archenc.heads.trees import Trees, in_a_row
 
 ROWS_PER_BLOCK = 1024

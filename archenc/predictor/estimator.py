@@ -13,22 +13,23 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-from archenc import companions, labels
-from archenc.automatic import Budget, recommend
 from archenc.errors import InvalidParameter, InvalidTable, NotFitted
-from archenc.graphs import ArchGraphs, as_graphs
-from archenc.parameters import checked_by, fields_of, takes_fields
+from archenc.files.values import as_labels
+from archenc.graphs import ArchGraphs, as_graphs, ordinary
+from archenc.predictor import companions
+from archenc.predictor.automatic import Budget, recommend
 from archenc.predictor.fitted import FittedPredictor
 from archenc.predictor.folder import load_predictor, save_predictor
 from archenc.predictor.parts import build_encoder, build_head, build_loss, head_is_neural, pretrained_encoder
 from archenc.pretraining import check_device
 from archenc.registry import HEADS, as_space, normalise
-from archenc.rules import Name, RandomState
-from archenc.side_information import SideInformation, refuse_side_information
+from archenc.registry.parameters import checked_by, fields_of, takes_fields
+from archenc.registry.rules import Name, RandomState
 from archenc.spaces.base import Space
-from archenc.torch_state import ordinary, own_state
+from archenc.torch_state import own_state
 from archenc.training import Network, Schedule, Standardise, Task, fit_network
-from archenc.values import as_labels
+from archenc.training import targets as labels
+from archenc.training.side_information import SideInformation, refuse_side_information
 
 EpochCallback = Callable[[int, "Predictor"], None]
 Transform = Literal["normal-scores", "standardize", "fraction", "none"]
@@ -51,9 +52,9 @@ class Predictor(FittedPredictor):
         fine_tune: whether pretrained weights are trained together with the head; if not, they are frozen and the encoding is a fixed one.
         encoder_params, head_params, loss_params: their keyword parameters; those of a pretrained encoder are known and can be left out.
         companions: the parameters of further predictors, each with a ``weight`` (1 by default), that are trained on the same labels. The
-            score is then a weighted mean of standardised scores, in which this predictor's own head counts 1 (:mod:`archenc.companions`).
+            score is then a weighted mean of standardised scores, in which this predictor's own head counts 1 (:mod:`archenc.predictor.companions`).
         budget: what the encoder ``"auto"`` may cost (:func:`archenc.recommend`).
-        label_transform: what the loss sees (:meth:`archenc.labels.LabelTransform.fit`). It matters to pointwise losses only, and their
+        label_transform: what the loss sees (:meth:`archenc.training.targets.LabelTransform.fit`). It matters to pointwise losses only, and their
             predictions come back in the labels' units. The default, the normal quantiles of the labels' ranks, ranks best in our
             measurements: accuracies have a long lower tail, which otherwise dominates a squared error.
         random_state: seed of initial weights, minibatches, pairs and trees, or a generator to draw one from; None draws one.

@@ -9,20 +9,20 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from archenc import companions
-from archenc.companions import Companion
 from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter, InvalidTable, NotFitted
+from archenc.files.values import as_frame, as_labels
 from archenc.graphs import ArchGraphs, as_graphs
 from archenc.heads.base import GIVE_DEVIATIONS, INTERVAL, NeuralHead
-from archenc.labels import ColumnTransforms, LabelTransform
 from archenc.losses import Loss
 from archenc.metrics import kendall_tau
-from archenc.side_information import SideInformation
+from archenc.predictor import companions
+from archenc.predictor.companions import Companion
 from archenc.spaces.base import Space
 from archenc.torch_state import plain_torch
 from archenc.training import Network, score_all
-from archenc.values import as_frame, as_labels
+from archenc.training.side_information import SideInformation
+from archenc.training.targets import ColumnTransforms, LabelTransform
 
 if TYPE_CHECKING:
     import pandas

@@ -14,22 +14,22 @@ import msgspec
 import numpy as np
 import torch
 
-from archenc import labels
-from archenc.checkpoints import SpaceConfig
-from archenc.companions import Companion, Scale
-from archenc.documents import Digest, Record, Text, read_json, record
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter
-from archenc.files import atomic_write, write_json, writing
+from archenc.files.documents import Digest, Record, Text, read_json, record
+from archenc.files.sealed import as_large_as, load_state, pack, read_arrays, rebuilding, state_arrays, under
+from archenc.files.trusted import atomic_write, write_json, writing
 from archenc.heads.base import NeuralHead
-from archenc.labels import ColumnTransforms
+from archenc.predictor.companions import Companion, Scale
 from archenc.predictor.fitted import FittedPredictor
 from archenc.predictor.parts import build_encoder, build_head, build_loss, head_is_neural
-from archenc.pretrained import FrozenEncoder
-from archenc.sealed import as_large_as, load_state, pack, read_arrays, rebuilding, state_arrays, under
-from archenc.side_information import SideInformation
+from archenc.pretraining.folder import SpaceConfig
+from archenc.pretraining.weights import FrozenEncoder
 from archenc.spaces import from_config
 from archenc.torch_state import own_state
 from archenc.training import Network, Standardise
+from archenc.training import targets as labels
+from archenc.training.side_information import SideInformation
+from archenc.training.targets import ColumnTransforms
 from archenc.version import __version__
 
 P = TypeVar("P", bound=FittedPredictor)

@@ -9,7 +9,7 @@ from archenc.encoder import Encoder
 from archenc.errors import InvalidParameter
 from archenc.heads.base import Head, NeuralHead
 from archenc.losses import Loss
-from archenc.pretrained import FrozenEncoder, load_pretrained, read_card
+from archenc.pretraining.weights import FrozenEncoder, load_pretrained, read_card
 from archenc.registry import ENCODERS, HEADS, LOSSES, normalise
 from archenc.spaces.base import Space
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from archenc.errors import InvalidParameter
+from archenc.files.text import shown
 from archenc.registry import SPACES
 from archenc.spaces.base import Space
-from archenc.text import shown
 
 if TYPE_CHECKING:
     from archenc.spaces.traced.onnx_file import from_onnx

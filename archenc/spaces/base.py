@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.graphs import NODE_OFFSET, ArchGraphs, OpOn
-from archenc.hashing import wl_hash
-from archenc.spaces.definition import edge_slots, is_whole, node_pairs, operation_number
-from archenc.text import shown
+from archenc.files.text import shown
+from archenc.graphs import NODE_OFFSET, ArchGraphs, OpOn, transforms
+from archenc.graphs.hashing import wl_hash
+from archenc.spaces.parameters import edge_slots, is_whole, node_pairs, operation_number
 
 MAX_DRAWN = 2**32
 """Most bytes of adjacency matrices that are drawn at once."""
@@ -151,12 +150,12 @@ class Space(ABC):
 
     @_of_graphs
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
-        """(N, 16) uint8, equal for isomorphic architectures (:mod:`archenc.hashing`)."""
+        """(N, 16) uint8, equal for isomorphic architectures (:mod:`archenc.graphs.hashing`)."""
         return wl_hash(graphs)
 
     @_of_graphs
     def simplify(self, graphs: ArchGraphs) -> ArchGraphs:
-        """Cut what computes nothing (:func:`archenc.transforms.simplify`)."""
+        """Cut what computes nothing (:func:`archenc.graphs.transforms.simplify`)."""
         return transforms.simplify(graphs)
 
     @_of_graphs
@@ -202,6 +201,11 @@ class Space(ABC):
         """
         pairs = node_pairs(self.num_inputs, self.max_nodes) if self.topology is None else self.topology
         return edge_slots(pairs, self.edges_per_pair)
+
+    @property
+    def reads_only_paths(self) -> bool:
+        """Whether what lies on no path from input to output is cut off an architecture that is read."""
+        return False
 
     @property
     def num_node_form_nodes(self) -> int:

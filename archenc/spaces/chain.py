@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 
 from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.files.text import listed, shown
 from archenc.graphs import NODE_OFFSET, ArchGraphs
-from archenc.hashing import wl_hash
-from archenc.spaces import notation
+from archenc.graphs.hashing import wl_hash
 from archenc.spaces.base import is_list
-from archenc.spaces.cell import CellSpace
-from archenc.spaces.definition import MAX_NODES, MAX_OPERATIONS, members, operation, space_name, whole_numbers
-from archenc.spaces.enumeration import refuse_above
-from archenc.spaces.notation import Cell
-from archenc.text import listed, shown
+from archenc.spaces.cell import CellSpace, notation
+from archenc.spaces.cell.enumeration import refuse_above
+from archenc.spaces.cell.notation import Cell
+from archenc.spaces.parameters import MAX_NODES, MAX_OPERATIONS, members, operation, space_name, whole_numbers
 
 
 class ChainSpace(CellSpace):

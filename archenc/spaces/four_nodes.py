@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from archenc.errors import InvalidArchitecture, read_each
+from archenc.files.text import shown
 from archenc.graphs import ArchGraphs
-from archenc.spaces import notation
 from archenc.spaces.base import as_sequence, is_list, is_whole
-from archenc.spaces.cell import CellSpace
-from archenc.spaces.notation import Cell
-from archenc.text import shown
+from archenc.spaces.cell import CellSpace, notation
+from archenc.spaces.cell.notation import Cell
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 

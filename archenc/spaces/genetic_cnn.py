@@ -11,15 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archenc import transforms
 from archenc.errors import InvalidArchitecture, InvalidParameter, read_each
-from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
-from archenc.hashing import wl_hash
+from archenc.files.text import shown
+from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs, transforms
+from archenc.graphs.hashing import wl_hash
 from archenc.spaces.base import as_array, as_sequence, generator, is_list
 from archenc.spaces.cell import CellSpace
-from archenc.spaces.definition import space_name, truth, whole_numbers
-from archenc.spaces.enumeration import all_digits, refuse_above
-from archenc.text import shown
+from archenc.spaces.cell.enumeration import all_digits, refuse_above
+from archenc.spaces.parameters import space_name, truth, whole_numbers
 
 CONV, NONE = NODE_OFFSET, NODE_OFFSET + 1
 MAX_STAGES, MAX_STAGE_NODES = 100, 100
@@ -165,7 +164,7 @@ class StageSpace(CellSpace):
         return self.from_bits(rng.integers(2, size=(rows // self.cells, sum(self.stage_lengths))))
 
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
-        """Turn one random bit of each architecture; :func:`archenc.spaces.evolution.mutate` turns each with some probability."""
+        """Turn one random bit of each architecture; :func:`archenc.search.operators.mutate` turns each with some probability."""
         bits = self.to_bits(graphs)
         bits[np.arange(len(bits)), generator(seed).integers(bits.shape[1], size=len(bits))] ^= 1
         return self.from_bits(bits)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from archenc.errors import InvalidArchitecture, read_each
+from archenc.files.text import shown
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
 from archenc.spaces.base import as_array, as_sequence, is_list, is_whole
+from archenc.spaces.cell.notation import load_json
 from archenc.spaces.four_nodes import EDGES, FourNodeSpace, six_numbers
-from archenc.spaces.notation import load_json
-from archenc.text import shown
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 STAGES, CELLS_PER_STAGE = (16, 32, 64), 5  # channels of each stage

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from archenc.errors import InvalidArchitecture, read_each
+from archenc.files.text import shown
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
-from archenc.spaces import notation
 from archenc.spaces.base import as_array, as_sequence, is_list, is_whole
-from archenc.spaces.cell import CellSpace
-from archenc.spaces.drawing import change_one
-from archenc.spaces.enumeration import all_digits, first_of_each
-from archenc.text import shown
+from archenc.spaces.cell import CellSpace, notation
+from archenc.spaces.cell.drawing import change_one
+from archenc.spaces.cell.enumeration import all_digits, first_of_each
 
 OPERATIONS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 LINKS = np.array(  # the input node of each computing node: 0 the raw input, k the k-th computing node

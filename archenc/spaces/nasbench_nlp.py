@@ -9,11 +9,11 @@ import numpy as np
 
 from archenc.errors import InvalidArchitecture, InvalidParameter, read_each
 from archenc.graphs import PAD, ArchGraphs
-from archenc.hashing import sweep_hash
+from archenc.graphs.hashing import sweep_hash
 from archenc.spaces import recurrent
 from archenc.spaces.base import as_sequence, checked_count, generator
 from archenc.spaces.cell import CellSpace
-from archenc.spaces.notation import Cell, load_json, stack
+from archenc.spaces.cell.notation import Cell, load_json, stack
 from archenc.spaces.recurrent import INPUTS, OPERATIONS, Recipe
 
 MAX_NODES = 34  # the most that a cell of the release takes
@@ -114,5 +114,5 @@ class NASBenchNLP(CellSpace):
         return self.place([recurrent.mutated(recipe, rng, self.max_nodes) for recipe in self.recipes(graphs)])
 
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
-        """(N, 16) uint8, equal for recipes that differ only in names and order (:func:`archenc.hashing.sweep_hash`)."""
+        """(N, 16) uint8, equal for recipes that differ only in names and order (:func:`archenc.graphs.hashing.sweep_hash`)."""
         return sweep_hash(graphs)

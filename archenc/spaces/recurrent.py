@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from archenc.errors import InvalidArchitecture
+from archenc.files.text import shown
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT
-from archenc.spaces.notation import Cell
-from archenc.text import shown
+from archenc.spaces.cell.notation import Cell
 
 INPUTS = ("x", "h_prev_0", "h_prev_1", "h_prev_2")
 STATES = ("h_new_0", "h_new_1", "h_new_2")

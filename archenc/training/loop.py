@@ -11,9 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from archenc.files.progress import progress
 from archenc.graphs import ArchGraphs
 from archenc.losses import Loss
-from archenc.progress import progress
 from archenc.torch_state import own_dropout
 from archenc.training.network import Network, embed_all
 from archenc.training.schedule import Schedule

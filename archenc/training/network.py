@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from archenc.encoder import Encoder
 from archenc.graphs import ArchGraphs
 from archenc.heads.base import NeuralHead
+from archenc.heads.scaling import divisors
 from archenc.losses import Loss
-from archenc.scaling import divisors
 
 
 class Standardise(nn.Module):

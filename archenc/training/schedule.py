@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from archenc.errors import InvalidParameter
-from archenc.parameters import check_fields
-from archenc.rules import Count, NotNegative, Positive, Share, Whole
+from archenc.registry.parameters import check_fields
+from archenc.registry.rules import Count, NotNegative, Positive, Share, Whole
 
 LRSchedule = Literal["constant", "cosine", "linear"]
 Optimizer = Literal["adam", "adamw"]

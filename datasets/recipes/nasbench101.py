@@ -12,8 +12,8 @@ import numpy as np
 
 from archenc.datasets.nasbench101 import BUDGETS, IMAGES, TA7290
 from archenc.datasets.recipes.raw import MAX_BYTES, corrupt, json_object, parse_json
-from archenc.files import read_bytes
-from archenc.hashing import keys
+from archenc.files.trusted import read_bytes
+from archenc.graphs.hashing import keys
 from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
 
 ROWS = {"cells_20k": 20_001, "cells_10k": 10_000}

@@ -22,9 +22,9 @@ from google.protobuf.message_factory import GetMessageClass
 from archenc.datasets.nasbench101 import BUDGETS, IMAGES, REPEATS
 from archenc.datasets.recipes.nasbench101 import enumerated, find_hashes
 from archenc.datasets.recipes.raw import corrupt
-from archenc.datasets.tfrecord import read_records
+from archenc.datasets.sources.tfrecord import read_records
 from archenc.errors import CorruptFile
-from archenc.files import sha256
+from archenc.files.trusted import sha256
 from archenc.spaces.nasbench101 import MAX_NODES, OPERATIONS, NASBench101
 
 EVALUATIONS = 3  # of each training: before it, half way, at its end

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from archenc.datasets.recipes.raw import MAX_BYTES, corrupt, json_floats, json_object, parse_json
-from archenc.files import read_bytes
+from archenc.files.trusted import read_bytes
 
 OPERATIONS = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
 SOURCES = ("scores_500", "scores_725", "scores_725_earlier")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from archenc.datasets.recipes.raw import MAX_BYTES, corrupt, json_floats, json_object, parse_json
-from archenc.files import read_bytes
+from archenc.files.trusted import read_bytes
 
 LAYERS = 8
 OPERATIONS = ("Identity", "MB3_K3", "MB6_K5")

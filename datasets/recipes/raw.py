@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from archenc import documents
-from archenc.datasets.unpickle import load_numbers
+from archenc.datasets.sources.unpickle import load_numbers
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.files import check_members, read_bytes
+from archenc.files import documents
+from archenc.files.trusted import check_members, read_bytes
 
 MAX_BYTES = 32 * 2**20
 """The largest raw file, and the most that one inflates to."""

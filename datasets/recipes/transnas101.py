@@ -9,9 +9,10 @@ import numpy as np
 
 from archenc.datasets.recipes.raw import naslib_accuracies
 from archenc.datasets.transnas101 import ROWS, TASKS
+from archenc.graphs.paths import is_connected
+from archenc.graphs.transforms import live_edges
 from archenc.spaces.four_nodes import EDGES
 from archenc.spaces.transnas101 import OPERATIONS, TransNAS101Micro
-from archenc.transforms import is_connected, live_edges
 
 
 def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:

@@ -11,7 +11,7 @@ import archenc
 from archenc.benchmarks import runner
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import Protocol
-from archenc.benchmarks.results import Run, run_key
+from archenc.benchmarks.runs import Run, run_key
 from archenc.dataset import ArchDataset
 from archenc.registry import DATASETS
 

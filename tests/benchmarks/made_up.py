@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from msgspec.structs import force_setattr
 
-from archenc.benchmarks.results import Run, run_id
-from archenc.documents import Record, record
+from archenc.benchmarks.runs import Run, run_id
+from archenc.files.documents import Record, record
 
 R = TypeVar("R", bound=Record)
 

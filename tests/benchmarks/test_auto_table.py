@@ -1,7 +1,7 @@
 import pytest
 
-from archenc.benchmarks.auto_table import auto_markdown
-from archenc.benchmarks.results import leaderboards
+from archenc.benchmarks.reports.auto_table import auto_markdown
+from archenc.benchmarks.runs import leaderboards
 from tests.benchmarks.made_up import made_up_run
 
 SETTING = {

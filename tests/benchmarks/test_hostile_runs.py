@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from archenc.benchmarks import report
 from archenc.benchmarks.protocol import load_protocol, parse_protocol
-from archenc.benchmarks.published import comparison_text
-from archenc.benchmarks.report import leaderboard_text, overview_markdown, write_report
-from archenc.benchmarks.results import Run, leaderboards, read_runs, run_id
-from archenc.cli import main
-from archenc.documents import plain_values, record
+from archenc.benchmarks.reports import report
+from archenc.benchmarks.reports.published import comparison_text
+from archenc.benchmarks.reports.report import leaderboard_text, overview_markdown, write_report
+from archenc.benchmarks.runs import Run, leaderboards, read_runs, run_id
+from archenc.commands.app import main
 from archenc.errors import ArchencError
+from archenc.files.documents import plain_values, record
 from tests.benchmarks.made_up import forced
 from tests.hostile import assert_harmless_files, assert_harmless_output, everywhere, variants
 

@@ -15,15 +15,15 @@ import archenc
 from archenc.benchmarks import next as study
 from archenc.benchmarks.methods import Method, find_method, load_methods
 from archenc.benchmarks.protocol import load_protocol
-from archenc.benchmarks.report import leaderboard_csv
-from archenc.benchmarks.results import Run, leaderboards, run_id
-from archenc.benchmarks.tables import pages
-from archenc.cli import main
-from archenc.documents import plain_values, record
+from archenc.benchmarks.reports.report import leaderboard_csv
+from archenc.benchmarks.reports.tables import pages
+from archenc.benchmarks.runs import Run, leaderboards, run_id
+from archenc.commands.app import main
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable, UnknownName
+from archenc.files.documents import plain_values, record
 from archenc.graphs import ArchGraphs
-from archenc.hashing import keys
-from archenc.suggest import untrained
+from archenc.graphs.hashing import keys
+from archenc.search.suggest import untrained
 from tests.benchmarks.made_up import forced
 from tests.hostile import assert_harmless_files, everywhere
 from tests.mutants import mutate_bytes, mutate_json

@@ -2,7 +2,7 @@
 
 import json
 
-from archenc.benchmarks.pretraining import card_of, masked_markdown, quality_markdown, read_cards, regression_markdown
+from archenc.benchmarks.reports.pretraining import card_of, masked_markdown, quality_markdown, read_cards, regression_markdown
 
 CARD = {
     "architectures": 100_000,

@@ -9,9 +9,9 @@ import archenc
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import SplitRule, list_protocols, load_protocol, parse_protocol
 from archenc.dataset import ArchDataset
+from archenc.dataset.splits import Split
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.metrics import metric
-from archenc.splits import Split
 from tests.bad_input import assert_one_sentence
 
 

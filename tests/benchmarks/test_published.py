@@ -12,13 +12,20 @@ import pytest
 
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import list_protocols, load_protocol
-from archenc.benchmarks.published import SOURCES, PublishedResult, comparison, comparison_markdown, published_results, read_published
-from archenc.benchmarks.report import write_report
-from archenc.benchmarks.results import Leaderboard, Run, leaderboards
-from archenc.benchmarks.tables import fill_tables
-from archenc.cli import main
-from archenc.documents import plain_values
+from archenc.benchmarks.reports.published import (
+    SOURCES,
+    PublishedResult,
+    comparison,
+    comparison_markdown,
+    published_results,
+    read_published,
+)
+from archenc.benchmarks.reports.report import write_report
+from archenc.benchmarks.reports.tables import fill_tables
+from archenc.benchmarks.runs import Leaderboard, Run, leaderboards
+from archenc.commands.app import main
 from archenc.errors import CorruptFile, UnknownName
+from archenc.files.documents import plain_values
 
 P2 = "nasbench101-ta7290"
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from archenc.benchmarks.audits import PAGE, SENTENCES, audit_protocol, sentence
-from archenc.benchmarks.audits import line as audit_line
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import list_protocols, load_protocol, read_yaml
-from archenc.benchmarks.results import leaderboards, read_runs, run_id
-from archenc.benchmarks.tables import fill_tables, pages
-from archenc.documents import plain_values
+from archenc.benchmarks.reports.audits import PAGE, SENTENCES, audit_protocol, sentence
+from archenc.benchmarks.reports.audits import line as audit_line
+from archenc.benchmarks.reports.tables import fill_tables, pages
+from archenc.benchmarks.runs import leaderboards, read_runs, run_id
 from archenc.errors import DataNotFound, UnknownName
+from archenc.files.documents import plain_values
 
 ROOT = Path(__file__).parent.parent.parent
 RUNS = read_runs(ROOT / "benchmarks" / "results")
@@ -59,7 +59,7 @@ def test_the_page_of_audits_names_every_protocol_and_is_up_to_date():
     lines = (ROOT / PAGE).read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("| ")][2:]  # below the header
     named = [line.split(" | ")[0].removeprefix("| ") for line in table]
-    assert named == list_protocols(), f"{PAGE.name} is out of date: run python -m archenc.benchmarks.audits"
+    assert named == list_protocols(), f"{PAGE.name} is out of date: run python -m archenc.benchmarks.reports.audits"
     known = read_yaml(ROOT / SENTENCES)
     assert list(known) == list_protocols()
     for name in list_protocols():

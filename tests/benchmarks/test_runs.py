@@ -18,15 +18,15 @@ import archenc
 from archenc.benchmarks import runner
 from archenc.benchmarks.methods import Method, find_method
 from archenc.benchmarks.protocol import load_protocol
-from archenc.benchmarks.report import write_report
-from archenc.benchmarks.results import Run, leaderboards, read_run, read_runs, rows_of, run_id, run_key
-from archenc.cli import main
+from archenc.benchmarks.reports.report import write_report
+from archenc.benchmarks.runs import Run, leaderboards, read_run, read_runs, rows_of, run_id, run_key
+from archenc.commands.app import main
 from archenc.dataset import ArchDataset
-from archenc.documents import plain_values
+from archenc.dataset.splits import halves
 from archenc.errors import CorruptFile, DataNotFound, InvalidTable
+from archenc.files.documents import plain_values
 from archenc.metrics import evaluate
 from archenc.registry import DATASETS
-from archenc.splits import halves
 from tests.benchmarks.made_up import forced, made_up_run
 
 
@@ -241,7 +241,7 @@ def test_kill_loses_nothing_that_was_finished(bench, tmp_path: Path) -> None:
         helper = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(helper)
         from archenc.benchmarks import runner
-        from archenc.cli import main
+        from archenc.commands.app import main
         from archenc.registry import DATASETS
 
         DATASETS.register("tiny", helper.load_tiny)
@@ -256,7 +256,7 @@ def test_kill_loses_nothing_that_was_finished(bench, tmp_path: Path) -> None:
             written.append(path)
             real(path, value)
 
-        import archenc.files as runner_files
+        import archenc.files.trusted as runner_files
         runner.write_json = write_json
         main(sys.argv[2:])
     """)
@@ -287,7 +287,7 @@ def test_workers_end_with_their_parent(bench, tmp_path: Path) -> None:
         helper = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(helper)
         from archenc.benchmarks import runner
-        from archenc.cli import main
+        from archenc.commands.app import main
         from archenc.registry import DATASETS
 
         def fit_and_predict(*arguments):

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from archenc.benchmarks.estimates import estimate, paired
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import list_protocols, load_protocol, read_yaml
-from archenc.benchmarks.published import PublishedResult
-from archenc.benchmarks.report import write_report
-from archenc.benchmarks.results import Leaderboard, Run, leaderboards
-from archenc.benchmarks.statements import FOLDER, comparisons, notes, notes_markdown, reached, remarks, split_notes, strongest
+from archenc.benchmarks.reports.estimates import estimate, paired
+from archenc.benchmarks.reports.published import PublishedResult
+from archenc.benchmarks.reports.report import write_report
+from archenc.benchmarks.reports.statements import FOLDER, comparisons, notes, notes_markdown, reached, remarks, split_notes, strongest
+from archenc.benchmarks.runs import Leaderboard, Run, leaderboards
 from tests.benchmarks.made_up import forced
 
 NINE_RUNS, OWN_SETS = "nasbench101-ta7290", "nasbench201-cifar10"

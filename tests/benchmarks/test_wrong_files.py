@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 import yaml
 
-from archenc.benchmarks import statements
 from archenc.benchmarks.methods import find_method, parse_method
-from archenc.benchmarks.pretraining import card_of, masked_markdown, quality_markdown, regression_markdown
 from archenc.benchmarks.protocol import FOLDER, load_protocol
-from archenc.benchmarks.published import comparison_text
-from archenc.benchmarks.report import facts, leaderboard_csv, leaderboard_markdown, leaderboard_text, runs_csv
-from archenc.benchmarks.results import leaderboards, read_run, read_runs, run_id, run_key
-from archenc.benchmarks.statements import notes
-from archenc.cli import main
-from archenc.documents import plain_values, read_json, read_yaml
+from archenc.benchmarks.reports import statements
+from archenc.benchmarks.reports.pretraining import card_of, masked_markdown, quality_markdown, regression_markdown
+from archenc.benchmarks.reports.published import comparison_text
+from archenc.benchmarks.reports.report import facts, leaderboard_csv, leaderboard_markdown, leaderboard_text, runs_csv
+from archenc.benchmarks.reports.statements import notes
+from archenc.benchmarks.runs import leaderboards, read_run, read_runs, run_id, run_key
+from archenc.commands.app import main
 from archenc.errors import ArchencError, CorruptFile, UnknownName
+from archenc.files.documents import plain_values, read_json, read_yaml
 from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_bytes, mutate_json, mutate_text
 

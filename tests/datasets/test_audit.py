@@ -10,10 +10,10 @@ import pytest
 
 import archenc
 from archenc.dataset import ArchDataset
+from archenc.dataset.splits import Split, everything, halves
 from archenc.datasets.audit import audit, find_split, nearest_labels, noise, share_text, unlabelled
 from archenc.errors import ArchencError, InvalidParameter, InvalidTable, UnknownName
-from archenc.hashing import wl_hash
-from archenc.splits import Split, everything, halves
+from archenc.graphs.hashing import wl_hash
 from tests.bad_input import assert_one_sentence
 from tests.datasets.test_cli import run
 

@@ -18,13 +18,14 @@ import yaml
 from typer.testing import CliRunner
 
 from archenc import list_datasets, load_dataset
-from archenc.datasets import download, fetch_cli, manifest
 from archenc.datasets.cli import app
-from archenc.datasets.download import Patience
-from archenc.datasets.fetch import fetch, import_file
-from archenc.datasets.manifest import manifest_names, read_manifest, remedy_for
+from archenc.datasets.sources import cli as fetch_cli
+from archenc.datasets.sources import download, manifest
+from archenc.datasets.sources.download import Patience
+from archenc.datasets.sources.fetch import fetch, import_file
+from archenc.datasets.sources.manifest import manifest_names, read_manifest, remedy_for
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, UnknownName
-from archenc.files import content_digest
+from archenc.files.trusted import content_digest
 from tests.bad_input import assert_one_sentence
 from tests.datasets import recipe
 from tests.datasets import server as web

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archenc.datasets.manifest import manifest_names, read_manifest
-from archenc.files import content_digest
+from archenc.datasets.sources.manifest import manifest_names, read_manifest
+from archenc.files.trusted import content_digest
 
 ALL = [name for name in manifest_names() if read_manifest(name).part_of_all]
 
 OPEN = r"""
 import re, sys
-from archenc.files import open_npz
+from archenc.files.trusted import open_npz
 arrays = open_npz(sys.argv[1], None, 2**30)
 peak = re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())  # of this program alone, unlike getrusage
 print(int(peak[1]) / 1024)
@@ -58,7 +58,7 @@ def fetched(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def command(environment: dict[str, str], *arguments: str) -> str:
     run = subprocess.run(
-        [sys.executable, "-m", "archenc.cli", "data", *arguments], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "archenc.commands.app", "data", *arguments], env=environment, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
     return run.stdout

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from archenc.datasets import download as module
-from archenc.datasets import manifest
-from archenc.datasets.download import Patience, download, local_path
-from archenc.datasets.manifest import Source
+from archenc.datasets.sources import download as module
+from archenc.datasets.sources import manifest
+from archenc.datasets.sources.download import Patience, download, local_path
+from archenc.datasets.sources.manifest import Source
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound
 from tests.bad_input import assert_one_sentence
 from tests.datasets import server as web

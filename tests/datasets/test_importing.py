@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archenc.cli import main
-from archenc.datasets.fetch import import_file
-from archenc.datasets.manifest import manifest_names, read_manifest
+from archenc.commands.app import main
 from archenc.datasets.recipes import nasbench101, nasbench101_full, raw
+from archenc.datasets.sources.fetch import import_file
+from archenc.datasets.sources.manifest import manifest_names, read_manifest
 from archenc.errors import ArchencError, CorruptFile, DataNotFound
-from archenc.files import open_npz
+from archenc.files.trusted import open_npz
 from tests.bad_input import assert_one_sentence
 from tests.datasets.tfrecords import frame
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from archenc import rows
+from archenc.dataset import rows
 from archenc.datasets import table
 from archenc.errors import ArchencError, DataNotFound, InvalidParameter, InvalidTable, UnknownName
 from archenc.spaces.cell import CellSpace

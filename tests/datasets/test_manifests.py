@@ -11,9 +11,9 @@ import yaml
 
 import archenc
 from archenc import list_datasets
-from archenc.datasets import manifest
-from archenc.datasets.manifest import read_manifest
 from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST
+from archenc.datasets.sources import manifest
+from archenc.datasets.sources.manifest import read_manifest
 from archenc.errors import ArchencError, CorruptFile, DataNotFound
 from tests.bad_input import assert_one_sentence
 from tests.datasets.test_nasbench201 import FROM_PICKLES

@@ -13,7 +13,7 @@ from torch import nn
 
 import archenc
 from archenc import Predictor
-from archenc.cli import main
+from archenc.commands.app import main
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.spaces import OperationSpace, from_modules
 from tests.bad_input import assert_one_sentence

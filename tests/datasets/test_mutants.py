@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.cli import main
+from archenc.commands.app import main
 from archenc.dataset import ArchDataset
 from archenc.datasets import nasbench301, nds
 from archenc.errors import ArchencError
 from archenc.spaces.cell import CellSpace
-from archenc.spaces.darts import DARTS
+from archenc.spaces.genotype.darts import DARTS
 from tests.bad_input import assert_one_sentence
 from tests.mutants import Rng, mutate_bytes, mutate_json, mutate_text
 

@@ -11,11 +11,11 @@ import pytest
 
 import archenc
 from archenc.datasets import nasbench101_full
-from archenc.datasets.files import Table
 from archenc.datasets.recipes import nasbench101_full as recipe
 from archenc.datasets.recipes.nasbench101_full import read_trainings
+from archenc.datasets.sources.tables import Table
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.files import content_digest
+from archenc.files.trusted import content_digest
 from archenc.spaces.nasbench101 import NASBench101
 from archenc.testing import check_dataset
 from tests.bad_input import assert_one_sentence
@@ -169,7 +169,7 @@ def test_the_file_must_be_complete(cells: Cells, tmp_path: Path) -> None:
 
 def test_from_the_file_to_the_data_set(cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way, with the space cut to small cells."""
-    from archenc.datasets.fetch import import_file
+    from archenc.datasets.sources.fetch import import_file
 
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path / "data"))
     with pytest.raises(DataNotFound, match="archenc data import nasbench101-full") as caught:

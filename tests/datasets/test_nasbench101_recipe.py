@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.datasets.manifest import read_manifest
 from archenc.datasets.recipes import nasbench101 as recipe
+from archenc.datasets.sources.manifest import read_manifest
 from archenc.errors import CorruptFile
-from archenc.files import content_digest
+from archenc.files.trusted import content_digest
 from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
 from archenc.testing import check_dataset
 from tests.bad_input import assert_one_sentence

@@ -11,7 +11,8 @@ from archenc.dataset import ArchDataset
 from archenc.datasets import nasbench201
 from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.transforms import is_connected, live_edges
+from archenc.graphs.paths import is_connected
+from archenc.graphs.transforms import live_edges
 from tests.bad_input import assert_one_sentence
 
 CIFAR10_VAL, CIFAR10_TEST = "cifar10/val_accuracy@200/mean", "cifar10/test_accuracy@200/mean"

@@ -10,9 +10,11 @@ import pytest
 
 import archenc
 from archenc.dataset import ArchDataset
-from archenc.datasets import files, nasbench201_analog
+from archenc.datasets import nasbench201_analog
+from archenc.datasets.sources import tables as files
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.transforms import is_connected, live_edges
+from archenc.graphs.paths import is_connected
+from archenc.graphs.transforms import live_edges
 from tests.bad_input import assert_one_sentence
 
 needs_package = pytest.mark.skipif(importlib.util.find_spec("analognasbench") is None, reason="analog-nasbench is not installed")

@@ -12,9 +12,9 @@ import pytest
 
 import archenc
 from archenc.datasets import nasbench301
-from archenc.datasets.fetch import import_file
+from archenc.datasets.sources.fetch import import_file
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.spaces.darts import DARTS
+from archenc.spaces.genotype.darts import DARTS
 from archenc.testing import check_dataset
 from tests.bad_input import assert_one_sentence
 

@@ -8,7 +8,7 @@ import pytest
 import archenc
 from archenc.datasets import nasbench301_surrogate
 from archenc.errors import CorruptFile
-from archenc.files import open_npz
+from archenc.files.trusted import open_npz
 
 
 @pytest.fixture

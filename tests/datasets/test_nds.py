@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import archenc
-from archenc.datasets import json_stream, nds
-from archenc.datasets.fetch import import_file
+from archenc.datasets import nds
+from archenc.datasets.sources import json_stream
+from archenc.datasets.sources.fetch import import_file
 from archenc.errors import CorruptFile, DataNotFound
 from archenc.testing import check_dataset
 from tests.bad_input import assert_one_sentence

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from archenc.datasets import nasbench201, nasbench201_labels
-from archenc.datasets.manifest import read_manifest
 from archenc.datasets.recipes import nasbench201 as nasbench201_recipe
 from archenc.datasets.recipes import nasbench301_surrogate, nasbench_macro, transnas101
+from archenc.datasets.sources.manifest import read_manifest
 from archenc.errors import CorruptFile
-from archenc.files import content_digest
+from archenc.files.trusted import content_digest
 from tests.bad_input import assert_one_sentence
 
 Tables = dict[str, dict[str, np.ndarray]]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archenc.datasets import tfrecord
-from archenc.datasets.tfrecord import MAX_RECORD_BYTES, read_records
+from archenc.datasets.sources import tfrecord
+from archenc.datasets.sources.tfrecord import MAX_RECORD_BYTES, read_records
 from archenc.errors import CorruptFile, DataNotFound
 from tests.bad_input import assert_one_sentence
 from tests.datasets.tfrecords import crc32c, frame

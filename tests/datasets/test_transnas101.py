@@ -9,7 +9,8 @@ import archenc
 from archenc.dataset import ArchDataset
 from archenc.datasets import transnas101
 from archenc.errors import CorruptFile, DataNotFound
-from archenc.transforms import is_connected, live_edges
+from archenc.graphs.paths import is_connected
+from archenc.graphs.transforms import live_edges
 from tests.bad_input import assert_one_sentence
 
 PUBLISHED = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from archenc.datasets.unpickle import load_pickle
+from archenc.datasets.sources.unpickle import load_pickle
 from archenc.errors import CorruptFile, DataNotFound, UnsafePickle
 from tests.bad_input import assert_one_sentence
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from archenc.encoders.nodes import node_kinds
+from archenc.encoders.modules.nodes import node_kinds
 from archenc.spaces.cell import CellSpace
 
 

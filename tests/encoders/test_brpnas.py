@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from archenc import Predictor, load_dataset, transforms
+from archenc import Predictor, load_dataset
 from archenc.encoders.brpnas import BRPNASEncoder
 from archenc.errors import InvalidParameter
+from archenc.graphs import transforms
 
 
 def randomised(encoder):

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 import archenc
-from archenc import transforms
 from archenc.encoders.cate import CATEEncoder
-from archenc.encoders.pairs import Pairs, similar_pairs
+from archenc.encoders.modules.pairs import Pairs, similar_pairs
 from archenc.errors import InvalidParameter
-from archenc.graphs import ArchGraphs
+from archenc.graphs import ArchGraphs, transforms
 from archenc.spaces.cell import CellSpace
 from tests.bad_input import assert_one_sentence
 from tests.encoders.by_hand import added, apply, normed

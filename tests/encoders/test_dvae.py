@@ -13,11 +13,11 @@ from torch import nn
 import archenc
 from archenc.encoders import dvae
 from archenc.encoders.dvae import DVAEEncoder
-from archenc.encoders.dvae_modules import GRU
+from archenc.encoders.modules.dvae_modules import GRU
 from archenc.errors import InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD
+from archenc.graphs.transforms import isomorphic_twin, permute_nodes
 from archenc.spaces.cell import CellSpace
-from archenc.transforms import isomorphic_twin, permute_nodes
 from tests.encoders.by_hand import added, apply, assert_gradient_is_slope
 
 SMALL = {"hidden_dim": 5, "latent_dim": 3}

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.cli import main
+from archenc.benchmarks.embeddings import analyses as embed_report
+from archenc.benchmarks.embeddings import walks
+from archenc.benchmarks.embeddings.analyses import Analyses, Distances, Map, Plan, Regression, analyse
+from archenc.benchmarks.embeddings.figures import summary, write_report
+from archenc.commands.app import main
 from archenc.dataset import ArchDataset
-from archenc.encoders import embed_report, walks
-from archenc.encoders.embed_figures import summary, write_report
-from archenc.encoders.embed_report import Analyses, Distances, Map, Plan, Regression, analyse
 from archenc.errors import CannotWrite, DataNotFound, InvalidParameter, InvalidTable
-from archenc.hashing import keys
+from archenc.graphs.hashing import keys
 from archenc.registry import DATASETS
 from archenc.spaces.cell import CellSpace
 from tests.bad_input import assert_one_sentence
@@ -276,7 +277,7 @@ def test_the_report(pretrained, tmp_path, capsys):
 
 
 def test_another_seed_gives_other_numbers(pretrained):
-    encoder, settings = archenc.load_pretrained(pretrained), archenc.pretrained.read_card(pretrained)["settings"]
+    encoder, settings = archenc.load_pretrained(pretrained), archenc.pretraining.weights.read_card(pretrained)["settings"]
     first, second = (analyse(encoder, settings, labelled(), Plan(20, 1, seed=seed)).numbers() for seed in (0, 1))
     assert first["gaussian_process"]["pretrained"] != second["gaussian_process"]["pretrained"]
     assert first["gaussian_process"]["pretrained"]["rmse"]["std"] is None, "of a single repeat"
@@ -354,7 +355,7 @@ def test_what_is_refused(options, complaint, pretrained, tmp_path, capsys, monke
 
 
 def test_errors_are_one_sentence(pretrained, tmp_path):
-    encoder, settings = archenc.load_pretrained(pretrained), archenc.pretrained.read_card(pretrained)["settings"]
+    encoder, settings = archenc.load_pretrained(pretrained), archenc.pretraining.weights.read_card(pretrained)["settings"]
     for data, plan, error in (
         (labelled(CELLS[:15]), Plan(20), InvalidTable),
         (labelled(), Plan(20, above=200.0), InvalidTable),

@@ -11,7 +11,7 @@ import torch
 import archenc
 from archenc.encoders.flowerformer import FlowerFormerFlow, FlowFunction, gated_unit, relation_bias, sender_bias
 from archenc.errors import InvalidParameter
-from archenc.transforms import permute_nodes, prune
+from archenc.graphs.transforms import permute_nodes, prune
 from tests.encoders.by_hand import added, apply, assert_worked_example, normed
 
 SMALL = {"dim": 6, "layers": 2, "heads": 2}

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from archenc import transforms
 from archenc.encoders.gcn import GCNEncoder, LineGraphGCNEncoder
 from archenc.errors import InvalidParameter
+from archenc.graphs import transforms
 
 OPTIONS = [
     {"self_loops": False},

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc import CellSpace, transforms
+from archenc import CellSpace
 from archenc.encoders.graf import GRAFEncoder, operation_subsets
-from archenc.encoders.graph_features import GRAFPlusEncoder
+from archenc.encoders.graf_plus import GRAFPlusEncoder
 from archenc.errors import InvalidParameter
-from archenc.graphs import EDGE_OFFSET, NODE_OFFSET
+from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, transforms
 from tests.work import torch_calls
 
 

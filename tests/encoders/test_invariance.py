@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import archenc
 from archenc.graphs import ArchGraphs
+from archenc.graphs.transforms import isomorphic_twin, permute_nodes
 from archenc.testing import example_spaces
-from archenc.transforms import isomorphic_twin, permute_nodes
 
 SPACES = example_spaces()
 INVARIANT = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import archenc
-from archenc.pretrained import load_pretrained, pretrained_folder, read_card
+from archenc.pretraining.weights import load_pretrained, pretrained_folder, read_card
 
 NAMES = archenc.list_pretrained()
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from archenc import Predictor, load_dataset, transforms
+from archenc import Predictor, load_dataset
 from archenc.encoders.neural_predictor import NeuralPredictorEncoder
 from archenc.errors import InvalidParameter
+from archenc.graphs import transforms
 
 
 def nodes_and_edges(prepared, row):

@@ -11,7 +11,7 @@ import torch
 import archenc
 from archenc.encoders.nnformer import barred_pairs
 from archenc.errors import InvalidParameter
-from archenc.transforms import permute_nodes, prune
+from archenc.graphs.transforms import permute_nodes, prune
 from tests.encoders.by_hand import added, apply, assert_worked_example, normed
 
 SMALL = {"dim": 8, "layers": 3, "hidden_dim": 6}

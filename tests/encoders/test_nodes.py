@@ -2,7 +2,7 @@
 
 import pytest
 
-from archenc.encoders.nodes import OneHotNodes, node_kinds, num_kinds
+from archenc.encoders.modules.nodes import OneHotNodes, node_kinds, num_kinds
 from archenc.graphs import PAD
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc import CellSpace, transforms
+from archenc import CellSpace
 from archenc.encoders.path import PathEncoder, longest_path
 from archenc.errors import InvalidParameter
-from archenc.graphs import EDGE_OFFSET, NODE_OFFSET
+from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, transforms
 from tests.work import torch_calls
 
 

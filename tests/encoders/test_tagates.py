@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import archenc
 from archenc.encoders.tagates import TAGATESEncoder
 from archenc.errors import InvalidParameter
+from archenc.graphs.transforms import isomorphic_twin
 from archenc.spaces.cell import CellSpace
 from archenc.testing import check_encoder, example_spaces
-from archenc.transforms import isomorphic_twin
 from tests.bad_input import assert_one_sentence
 from tests.encoders.by_hand import assert_gradient_is_slope
 

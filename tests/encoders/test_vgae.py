@@ -8,11 +8,10 @@ import pytest
 import torch
 
 import archenc
-from archenc import transforms
-from archenc.encoders import latent
 from archenc.encoders.arch2vec import Arch2vecEncoder
+from archenc.encoders.modules import latent
 from archenc.encoders.vgae import GAEEncoder, VGAEEncoder, kl_divergence, reconstruction_loss, undirected
-from archenc.graphs import INPUT, OUTPUT, PAD, ArchGraphs, concatenate
+from archenc.graphs import INPUT, OUTPUT, PAD, ArchGraphs, concatenate, transforms
 from archenc.spaces.cell import CellSpace
 from tests.encoders.by_hand import added, apply
 

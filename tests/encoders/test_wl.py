@@ -3,9 +3,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from archenc import CellSpace, transforms
+from archenc import CellSpace
 from archenc.encoders.wl import WLEncoder, wl_labels
 from archenc.errors import InvalidParameter
+from archenc.graphs import transforms
 from archenc.heads.gp import GaussianProcessHead
 from archenc.losses import MSELoss
 

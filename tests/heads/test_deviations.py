@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from archenc import Predictor
-from archenc.assertions import assert_deviations
 from archenc.errors import CorruptFile, InvalidParameter
 from archenc.heads.boosting import LightGBMHead, XGBoostHead
 from archenc.heads.ensemble import MLPEnsembleHead
@@ -12,6 +11,7 @@ from archenc.heads.forest import RandomForestHead
 from archenc.losses import MSELoss
 from archenc.registry import HEADS
 from archenc.spaces.cell import CellSpace
+from archenc.testing.assertions import assert_deviations
 from tests.heads.test_estimators import problem, through_files
 
 SPACE = CellSpace("own", ["conv", "pool"], max_nodes=5)

@@ -1,8 +1,8 @@
 """Spaces that between them use everything a space can have."""
 
 from archenc.spaces.cell import CellSpace
-from archenc.spaces.darts import DARTS, NASNet
 from archenc.spaces.genotype import GenotypeSpace
+from archenc.spaces.genotype.darts import DARTS, NASNet
 from archenc.spaces.nasbench101 import NASBench101
 from archenc.spaces.nasbench201 import NASBench201
 from archenc.spaces.nasbench_graph import NASBenchGraph

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archenc.errors import InvalidParameter
+from archenc.search.operators import crossover, mutate
 from archenc.spaces.chain import ProxylessNAS
-from archenc.spaces.evolution import crossover, mutate
 from archenc.spaces.genetic_cnn import GeneticCNN
 from archenc.spaces.nsga_net import NSGANetMicro
 from tests.bad_input import assert_one_sentence

@@ -15,9 +15,9 @@ import archenc
 from archenc.encoders.gcn import GCNEncoder
 from archenc.encoders.path import PathEncoder
 from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.spaces.darts import DARTS, ENAS, NDSDARTS, PNAS, Amoeba, NASNet
+from archenc.graphs.transforms import line_graph
 from archenc.spaces.genotype import GenotypeSpace
-from archenc.transforms import line_graph
+from archenc.spaces.genotype.darts import DARTS, ENAS, NDSDARTS, PNAS, Amoeba, NASNet
 from tests.bad_input import assert_one_sentence
 
 SPACES = {space.name: space for space in (DARTS(), NDSDARTS(), NASNet(), Amoeba(), PNAS(), ENAS())}

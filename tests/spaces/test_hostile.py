@@ -11,16 +11,16 @@ import torch
 
 import archenc
 from archenc.errors import InvalidArchitecture, InvalidParameter, UnknownName
+from archenc.files.text import shown
 from archenc.spaces import OperationSpace, from_config
 from archenc.spaces.base import Space
 from archenc.spaces.cell import CellSpace
+from archenc.spaces.cell.definition import CellDefinition
 from archenc.spaces.chain import ChainSpace
-from archenc.spaces.definition import CellDefinition
 from archenc.spaces.genetic_cnn import GeneticCNN
 from archenc.spaces.genotype import GenotypeSpace
 from archenc.spaces.nasbench_nlp import NASBenchNLP
 from archenc.testing import registered_spaces
-from archenc.text import shown
 from tests.bad_input import assert_one_sentence
 from tests.spaces.examples import SPACES as EXAMPLES
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.hashing import wl_hash
+from archenc.graphs.hashing import wl_hash
+from archenc.graphs.transforms import isomorphic_twin
 from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
-from archenc.transforms import isomorphic_twin
 from tests.bad_input import assert_one_sentence
 
 SPACE = NASBench101()

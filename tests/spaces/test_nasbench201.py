@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from archenc.hashing import wl_hash
+from archenc.graphs.hashing import wl_hash
+from archenc.graphs.transforms import simplify
 from archenc.spaces.four_nodes import EDGES
 from archenc.spaces.nasbench201 import OPERATIONS, NASBench201
-from archenc.transforms import simplify
 from tests.work import torch_calls
 
 SPACE = NASBench201()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import archenc
+from archenc.dataset.rows import parse_architectures
 from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.rows import parse_architectures
 from tests.bad_input import refused
 
 SPACE = archenc.create_space("nasbench201")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from archenc.graphs.transforms import isomorphic_twin
 from archenc.spaces.nasbench_graph import LINKS, OPERATIONS, NASBenchGraph
-from archenc.transforms import isomorphic_twin
 
 SPACE = NASBenchGraph()
 

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archenc.assertions import equal
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.spaces.nasbench_nlp import NASBenchNLP
 from archenc.testing import check_space
+from archenc.testing.assertions import equal
 from tests.bad_input import assert_one_sentence
 
 SPACE = NASBenchNLP()

@@ -12,7 +12,7 @@ import torch
 
 import archenc
 from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.hashing import keys
+from archenc.graphs.hashing import keys
 from archenc.spaces import Space, from_config
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.genotype import GenotypeSpace

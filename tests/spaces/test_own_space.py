@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 import archenc
+from archenc.dataset.rows import parse_rows
 from archenc.errors import InvalidArchitecture, InvalidTable
 from archenc.graphs import ArchGraphs, as_graphs
 from archenc.registry import SPACES
-from archenc.rows import parse_rows
 from archenc.spaces import needs_parameters
 from archenc.spaces.base import Space
 from archenc.spaces.cell import CellSpace
-from archenc.spaces.notation import Cell
+from archenc.spaces.cell.notation import Cell
 from archenc.testing import check_space, registered_spaces
 from tests.spaces.examples import SPACES as EXAMPLES
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archenc.graphs import ArchGraphs
-from archenc.hashing import wl_hash
+from archenc.graphs.hashing import wl_hash
+from archenc.graphs.paths import is_connected, on_path
+from archenc.graphs.transforms import isomorphic_twin, live_edges, permute_nodes, simplify
 from archenc.spaces import from_config
-from archenc.transforms import is_connected, isomorphic_twin, live_edges, on_path, permute_nodes, simplify
 from tests.spaces.examples import SPACES
 
 seeds = st.integers(0, 2**32 - 1)

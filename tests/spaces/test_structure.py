@@ -11,12 +11,12 @@ import pytest
 import archenc.spaces
 from archenc.registry import SPACES
 from archenc.spaces.cell import CellSpace
-from archenc.spaces.definition import CellDefinition
-from archenc.spaces.drawing import random_cells
-from archenc.spaces.enumeration import free_cells
+from archenc.spaces.cell.definition import CellDefinition
+from archenc.spaces.cell.drawing import random_cells
+from archenc.spaces.cell.enumeration import free_cells
+from archenc.spaces.cell.notation import Cell
 from archenc.spaces.genotype import GenotypeSpace
-from archenc.spaces.genotype_notation import GenotypeDefinition
-from archenc.spaces.notation import Cell
+from archenc.spaces.genotype.notation import GenotypeDefinition
 
 ROOT = Path(archenc.spaces.__file__).parent
 FILES = {"/".join(("archenc", "spaces", *path.relative_to(ROOT).parts)): path for path in ROOT.rglob("*.py")}

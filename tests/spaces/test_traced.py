@@ -16,9 +16,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 import archenc
-from archenc import Predictor, transforms
+from archenc import Predictor
 from archenc.errors import InvalidArchitecture, InvalidParameter
-from archenc.graphs import NODE_OFFSET, concatenate
+from archenc.graphs import NODE_OFFSET, concatenate, transforms
 from archenc.spaces import OperationSpace, from_config, from_module, from_modules
 from archenc.spaces.traced.vocabulary import OPERATIONS
 from archenc.testing import check_space

@@ -8,9 +8,10 @@ import torch
 
 import archenc
 from archenc.errors import InvalidArchitecture
+from archenc.graphs.paths import is_connected
+from archenc.graphs.transforms import live_edges
 from archenc.spaces.four_nodes import EDGES
 from archenc.spaces.transnas101 import OPERATIONS, TransNAS101Micro
-from archenc.transforms import is_connected, live_edges
 
 SPACE = TransNAS101Micro()
 TEXT, NUMBERS = "64-41414-3_02_113", [3, 0, 2, 1, 1, 3]

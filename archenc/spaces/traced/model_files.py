@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archenc.errors import CorruptFile, InvalidArchitecture, InvalidParameter, read_each
-from archenc.files import inside
+from archenc.files.trusted import inside
 from archenc.graphs import ArchGraphs
 from archenc.spaces.base import as_sequence
 from archenc.spaces.traced.network import Drawing

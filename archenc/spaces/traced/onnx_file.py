@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from archenc.errors import CorruptFile, DataNotFound, InvalidArchitecture
-from archenc.files import read_bytes
+from archenc.files.text import visible
+from archenc.files.trusted import read_bytes
 from archenc.graphs import ArchGraphs
 from archenc.spaces.traced import vocabulary
 from archenc.spaces.traced.counting import count_einsum
@@ -21,7 +22,6 @@ from archenc.spaces.traced.onnx_values import Values
 from archenc.spaces.traced.onnx_weights import detach_weights
 from archenc.spaces.traced.space import OperationSpace
 from archenc.spaces.traced.vocabulary import CONSTANT, ONNX, OTHER
-from archenc.text import visible
 
 MAX_BYTES = 2**31 - 1  # no ONNX file is larger: weights beyond lie in files of their own
 MAX_OPERATIONS = 20_000

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from archenc.errors import CorruptFile, InvalidParameter
-from archenc.files import inside
+from archenc.files.trusted import inside
 from archenc.spaces.traced.onnx_values import SMALL
 
 _REMEDY = "export the network again, with its weights beside it or inside it"

@@ -20,6 +20,7 @@ from torch.fx.node import map_arg
 from torch.utils._pytree import tree_any
 
 from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.files.text import visible
 from archenc.graphs import ArchGraphs
 from archenc.spaces.traced import vocabulary
 from archenc.spaces.traced.counting import aten_name, count, is_known
@@ -27,7 +28,6 @@ from archenc.spaces.traced.network import Drawing, Network, Operation, Shape, dr
 from archenc.spaces.traced.space import OperationSpace
 from archenc.spaces.traced.untouched import untouched
 from archenc.spaces.traced.vocabulary import ADDENDS, ATEN, CONSTANT, OTHER, PASS
-from archenc.text import visible
 
 Example = Tensor | tuple[Any, ...]
 _POOLING = re.compile(r"_?(?P<adaptive>adaptive_)?(?P<kind>avg_pool|max_pool)(?P<axes>[123])d")

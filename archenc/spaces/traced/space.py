@@ -10,12 +10,11 @@ from torch import Tensor
 
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
-from archenc.hashing import sweep_hash
-from archenc.spaces import drawing
-from archenc.spaces.cell import CellSpace
+from archenc.graphs.hashing import sweep_hash
+from archenc.graphs.transforms import narrowed, widened
+from archenc.spaces.cell import CellSpace, drawing
 from archenc.spaces.traced.network import FEATURES, Drawing
 from archenc.spaces.traced.vocabulary import OPERATIONS, OTHER
-from archenc.transforms import narrowed, widened
 
 EDGES_PER_NODE = 3
 """Of a random network before it is pruned, at most: networks are sparse."""
@@ -103,7 +102,7 @@ class OperationSpace(CellSpace):
 
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
         """(N, 16) uint8, equal for isomorphic networks with equal features (to four decimals), whatever ``max_nodes`` is
-        (:func:`archenc.hashing.sweep_hash`).
+        (:func:`archenc.graphs.hashing.sweep_hash`).
         """
         return sweep_hash(graphs)
 

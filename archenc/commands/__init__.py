@@ -1,0 +1,1 @@
+"""The commands of archenc; what each of them does is elsewhere."""

@@ -1,0 +1,1 @@
+"""What to try next: suggestions, and the operators of search strategies."""

@@ -1,0 +1,1 @@
+"""What embeddings of a space tell, without training a predictor."""

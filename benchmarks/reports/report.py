@@ -1,0 +1,250 @@
+"""Leaderboards as text, CSV, Markdown, plot and one HTML page; the same runs always give the same files."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from archenc.benchmarks.reports.published import comparison, comparison_markdown
+from archenc.benchmarks.reports.statements import notes, notes_markdown
+from archenc.benchmarks.reports.text import duration, mean_and_std, metric_name
+from archenc.benchmarks.runs import Leaderboard, Row, Run, leaderboards
+from archenc.files.documents import canonical_json
+from archenc.files.reports import figure_label, markdown_table, page, svg, text_table
+from archenc.files.text import csv_text, markdown, visible
+from archenc.files.trusted import safe_name, write_texts
+
+
+def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
+    """Write ``leaderboard.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol and ``index.html``; gives their paths.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written; then nothing is.
+    """
+    boards = leaderboards(runs)
+    plots = [plot(board) for board in boards]
+    return write_texts(
+        folder,
+        {
+            "leaderboard.csv": leaderboard_csv(boards),
+            "leaderboard.md": leaderboard_markdown(boards),
+            "runs.csv": runs_csv(boards),
+            **dict(zip(plot_names(boards), plots, strict=True)),
+            "index.html": html_page(boards, plots),
+        },
+    )
+
+
+def plot_names(boards: Sequence[Leaderboard]) -> list[str]:
+    """A file name for the plot of each leaderboard, with a digest of the setting where several have one name and version."""
+    slugs = [safe_name(f"{board.setting.name}-v{board.setting.version}-archenc-{board.version}") for board in boards]
+    shared = Counter(slug.lower() for slug in slugs)
+    digests = [hashlib.sha256(canonical_json([board.setting, board.version]).encode()).hexdigest()[:8] for board in boards]
+    return [f"{slug}.svg" if shared[slug.lower()] == 1 else f"{slug}-{digest}.svg" for slug, digest in zip(slugs, digests, strict=True)]
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+def _split_text(board: Leaderboard) -> str:
+    split = board.rows[0].runs[0].split
+    return f"{split.name} ({split.pool:,} to draw from, {split.test:,} to test on, {split.digest[:12]})"
+
+
+def facts(board: Leaderboard) -> list[tuple[str, str]]:
+    """What every number of a leaderboard refers to."""
+    setting, dataset = board.setting, board.rows[0].runs[0].dataset
+    size, duplicates = f"{dataset.architectures:,} architectures", f"isomorphic duplicates: {dataset.duplicates}"
+    used = [run.machine for row in board.rows for run in row.runs]
+    machines = {f"{each.cpu}, {each.cores} cores, {each.threads} threads" for each in used}
+    scored = [] if setting.test_label is None else [("label that is scored", setting.test_label)]
+    shared = [] if setting.subsets is None else [("training sets of a size", str(setting.subsets))]
+    return [
+        ("protocol", f"{setting.name}, version {setting.version}"),
+        ("data set", f"{setting.dataset} ({size}, {duplicates}, {dataset.digest[:12]})"),
+        ("label", setting.label),
+        *scored,
+        ("split", _split_text(board)),
+        ("selection", setting.selection.replace("_", " ")),
+        *shared,
+        ("seeds", ", ".join(map(str, sorted({seed for row in board.rows for seed in row.seeds})))),
+        ("archenc", board.version),
+        ("machine", "; ".join(sorted(machines))),
+    ]
+
+
+def matrix(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of the methods x sizes table of the first metric, with the seconds at the largest size."""
+    header = ["method", "simplify", *(f"n = {size}" for size in board.sizes), f"seconds, n = {board.sizes[-1]}"]
+    lines = []
+    for name in board.methods:
+        cells = [board.cell(name, size) for size in board.sizes]
+        simplify = next("yes" if row.method.simplify else "no" for row in cells if row is not None)
+        lines.append([name, simplify, *(mean_and_std(row, board.metric) for row in cells), duration(cells[-1])])
+    return header, lines
+
+
+def leaderboard_text(board: Leaderboard) -> str:
+    """The methods x sizes table for a terminal."""
+    setting = board.setting
+    title = f"{metric_name(board.metric)}, mean ± std (runs): {setting.dataset}, {setting.label}, split {_split_text(board)}"
+    return "\n".join([visible(title), "", text_table(*matrix(board)), "", "seconds: one fit + one prediction of the test set"])
+
+
+def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
+    """All leaderboards as Markdown."""
+    parts = ["# Leaderboard", ""]
+    for board in boards:
+        parts += [f"## {markdown(_title(board))}", ""]
+        parts += [f"- {name}: {markdown(text)}" for name, text in facts(board)]
+        parts += ["", f"{markdown(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs).", ""]
+        parts += [matrix_markdown(board), "", *_beside_published(board), notes_markdown(board), ""]
+        parts += ["Every row again:", "", *(f"    {visible(row.command)}" for row in board.rows), ""]
+    return "\n".join(parts)
+
+
+def _title(board: Leaderboard) -> str:
+    return f"{board.setting.name}, version {board.setting.version}"
+
+
+def _beside_published(board: Leaderboard) -> list[str]:
+    text = comparison_markdown(board)
+    return [text, ""] if text else []
+
+
+def matrix_markdown(board: Leaderboard) -> str:
+    """The methods x sizes table of one leaderboard."""
+    return markdown_table(*matrix(board))
+
+
+def overview_markdown(boards: Sequence[Leaderboard]) -> str:
+    """One line for each leaderboard: the first metric of all methods and sizes."""
+    columns = list(dict.fromkeys((method, size) for board in boards for method in board.methods for size in board.sizes))
+    columns.sort(key=lambda column: column[0])
+    lines = []
+    for board in boards:
+        cells = (mean_and_std(board.cell(*column), board.metric) for column in columns)
+        lines.append([board.setting.dataset, board.setting.label, f"{board.rows[0].runs[0].split.test:,}", *cells])
+    return markdown_table(["data set", "label", "test set", *(f"{method}, n = {size}" for method, size in columns)], lines)
+
+
+def _decimals(value: float | None) -> str:
+    return f"{value:.6f}" if value is not None and math.isfinite(value) else ""
+
+
+def _columns(row: Row) -> dict[str, Any]:
+    setting, method = row.setting, row.method
+    return {
+        "protocol": setting.name,
+        "version": setting.version,
+        "dataset": setting.dataset,
+        "label": setting.label,
+        "split": row.runs[0].split.name,
+        "archenc": row.version,
+        "method": method.name,
+        "encoder": method.encoder,
+        "head": method.head or "",
+        "loss": method.loss or "",
+        "simplify": method.simplify,
+        "size": row.size,
+    }
+
+
+def leaderboard_csv(boards: Sequence[Leaderboard]) -> str:
+    """One line for each method and size: mean and standard deviation of every metric, runs, seeds, seconds, command."""
+    records = []
+    for board in boards:
+        for row in board.rows:
+            record = _columns(row)
+            for metric in board.setting.metrics:
+                record |= {f"{metric}_mean": _decimals(row.mean(metric)), f"{metric}_std": _decimals(row.std(metric))}
+            record |= {"runs": len(row.runs), "seeds": " ".join(map(str, row.seeds))}
+            record |= {f"{part}_seconds": f"{row.seconds(part):.3f}" for part in ("fit", "predict")}
+            records.append(record | {"command": row.command})
+    return csv_text(records)
+
+
+def runs_csv(boards: Sequence[Leaderboard]) -> str:
+    """One line for each run."""
+    records = []
+    for board in boards:
+        for row in board.rows:
+            for run in row.runs:
+                record = {"run": run.run, **_columns(row), "seed": run.key.seed}
+                record |= {metric: _decimals(run.metrics[metric]) for metric in board.setting.metrics}
+                record |= {f"{part}_seconds": f"{getattr(run.seconds, part):.3f}" for part in ("fit", "predict")}
+                records.append(record)
+    return csv_text(records)
+
+
+# -- plot and page -------------------------------------------------------------------------------------------------
+
+
+def plot(board: Leaderboard) -> str:
+    """The first metric against the training size as SVG: a line for each method, a band of one standard deviation over seeds."""
+    return svg(9, 4.8, lambda figure: _draw(board, figure))
+
+
+def _draw(board: Leaderboard, figure: Any) -> None:
+    axes = figure.add_subplot()
+    for at, name in enumerate(board.methods):
+        rows = [row for row in (board.cell(name, size) for size in board.sizes) if row is not None]
+        sizes, means = [row.size for row in rows], [row.mean(board.metric) for row in rows]
+        bands = [std if math.isfinite(std) else 0.0 for std in (row.std(board.metric) for row in rows)]
+        style = ("-", "--", ":")[at // 10 % 3]
+        axes.plot(sizes, means, style, marker="o", markersize=3.5, color=f"C{at % 10}", label=figure_label(name))
+        low, high = ([mean + sign * band for mean, band in zip(means, bands, strict=True)] for sign in (-1, 1))
+        axes.fill_between(sizes, low, high, alpha=0.12, linewidth=0, color=f"C{at % 10}")
+    axes.set(xscale="log", xlabel="training architectures", ylabel=figure_label(metric_name(board.metric)))
+    axes.set_xticks(board.sizes, labels=[str(size) for size in board.sizes])
+    axes.minorticks_off()
+    axes.grid(alpha=0.25)
+    axes.set_title(", ".join(figure_label(name) for name in (board.setting.dataset, board.setting.label)), fontsize=10)
+    figure.legend(loc="outside right upper", frameon=False)
+
+
+def html_page(boards: Sequence[Leaderboard], plots: Sequence[str]) -> str:
+    """One HTML page that needs nothing else."""
+    introduction = (
+        "Every number is computed from run files: one file for each protocol, method, training size and seed. Seconds are those of one fit "
+        "and of one prediction of the whole test set."
+    )
+    sections = [_section(board, plot) for board, plot in zip(boards, plots, strict=True)]
+    return page("archenc.benchmarks.reports", "leaderboards.html", title="archenc benchmarks", introduction=introduction, boards=sections)
+
+
+def _section(board: Leaderboard, figure: str) -> dict[str, Any]:
+    """What the page's template shows of one leaderboard."""
+    return {
+        "title": _title(board),
+        "facts": facts(board),
+        "metric": metric_name(board.metric),
+        "matrix": matrix(board),
+        "plot": figure,
+        "published": comparison(board),
+        "notes": notes(board),
+        "rows": _every_row(board),
+    }
+
+
+def _every_row(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of the table of all metrics of each method and size."""
+    metrics = board.setting.metrics
+    header = ["method", "n", *map(metric_name, metrics), "runs", "seeds", "seconds", "command"]
+    lines = [
+        [
+            row.method.name,
+            str(row.size),
+            *(mean_and_std(row, metric).rpartition(" (")[0] for metric in metrics),
+            str(len(row.runs)),
+            ", ".join(map(str, row.seeds)),
+            duration(row),
+            row.command,
+        ]
+        for row in board.rows
+    ]
+    return header, lines

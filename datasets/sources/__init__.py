@@ -1,0 +1,1 @@
+"""Public files: what is where, its checksum, how it is fetched and read."""
