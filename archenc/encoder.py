@@ -16,25 +16,28 @@ from archenc.spaces.base import Space
 from archenc.torch_state import plain_torch
 
 NUMBERS_PER_BATCH = 2**24
-"""Pairs of nodes, or of a node and an operation, in a batch of :meth:`Encoder.encode`: what encoders make of them has to fit memory."""
+"""Pairs of nodes, or of a node and an operation, in a batch of :meth:`Encoder.encode`: what encoders make of
+them has to fit memory.
+"""
 
 
 class Encoder(Checked, nn.Module, ABC):
     """Maps each architecture of a space to a vector.
 
-    A subclass sets the class attributes, calls ``super().__init__(space, simplify=simplify)`` first, sets ``self.cell_dim``, and
-    implements :meth:`encode_cells`. Every other keyword of its ``__init__`` is a hyper-parameter with a default,
-    whose annotation is checked (:mod:`archenc.registry.rules`).
+    A subclass sets the class attributes, calls ``super().__init__(space, simplify=simplify)`` first, sets
+    ``self.cell_dim``, and implements :meth:`encode_cells`. Every other keyword of its ``__init__`` is a
+    hyper-parameter with a default, whose annotation is checked (:mod:`archenc.registry.rules`).
 
     Attributes:
-        form: the form of graphs it works on: ``"node"``, ``"edge"``, or None for the form in which the space gives them. An encoder that
-            offers the choice sets it on the instance.
+        form: the form of graphs it works on: ``"node"``, ``"edge"``, or None for the form in which the space
+            gives them. An encoder that offers the choice sets it on the instance.
         fixed: True for an encoding without parameters, which is computed once for a whole store.
         invariant: True if isomorphic architectures get the same encoding.
         paper: authors, venue, year and section of the source.
         cell_dim: length of the encoding of one cell.
-        parts: of how many equal parts, one behind the other, the encoding of an architecture consists: 1, or one for each time of its
-            training at which heads of several outputs predict its accuracy (anytime TA-GATES).
+        parts: of how many equal parts, one behind the other, the encoding of an architecture consists: 1, or
+            one for each time of its training at which heads of several outputs predict its accuracy (anytime
+            TA-GATES).
         simplify: whether graphs are simplified first (:meth:`archenc.spaces.base.Space.simplify`).
     """
 
@@ -49,7 +52,9 @@ class Encoder(Checked, nn.Module, ABC):
     def __init__(self, space: Space, *, simplify: bool = False) -> None:
         reason = self.unsupported(space)
         if reason is not None:
-            raise InvalidParameter(f"the encoder {type(self).__name__} cannot encode the space {space.name!r}: {reason}")
+            raise InvalidParameter(
+                f"the encoder {type(self).__name__} cannot encode the space {space.name!r}: {reason}"
+            )
         super().__init__()
         self.space = space
         self.simplify = simplify
@@ -67,23 +72,27 @@ class Encoder(Checked, nn.Module, ABC):
         return self.cell_dim * self.space.cells
 
     def prepare(self, graphs: ArchGraphs) -> ArchGraphs:
-        """The graphs in the form the encoder works on; does nothing when they already are. Do it once for a store, not per batch.
+        """The graphs in the form the encoder works on; does nothing when they already are. Do it once for a
+        store, not per batch.
 
         Raises:
-            InvalidParameter: graphs of another space, or in op-on-node form for an encoder that works on edges.
+            InvalidParameter: graphs of another space, or in op-on-node form for an encoder that works on
+                edges.
             InvalidArchitecture: something else than graphs.
         """
         graphs = as_graphs(graphs, self.space)
         if graphs.space is not self.space and graphs.space != self.space:
             raise InvalidParameter(
-                f"{type(self).__name__} was built for {self.space.name!r} and got graphs of {graphs.space.name!r}; build another"
+                f"{type(self).__name__} was built for {self.space.name!r} and got graphs of "
+                f"{graphs.space.name!r}; build another"
             )
         form = self.form or self.space.op_on
         if form == "node":
             graphs = self.space.node_form(graphs)
         elif graphs.op_on == "node":
             raise InvalidParameter(
-                f"{type(self).__name__} works on edges and got graphs in node form; give them as {self.space.name!r} does"
+                f"{type(self).__name__} works on edges and got graphs in node form; give them as "
+                f"{self.space.name!r} does"
             )
         if self.simplify and not graphs.simplified:
             graphs = self.space.simplify(graphs)
@@ -98,7 +107,8 @@ class Encoder(Checked, nn.Module, ABC):
         """
 
     def auxiliary_loss(self, graphs: ArchGraphs, encodings: Tensor) -> Tensor | None:
-        """What the encoder adds to the supervised loss of a batch in training, already weighted; None for nothing.
+        """What the encoder adds to the supervised loss of a batch in training, already weighted; None for
+        nothing.
 
         Args:
             graphs: the prepared batch.
@@ -122,7 +132,9 @@ class Encoder(Checked, nn.Module, ABC):
         try:
             with plain_torch(graphs.device), torch.no_grad():
                 prepared = self.prepare(graphs)
-                numbers = self.space.cells * prepared.num_nodes * max(prepared.num_nodes, prepared.num_ops)  # of an architecture
+                numbers = (
+                    self.space.cells * prepared.num_nodes * max(prepared.num_nodes, prepared.num_ops)
+                )  # of an architecture
                 rows = max(1, min(batch_size, NUMBERS_PER_BATCH // numbers))
                 for start in range(0, len(graphs), rows):
                     encodings[start : start + rows] = self(prepared[start : start + rows]).cpu()

@@ -13,7 +13,9 @@ _Read = TypeVar("_Read")
 
 
 def visible(text: str) -> str:
-    """``text`` on one line: control characters, terminal escapes and marks of direction are written out as Python writes them."""
+    """``text`` on one line: control characters, terminal escapes and marks of direction are written out as
+    Python writes them.
+    """
     return "".join(character if _is_shown(character) else ascii(character)[1:-1] for character in text)
 
 
@@ -22,7 +24,9 @@ def _is_shown(character: str) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it: its repr, of which no more than about 60 characters are left, whatever the value is."""
+    """A value as messages show it: its repr, of which no more than about 60 characters are left, whatever the
+    value is.
+    """
     try:
         text = visible(_SHORT.repr(value))
     except Exception:  # any code may stand behind the repr of a user's object; huge numbers have none
@@ -43,7 +47,8 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _WIDTH
 class ArchencError(Exception):
     """Base of every error that a user's input can cause; the command line turns it into exit code 2.
 
-    What the message quotes may come from anybody, so that line breaks and terminal escapes in it are made visible.
+    What the message quotes may come from anybody, so that line breaks and terminal escapes in it are made
+    visible.
     """
 
     def __str__(self) -> str:

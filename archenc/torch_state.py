@@ -1,11 +1,14 @@
-"""Own generators, and torch as it is by default: results that depend on nothing that torch keeps for the whole process or thread.
+"""Own generators, and torch as it is by default: results that depend on nothing that torch keeps for the
+whole process or thread.
 
-torch draws from one generator of the process, makes numbers of one default dtype on one default device, and a ``no_grad``,
-``inference_mode`` or ``autocast`` of the caller reaches into everything that is called inside. A fit here has generators of its own
-(:func:`own_state`), so that fits in several threads give what each gives alone and the generator of the process is left where it was.
+torch draws from one generator of the process, makes numbers of one default dtype on one default device, and a
+``no_grad``, ``inference_mode`` or ``autocast`` of the caller reaches into everything that is called inside. A
+fit here has generators of its own (:func:`own_state`), so that fits in several threads give what each gives
+alone and the generator of the process is left where it was.
 
-A part of a predictor needs nothing for this where it draws in its constructor and by :class:`torch.nn.Dropout`; for any other draw it asks
-:func:`own_generator`. The generators have the stream that torch's own has after ``torch.manual_seed`` of the same seed.
+A part of a predictor needs nothing for this where it draws in its constructor and by
+:class:`torch.nn.Dropout`; for any other draw it asks :func:`own_generator`. The generators have the stream
+that torch's own has after ``torch.manual_seed`` of the same seed.
 """
 
 from __future__ import annotations
@@ -39,18 +42,24 @@ class Generators:
         return self._of_device[device]
 
 
-_CURRENT: ContextVar[Generators | None] = ContextVar("archenc_generators", default=None)  # each thread has a value of its own
+_CURRENT: ContextVar[Generators | None] = ContextVar(
+    "archenc_generators", default=None
+)  # each thread has a value of its own
 
 
 def own_generator(device: torch.device | str = "cpu") -> torch.Generator | None:
-    """What to draw from on a device: the generator of the fit that runs in this thread, or None, torch's own, outside of one."""
+    """What to draw from on a device: the generator of the fit that runs in this thread, or None, torch's own,
+    outside of one.
+    """
     generators = _CURRENT.get()
     return None if generators is None else generators.on(device)
 
 
 @contextmanager
 def own_state(seed: int, device: torch.device | str = "cpu") -> Iterator[Generators]:
-    """Inside, this thread draws from new generators of ``seed`` wherever :func:`own_generator` is asked; also :func:`plain_torch`."""
+    """Inside, this thread draws from new generators of ``seed`` wherever :func:`own_generator` is asked; also
+    :func:`plain_torch`.
+    """
     generators = Generators(seed)
     before = _CURRENT.set(generators)
     try:
@@ -62,19 +71,29 @@ def own_state(seed: int, device: torch.device | str = "cpu") -> Iterator[Generat
 
 @contextmanager
 def plain_torch(device: torch.device | str = "cpu") -> Iterator[None]:
-    """Inside, gradients are taken in full precision and tensors made on the CPU unless said otherwise, whatever the caller has set.
+    """Inside, gradients are taken in full precision and tensors made on the CPU unless said otherwise,
+    whatever the caller has set.
 
     Args:
         device: where the computation runs.
     """
-    on_cpu = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")  # the latter slows each call of torch
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(torch.device(device).type, enabled=False), on_cpu:
+    on_cpu = (
+        nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+    )  # the latter slows each call of torch
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(torch.device(device).type, enabled=False),
+        on_cpu,
+    ):
         yield
 
 
 @contextmanager
 def building() -> Iterator[None]:
-    """Inside, modules are made with float32 weights that are drawn from :func:`own_generator`; also :func:`plain_torch`."""
+    """Inside, modules are made with float32 weights that are drawn from :func:`own_generator`; also
+    :func:`plain_torch`.
+    """
     with plain_torch(), _Building(own_generator()):
         yield
 
@@ -82,7 +101,15 @@ def building() -> Iterator[None]:
 _FLOATS = {torch.empty, torch.zeros, torch.ones, torch.eye, torch.linspace, torch.rand, torch.randn}
 """What makes numbers of the default dtype if it is given none."""
 _DRAWS = {
-    *(torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal, torch.bernoulli, torch.multinomial),
+    *(
+        torch.rand,
+        torch.randn,
+        torch.randint,
+        torch.randperm,
+        torch.normal,
+        torch.bernoulli,
+        torch.multinomial,
+    ),
     *(Tensor.uniform_, Tensor.normal_, Tensor.random_, Tensor.bernoulli_, Tensor.exponential_),
     *(nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_),
 }
@@ -90,9 +117,11 @@ _DRAWS = {
 
 
 class _Building(TorchFunctionMode):
-    """Gives calls of torch what they leave to the state of the process: a dtype, and a generator if there is one of our own.
+    """Gives calls of torch what they leave to the state of the process: a dtype, and a generator if there is
+    one of our own.
 
-    Each call gets some microseconds longer by it, so that a step of a training would take up to a quarter longer.
+    Each call gets some microseconds longer by it, so that a step of a training would take up to a quarter
+    longer.
     """
 
     def __init__(self, generator: torch.Generator | None) -> None:
@@ -100,7 +129,11 @@ class _Building(TorchFunctionMode):
         self.generator = generator
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
         if func in _FLOATS and given.get("dtype") is None:

@@ -26,27 +26,43 @@ def parse_numbers(text: str | None, default: tuple[int, ...], option: str, least
     if text is None:
         return default
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() and len(part) < 10 and int(part) >= least for part in parts):
+    if not all(
+        part.isascii() and part.isdecimal() and len(part) < 10 and int(part) >= least for part in parts
+    ):
         raise InvalidParameter(
-            f"{option} {text!r} is not a list of whole numbers from {least}; write for example {option} {least},{least + 1}"
+            f"{option} {text!r} is not a list of whole numbers from {least}; write for example {option} "
+            f"{least},{least + 1}"
         )
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
 @app.command("run")
 def run_protocol(
-    protocol_name: Annotated[str, typer.Argument(metavar="PROTOCOL", help="Name of a protocol, or path of a .yaml file.")],
+    protocol_name: Annotated[
+        str, typer.Argument(metavar="PROTOCOL", help="Name of a protocol, or path of a .yaml file.")
+    ],
     methods: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Names, or ENCODER+HEAD+LOSS[:simplify]; default: the protocol's.")
+        str | None,
+        typer.Option(metavar="A,B", help="Names, or ENCODER+HEAD+LOSS[:simplify]; default: the protocol's."),
     ] = None,
-    methods_file: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="More methods by name.")] = None,
-    sizes: Annotated[str | None, typer.Option(metavar="N,N", help="Training sizes; default: the protocol's.")] = None,
+    methods_file: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="More methods by name.")
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Training sizes; default: the protocol's.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="S,S", help="Seeds; default: the protocol's.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes, of one thread each if more than one.")] = 1,
-    runs: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of run files; default: runs/PROTOCOL.")] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes, of one thread each if more than one.")
+    ] = 1,
+    runs: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of run files; default: runs/PROTOCOL.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute finished runs again.")] = False,
 ) -> None:
-    """Compute what is missing of a protocol, then print its leaderboard; an interrupted command goes on where it was."""
+    """Compute what is missing of a protocol, then print its leaderboard; an interrupted command goes on where
+    it was.
+    """
     from archenc.benchmarks.protocol import load_protocol
     from archenc.files.trusted import safe_name
 
@@ -73,7 +89,9 @@ def _names(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
     return default if text is None else tuple(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
-def _methods(names: tuple[str, ...], methods_file: Path | None, others: Mapping[str, Method] | None = None) -> list[Method]:
+def _methods(
+    names: tuple[str, ...], methods_file: Path | None, others: Mapping[str, Method] | None = None
+) -> list[Method]:
     """The methods of these names, of which ``others`` are in no file."""
     from archenc.benchmarks.methods import find_method, load_methods
 
@@ -92,7 +110,9 @@ def _folder(runs: Path | None, default: Path) -> Path:
     return folder
 
 
-def _compute(wanted: list[J], force: bool, workers: int, compute: Callable[[J], list[Failure]]) -> list[Failure]:
+def _compute(
+    wanted: list[J], force: bool, workers: int, compute: Callable[[J], list[Failure]]
+) -> list[Failure]:
     """Compute what is missing, and say which files are damaged; gives the runs that failed."""
     from archenc.benchmarks.engines import local
     from archenc.benchmarks.jobs import missing
@@ -119,20 +139,32 @@ def _say_failures(failures: list[Failure]) -> None:
 
 @app.command("next")
 def suggest_next(
-    protocol_name: Annotated[str, typer.Argument(metavar="PROTOCOL", help="Whose table: a name, or the path of a .yaml file.")],
+    protocol_name: Annotated[
+        str, typer.Argument(metavar="PROTOCOL", help="Whose table: a name, or the path of a .yaml file.")
+    ],
     methods: Annotated[
-        str | None, typer.Option(metavar="A,B", help="As of 'run', or random; default: auto, two others and random.")
+        str | None,
+        typer.Option(metavar="A,B", help="As of 'run', or random; default: auto, two others and random."),
     ] = None,
-    methods_file: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="More methods by name.")] = None,
-    files: Annotated[str | None, typer.Option(metavar="S,S", help="Seeds that draw the files; default: 0 to 19.")] = None,
+    methods_file: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="More methods by name.")
+    ] = None,
+    files: Annotated[
+        str | None, typer.Option(metavar="S,S", help="Seeds that draw the files; default: 0 to 19.")
+    ] = None,
     trained: Annotated[int, typer.Option(min=2, max=10**6, help="Trained architectures in a file.")] = 50,
     count: Annotated[int, typer.Option(min=1, max=100, help="Suggestions in a round.")] = 10,
     rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of suggesting and training.")] = 5,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="Processes, of one thread each if more than one.")] = 1,
-    runs: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of run files; default: runs/next/PROTOCOL.")] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes, of one thread each if more than one.")
+    ] = 1,
+    runs: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of run files; default: runs/next/PROTOCOL.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute finished runs again.")] = False,
 ) -> None:
-    """Suggest what to train next from files of random architectures, train it by looking it up in the table, and go on.
+    """Suggest what to train next from files of random architectures, train it by looking it up in the table,
+    and go on.
 
     Prints how good the suggestions of each method were. An interrupted command goes on where it was.
     """
@@ -146,7 +178,15 @@ def suggest_next(
     seeds = parse_numbers(files, study.FILES, "--files", 0)
     folder = _folder(runs, Path("runs") / "next" / safe_name(protocol.name))
     plan = study.Plan(trained, count, rounds)
-    options = ["--trained", str(trained), "--count", str(count), "--rounds", str(rounds), *_given(methods_file)]
+    options = [
+        "--trained",
+        str(trained),
+        "--count",
+        str(count),
+        "--rounds",
+        str(rounds),
+        *_given(methods_file),
+    ]
     command = shlex.join(["archenc", "bench", "next", protocol_name, *options])
     wanted = list(study.jobs_of(protocol, chosen, seeds, plan, folder, command))
     failures = _compute(wanted, force, jobs, study.run_job)
@@ -158,7 +198,9 @@ def suggest_next(
 @app.command("report")
 def report(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the tables, plots and the page.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where to write the tables, plots and the page.")
+    ],
 ) -> None:
     """Write leaderboard.csv, leaderboard.md, runs.csv, plots and one index.html from finished runs."""
     if out.exists() and not out.is_dir():
@@ -182,7 +224,9 @@ def compare(
     if not texts:
         known = ", ".join(sorted({result.protocol for result in published_results()}))
         run = ", ".join(sorted({board.setting.name for board in boards}))
-        raise InvalidParameter(f"{runs} holds runs of {run}, for which no numbers were published; run one of {known}")
+        raise InvalidParameter(
+            f"{runs} holds runs of {run}, for which no numbers were published; run one of {known}"
+        )
     say(*"\n\n".join(texts).split("\n"))
 
 

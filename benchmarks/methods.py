@@ -25,7 +25,9 @@ Parameters = dict[Name, Any]
 
 
 class Entry(Record, kw_only=True, omit_defaults=True):
-    """One entry of a methods file: the parts, and the parameters of :class:`archenc.Predictor` that differ from its defaults."""
+    """One entry of a methods file: the parts, and the parameters of :class:`archenc.Predictor` that differ
+    from its defaults.
+    """
 
     encoder: Name
     head: Name | None = None
@@ -58,14 +60,16 @@ class Content(Entry, kw_only=True):
 
 @dataclass(frozen=True)
 class Method:
-    """What is compared in a benchmark; ``parameters`` are keyword parameters of :class:`archenc.Predictor` beyond its parts.
+    """What is compared in a benchmark; ``parameters`` are keyword parameters of :class:`archenc.Predictor`
+    beyond its parts.
 
     Attributes:
         name: what the rows of the leaderboard are called.
-        encoder, head, loss: registered names; no head and no loss where the encoder is ``"auto"``, which chooses all three.
+        encoder, head, loss: registered names; no head and no loss where the encoder is ``"auto"``, which
+            chooses all three.
         simplify: whether the encoder sees simplified graphs.
-        parameters: ``encoder_params``, ``head_params``, ``loss_params``, pretrained weights and training parameters, where they differ from
-            the defaults.
+        parameters: ``encoder_params``, ``head_params``, ``loss_params``, pretrained weights and training
+            parameters, where they differ from the defaults.
     """
 
     name: str
@@ -80,7 +84,11 @@ class Method:
         """The method as JSON values, with the checksum of its pretrained weights if it has some."""
         from archenc.pretraining.weights import weights_checksum
 
-        weights = {"weights_sha256": weights_checksum(self.parameters["pretrained"])} if "pretrained" in self.parameters else {}
+        weights = (
+            {"weights_sha256": weights_checksum(self.parameters["pretrained"])}
+            if "pretrained" in self.parameters
+            else {}
+        )
         return {"name": self.name, **self._parts, "simplify": self.simplify, **self.parameters, **weights}
 
     @property
@@ -102,18 +110,27 @@ def parse_method(name: str, content: Any, where: str) -> Method:
     missing = [part for part in PARTS if getattr(entry, part) is None]
     if missing and entry.encoder != AUTO:
         raise InvalidParameter(f"{where}: the key {missing[0]!r} is missing; correct it")
-    parameters = {key: value for key, value in content.items() if value is not None and key not in (*PARTS, "simplify")}
+    parameters = {
+        key: value for key, value in content.items() if value is not None and key not in (*PARTS, "simplify")
+    }
     return Method(name, entry.encoder, entry.head, entry.loss, entry.simplify, parameters)
 
 
 def load_methods(path: Path | None = None) -> dict[str, Method]:
-    """The methods of the packaged file, and those of the file at ``path``, which win where names are equal."""
+    """The methods of the packaged file, and those of the file at ``path``, which win where names are
+    equal.
+    """
     sources = [PACKAGED] if path is None else [PACKAGED, path]
-    return {name: parse_method(name, content, source.name) for source in sources for name, content in read_yaml(source).items()}
+    return {
+        name: parse_method(name, content, source.name)
+        for source in sources
+        for name, content in read_yaml(source).items()
+    }
 
 
 def find_method(name: str, known: Mapping[str, Method]) -> Method:
-    """The method called ``name``, or the one that ``ENCODER+HEAD+LOSS`` or ``ENCODER+HEAD+LOSS:simplify`` spells out.
+    """The method called ``name``, or the one that ``ENCODER+HEAD+LOSS`` or ``ENCODER+HEAD+LOSS:simplify``
+    spells out.
 
     Raises:
         UnknownName: neither is the case, or an encoder, a head or a loss of that name does not exist.
@@ -127,9 +144,18 @@ def find_method(name: str, known: Mapping[str, Method]) -> Method:
         if len(parts) != len(PARTS) or suffix not in ("", "simplify"):
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "'archenc bench list' lists them"
-            raise UnknownName(f"there is no method called {name!r}; {hint}, or write ENCODER+HEAD+LOSS, with :simplify behind it if wanted")
+            raise UnknownName(
+                f"there is no method called {name!r}; {hint}, or write ENCODER+HEAD+LOSS, with :simplify "
+                "behind it if wanted"
+            )
         encoder, head, loss = parts
-        method = Method("+".join(parts) + (f":{suffix}" if suffix else ""), encoder, head, loss, simplify=suffix == "simplify")
+        method = Method(
+            "+".join(parts) + (f":{suffix}" if suffix else ""),
+            encoder,
+            head,
+            loss,
+            simplify=suffix == "simplify",
+        )
     if (method.encoder, method.head, method.loss) == (AUTO, None, None):
         return method
     for registry, part in ((ENCODERS, method.encoder), (HEADS, method.head), (LOSSES, method.loss)):

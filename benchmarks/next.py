@@ -1,8 +1,10 @@
-"""What to train next, tried on whole tables: files of a few random architectures with their labels, and what each method suggests for them.
+"""What to train next, tried on whole tables: files of a few random architectures with their labels, and what
+each method suggests for them.
 
-The table knows the true label of every suggestion, so the loop of suggesting and training costs no training: the suggested architectures
-join the file with their labels, and the method is asked again. The pool is every labelled architecture of a protocol's data, both halves of
-its split. A run is one (protocol, plan, method, file); its JSON file holds every suggestion, and the tables are computed from these files.
+The table knows the true label of every suggestion, so the loop of suggesting and training costs no training:
+the suggested architectures join the file with their labels, and the method is asked again. The pool is every
+labelled architecture of a protocol's data, both halves of its split. A run is one (protocol, plan, method,
+file); its JSON file holds every suggestion, and the tables are computed from these files.
 """
 
 from __future__ import annotations
@@ -28,7 +30,16 @@ from archenc.benchmarks.runs import Machine, read_record, run_id
 from archenc.dataset import ArchDataset
 from archenc.dataset.splits import everything
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable
-from archenc.files.documents import Digest, FileName, Name, Record, Seconds, Text, canonical_json, plain_values
+from archenc.files.documents import (
+    Digest,
+    FileName,
+    Name,
+    Record,
+    Seconds,
+    Text,
+    canonical_json,
+    plain_values,
+)
 from archenc.files.machine import machine, versions
 from archenc.files.reports import markdown_table, number
 from archenc.files.text import markdown
@@ -47,11 +58,13 @@ FILE_NAME = re.compile(rf"{PREFIX}[0-9a-f]{{16}}\.json")
 Hundred = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 
 
-# -- run files -----------------------------------------------------------------------------------------------------
+# -- run files -----------------------------------------------------------------------------------------------
 
 
 class Plan(Record):
-    """A file of so many ``trained`` architectures, then ``rounds`` times ``count`` suggestions, each trained before the next round."""
+    """A file of so many ``trained`` architectures, then ``rounds`` times ``count`` suggestions, each trained
+    before the next round.
+    """
 
     trained: TrainSize
     count: Hundred
@@ -74,7 +87,9 @@ class Key(Record):
 
 
 class Table(Record):
-    """The data: its digest, the digest of the split, the architectures in the pool, and the highest of their labels."""
+    """The data: its digest, the digest of the split, the architectures in the pool, and the highest of their
+    labels.
+    """
 
     digest: Digest
     split: Digest
@@ -83,7 +98,8 @@ class Table(Record):
 
 
 class Round(Record):
-    """Architectures in the order of their suggestion: rows of the data set, true labels, true ranks from 1 in the pool.
+    """Architectures in the order of their suggestion: rows of the data set, true labels, true ranks from 1 in
+    the pool.
 
     The file itself is written in the same way, as what came before the first round.
     """
@@ -115,19 +131,26 @@ class NextRun(Record):
 
 
 def read_next(path: Path) -> NextRun:
-    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name."""
+    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong
+    name.
+    """
     return read_record(path, NextRun, PREFIX)
 
 
 def read_all(folder: Path) -> list[NextRun]:
-    """All runs under ``folder``; raises :class:`DataNotFound` where there is none, :class:`CorruptFile` for a damaged one."""
+    """All runs under ``folder``; raises :class:`DataNotFound` where there is none, :class:`CorruptFile` for a
+    damaged one.
+    """
     runs = [read_next(path) for path in files_below(folder, FILE_NAME)]
     if not runs:
-        raise DataNotFound(f"there are no runs of suggestions in {folder}; make some by: archenc bench next PROTOCOL --runs {folder}")
+        raise DataNotFound(
+            f"there are no runs of suggestions in {folder}; make some by: archenc bench next PROTOCOL --runs "
+            f"{folder}"
+        )
     return runs
 
 
-# -- computing -----------------------------------------------------------------------------------------------------
+# -- computing -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -137,7 +160,11 @@ class NextJob(Job):
     plan: Plan
 
     def key(self, seed: int) -> dict[str, Any]:
-        parts = {"protocol": self.protocol.setting, "method": self.method.content, "plan": plain_values(self.plan)}
+        parts = {
+            "protocol": self.protocol.setting,
+            "method": self.method.content,
+            "plan": plain_values(self.plan),
+        }
         return {**parts, "file": seed, "archenc": archenc.__version__}
 
     def path(self, seed: int) -> Path:
@@ -149,7 +176,12 @@ class NextJob(Job):
 
 
 def jobs_of(
-    protocol: Protocol, methods: Iterable[Method], files: Sequence[int], plan: Plan, folder: Path, command: str
+    protocol: Protocol,
+    methods: Iterable[Method],
+    files: Sequence[int],
+    plan: Plan,
+    folder: Path,
+    command: str,
 ) -> Iterator[NextJob]:
     """One job for each method and file; ``command`` is the command line up to the choice of both."""
     for method in methods:
@@ -179,7 +211,12 @@ def compute(job: NextJob, file: int) -> dict[str, Any]:
 
     def part(at: np.ndarray, seconds: float) -> dict[str, Any]:
         ranks = 1 + len(order) - np.searchsorted(order, table.y[at], side="right")
-        return {"rows": rows[at].tolist(), "labels": table.y[at].tolist(), "ranks": ranks.tolist(), "seconds": round(seconds, 6)}
+        return {
+            "rows": rows[at].tolist(),
+            "labels": table.y[at].tolist(),
+            "ranks": ranks.tolist(),
+            "seconds": round(seconds, 6),
+        }
 
     trained = everything(len(table)).training_subset(job.plan.trained, file)
     parts, twins = [part(trained, 0.0)], keys(table.graphs.hash())
@@ -192,7 +229,12 @@ def compute(job: NextJob, file: int) -> dict[str, Any]:
     return {
         "run": path.stem,
         "key": key,
-        "table": {"digest": dataset.digest, "split": split.digest, "architectures": len(table), "best": float(order[-1])},
+        "table": {
+            "digest": dataset.digest,
+            "split": split.digest,
+            "architectures": len(table),
+            "best": float(order[-1]),
+        },
         "start": parts[0],
         "rounds": parts[1:],
         "versions": versions(),
@@ -201,8 +243,11 @@ def compute(job: NextJob, file: int) -> dict[str, Any]:
     }
 
 
-def choose(method: Method, table: ArchDataset, twins: np.ndarray, trained: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """int64 (count,): what to train next, best first, as positions in ``table``, given the architectures and labels of ``trained`` ones.
+def choose(
+    method: Method, table: ArchDataset, twins: np.ndarray, trained: np.ndarray, count: int, seed: int
+) -> np.ndarray:
+    """int64 (count,): what to train next, best first, as positions in ``table``, given the architectures and
+    labels of ``trained`` ones.
 
     Args:
         method: how; :data:`RANDOM`, or what is fitted for :func:`archenc.search.suggest.suggest`.
@@ -219,29 +264,37 @@ def choose(method: Method, table: ArchDataset, twins: np.ndarray, trained: np.nd
     left = np.sort(first[~np.isin(twins[first], twins[trained])])
     if len(left) < count:
         raise InvalidParameter(
-            f"{len(left)} architectures are left and {count} are to be suggested; give fewer --rounds or a smaller --count"
+            f"{len(left)} architectures are left and {count} are to be suggested; give fewer --rounds or a "
+            "smaller --count"
         )
     if method == RANDOM:
         drawn: np.ndarray = np.random.default_rng([seed, len(trained)]).permutation(left)[:count]
         return drawn
     known, predictor = table[trained], method.predictor(seed)
-    found = suggest(known.graphs, known.y, count, candidates=table.graphs[left], predictor=predictor, random_state=seed)
+    found = suggest(
+        known.graphs, known.y, count, candidates=table.graphs[left], predictor=predictor, random_state=seed
+    )
     suggested: np.ndarray = left[found.positions]
     return suggested
 
 
-# -- tables --------------------------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------------------------------
 
 
 def groups(runs: Iterable[NextRun]) -> list[list[NextRun]]:
-    """The runs that stand in one table: of one protocol, plan and version; raises :class:`InvalidTable` where they saw different data."""
+    """The runs that stand in one table: of one protocol, plan and version; raises :class:`InvalidTable` where
+    they saw different data.
+    """
     found: dict[str, list[NextRun]] = {}
     for run in sorted(runs, key=lambda run: (run.key.protocol.name, run.key.file)):
         found.setdefault(canonical_json([run.key.protocol, run.key.plan, run.key.archenc]), []).append(run)
     for group in found.values():
         name = group[0].key.protocol.name
         if any(run.table != group[0].table for run in group):
-            raise InvalidTable(f"the suggestions of {name} were made from different data; keep their run files in different folders")
+            raise InvalidTable(
+                f"the suggestions of {name} were made from different data; keep their run files in different "
+                "folders"
+            )
     return list(found.values())
 
 
@@ -291,11 +344,13 @@ def _moments(values: list[float]) -> str:
 
 PAGE = """# What to train next
 
-A file holds a few random architectures of a table with their labels; each method sees the file and suggests what to train next among all
-others. Of the first suggestions: their mean true label and the best of them, with the standard deviation over files, and the medians of
-their true ranks in the whole table. Then the suggestions join the file with their true labels and the method is asked again: the best
-architecture of everything trained by then, its median and quartiles over files. All methods get the same files, and none is offered an
-architecture that is isomorphic to a trained one. The runs are in [next](next); `archenc bench next` makes them.
+A file holds a few random architectures of a table with their labels; each method sees the file and suggests
+what to train next among all others. Of the first suggestions: their mean true label and the best of them,
+with the standard deviation over files, and the medians of their true ranks in the whole table. Then the
+suggestions join the file with their true labels and the method is asked again: the best architecture of
+everything trained by then, its median and quartiles over files. All methods get the same files, and none is
+offered an architecture that is isomorphic to a trained one. The runs are in [next](next); `archenc bench
+next` makes them.
 """
 
 
@@ -306,5 +361,7 @@ def next_markdown(runs: Iterable[NextRun]) -> str:
         key = group[0].key
         plan = key.plan
         title = f"{key.protocol.name}: {plan.trained} trained, {plan.rounds} rounds of {plan.count}"
-        sections.append(f"## {markdown(title)}\n\n{markdown(heading(group))}.\n\n{markdown_table(*standings(group))}\n")
+        sections.append(
+            f"## {markdown(title)}\n\n{markdown(heading(group))}.\n\n{markdown_table(*standings(group))}\n"
+        )
     return "\n".join(sections)

@@ -1,7 +1,7 @@
 """Protocols: YAML files that fix what is measured, so that a number means the same next year.
 
-A protocol names the data set, the label, the split, the training sizes, the seeds, the selection rule and the metrics. Once results exist
-it is not edited: a change gets a new version.
+A protocol names the data set, the label, the split, the training sizes, the seeds, the selection rule and the
+metrics. Once results exist it is not edited: a change gets a new version.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from msgspec import Meta
 
 from archenc.dataset.split_rule import SplitRule
 from archenc.errors import DataNotFound, InvalidParameter, UnknownName
-from archenc.files.documents import FileName, Name, Record, Text, canonical_json, plain_values, read_yaml, record
+from archenc.files.documents import (
+    FileName,
+    Name,
+    Record,
+    Text,
+    canonical_json,
+    plain_values,
+    read_yaml,
+    record,
+)
 from archenc.registry.rules import Count, Seed, Whole
 
 SELECTIONS = {"last_epoch": 1, "mean_last_5_epochs": 5}
@@ -25,7 +34,9 @@ SELECTIONS = {"last_epoch": 1, "mean_last_5_epochs": 5}
 
 FOLDER = Path(str(files("archenc.benchmarks"))) / "protocols"
 
-Names = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 names")]
+Names = Annotated[
+    tuple[Name, ...], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 names")
+]
 TrainSize = Annotated[int, Meta(ge=2, le=10**8, description="a whole number from 2 to 100,000,000")]
 
 
@@ -36,9 +47,11 @@ class Setting(Record, kw_only=True, omit_defaults=True):
         name, version: together they name it for good.
         dataset, label: names known to :func:`archenc.load_dataset`.
         split: how pool and test set are made.
-        selection: ``"last_epoch"``, or ``"mean_last_5_epochs"``: metrics averaged over the last five epochs (GATES, ECCV 2020).
+        selection: ``"last_epoch"``, or ``"mean_last_5_epochs"``: metrics averaged over the last five epochs
+            (GATES, ECCV 2020).
         metrics: names known to :func:`archenc.metrics.metric`; the first one orders the leaderboard.
-        subsets: number of training sets of a size that the seeds share, or None where every seed draws its own.
+        subsets: number of training sets of a size that the seeds share, or None where every seed draws its
+            own.
         test_label: the label that is scored, where it is not the one that is trained on.
     """
 
@@ -72,21 +85,32 @@ class Protocol(Setting, kw_only=True):
 
     purpose: Text
     source: Text
-    train_sizes: Annotated[tuple[TrainSize, ...], Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 whole numbers")]
-    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1, max_length=10_000, description="a list of 1 to 10,000 whole numbers")]
+    train_sizes: Annotated[
+        tuple[TrainSize, ...],
+        Meta(min_length=1, max_length=1_000, description="a list of 1 to 1,000 whole numbers"),
+    ]
+    seeds: Annotated[
+        tuple[Seed, ...],
+        Meta(min_length=1, max_length=10_000, description="a list of 1 to 10,000 whole numbers"),
+    ]
     methods: Names
 
     def subset_seed(self, seed: int) -> int:
         """What draws the training set of a run: the run's seed, or its remainder by ``subsets``.
 
-        With ``subsets: 3``, seeds 0 to 8 train three networks on each of three training sets, the nine runs of TA-GATES (NeurIPS 2022).
+        With ``subsets: 3``, seeds 0 to 8 train three networks on each of three training sets, the nine runs
+        of TA-GATES (NeurIPS 2022).
         """
         return seed if self.subsets is None else seed % self.subsets
 
     @property
     def setting(self) -> dict[str, Any]:
-        """What decides a number, as JSON values: not the texts, nor the lists of sizes, seeds and methods, which only say what to run."""
-        return {name: value for name, value in plain_values(self).items() if name in Setting.__struct_fields__}
+        """What decides a number, as JSON values: not the texts, nor the lists of sizes, seeds and methods,
+        which only say what to run.
+        """
+        return {
+            name: value for name, value in plain_values(self).items() if name in Setting.__struct_fields__
+        }
 
     @property
     def digest(self) -> str:
@@ -95,7 +119,9 @@ class Protocol(Setting, kw_only=True):
 
 
 def parse_protocol(content: Mapping[str, Any], where: str) -> Protocol:
-    """The protocol in the content of a protocol file; raises :class:`InvalidParameter` that says ``where``."""
+    """The protocol in the content of a protocol file; raises :class:`InvalidParameter` that says
+    ``where``.
+    """
     return record(content, Protocol, where, "correct it", InvalidParameter)
 
 
@@ -118,7 +144,11 @@ def load_protocol(name_or_path: str) -> Protocol:
         path = FOLDER / f"{name_or_path}.yaml"
         if name_or_path not in list_protocols():
             near = difflib.get_close_matches(name_or_path, list_protocols(), n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(list_protocols())} or give the path of a .yaml file"
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"choose one of {', '.join(list_protocols())} or give the path of a .yaml file"
+            )
             raise UnknownName(f"there is no protocol called {name_or_path!r}; {hint}")
     elif not path.is_file():
         raise DataNotFound(f"there is no protocol file {path}; check its path")

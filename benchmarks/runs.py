@@ -1,7 +1,7 @@
 """Run files, and the tables that are computed from them and from nothing else.
 
-A run is one (protocol, method, size, seed). Its file is named by the SHA-256 of what the run depends on, so a finished run is recognised by
-its name, and a damaged or edited one by its content.
+A run is one (protocol, method, size, seed). Its file is named by the SHA-256 of what the run depends on, so a
+finished run is recognised by its name, and a damaged or edited one by its content.
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ import archenc
 from archenc.benchmarks.methods import Content, Method
 from archenc.benchmarks.protocol import Protocol, Setting, TrainSize
 from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidTable
-from archenc.files.documents import Digest, FileName, Name, Record, Seconds, Text, canonical_json, read_json, record
+from archenc.files.documents import (
+    Digest,
+    FileName,
+    Name,
+    Record,
+    Seconds,
+    Text,
+    canonical_json,
+    read_json,
+    record,
+)
 from archenc.files.trusted import files_below
 from archenc.registry.rules import Number, Part, Seed, Whole
 
@@ -28,7 +38,7 @@ FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")
 R = TypeVar("R", bound=Record)
 
 
-# -- run files -----------------------------------------------------------------------------------------------------
+# -- run files -----------------------------------------------------------------------------------------------
 
 
 class Key(Record):
@@ -42,7 +52,9 @@ class Key(Record):
 
 
 class DatasetFacts(Record, omit_defaults=True):
-    """The data that a run saw; ``test_digest`` is that of the data with the label that is scored, if it is another one."""
+    """The data that a run saw; ``test_digest`` is that of the data with the label that is scored, if it is
+    another one.
+    """
 
     architectures: Whole
     digest: Digest
@@ -78,7 +90,8 @@ class Machine(Record):
 class Run(Record, omit_defaults=True):
     """A run: what it depends on, what came out (None for a metric that is not defined), and how it was made.
 
-    ``coverage`` is the share of test labels in the interval that is to hold 80 percent, of a predictor with calibrated deviations.
+    ``coverage`` is the share of test labels in the interval that is to hold 80 percent, of a predictor with
+    calibrated deviations.
     """
 
     run: Name
@@ -100,7 +113,13 @@ class Run(Record, omit_defaults=True):
 
 def run_key(protocol: Protocol, method: Method, size: int, seed: int) -> dict[str, Any]:
     """What a run depends on, as JSON values."""
-    return {"protocol": protocol.setting, "method": method.content, "size": size, "seed": seed, "archenc": archenc.__version__}
+    return {
+        "protocol": protocol.setting,
+        "method": method.content,
+        "size": size,
+        "seed": seed,
+        "archenc": archenc.__version__,
+    }
 
 
 def run_id(key: Mapping[str, Any]) -> str:
@@ -109,7 +128,9 @@ def run_id(key: Mapping[str, Any]) -> str:
 
 
 def read_run(path: Path) -> Run:
-    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong name."""
+    """Read one run file; raises :class:`CorruptFile` for one that is damaged, incomplete or under a wrong
+    name.
+    """
     return read_record(path, Run)
 
 
@@ -139,7 +160,9 @@ def read_runs(folder: Path) -> list[Run]:
     """
     runs = [read_run(path) for path in files_below(folder, FILE_NAME)]
     if not runs:
-        raise DataNotFound(f"there are no run files in {folder}; make some by: archenc bench run PROTOCOL --runs {folder}")
+        raise DataNotFound(
+            f"there are no run files in {folder}; make some by: archenc bench run PROTOCOL --runs {folder}"
+        )
     return runs
 
 
@@ -154,7 +177,7 @@ def finished(path: Path, read: Callable[[Path], Any] = read_run) -> tuple[bool, 
     return True, None
 
 
-# -- tables --------------------------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -205,7 +228,8 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
     """Group runs by protocol, archenc version, method and size.
 
     Raises:
-        InvalidTable: runs that cannot stand in one table: of two states of the data, or of two methods that share a name.
+        InvalidTable: runs that cannot stand in one table: of two states of the data, or of two methods that
+            share a name.
     """
     groups: dict[tuple[str, str, str, int], dict[int, Run]] = {}
     seen: dict[tuple[str, ...], str] = {}
@@ -214,7 +238,9 @@ def rows_of(runs: Iterable[Run]) -> list[Row]:
         setting, method = canonical_json(key.protocol), canonical_json(key.method)
         data = run.dataset.digest + (run.dataset.test_digest or "") + run.split.digest
         _one(seen, ("data", setting), data, f"the runs of {key.protocol.name} saw different data")
-        _one(seen, ("method", setting, key.archenc, name), method, f"two different methods are called {name!r}")
+        _one(
+            seen, ("method", setting, key.archenc, name), method, f"two different methods are called {name!r}"
+        )
         groups.setdefault((setting, key.archenc, name, key.size), {})[key.seed] = run
     return [_row([group[seed] for seed in sorted(group)]) for _, group in sorted(groups.items())]
 
@@ -233,8 +259,9 @@ def _row(runs: list[Run]) -> Row:
 class Leaderboard:
     """The rows of one protocol and one archenc version, best method first.
 
-    Methods are ordered by the mean of the protocol's first metric at the largest size that all of them have, or if there is none, at each
-    one's largest; equal ones by name. Whether more is better is known from :data:`SMALLER_IS_BETTER`.
+    Methods are ordered by the mean of the protocol's first metric at the largest size that all of them have,
+    or if there is none, at each one's largest; equal ones by name. Whether more is better is known from
+    :data:`SMALLER_IS_BETTER`.
     """
 
     setting: Setting

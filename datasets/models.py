@@ -25,13 +25,15 @@ def load(
     duplicates: Literal["error", "keep", "mean"] = "error",
     name: str | None = None,
 ) -> ArchDataset:
-    """Read ONNX models and their labels (:func:`archenc.spaces.from_onnx`; no other kind of model file is free of code).
+    """Read ONNX models and their labels (:func:`archenc.spaces.from_onnx`; no other kind of model file is
+    free of code).
 
     Args:
         folder: where the models are.
         table: the CSV or JSONL file of labels, relative to ``folder`` or absolute; one model a line.
         model: column of the model's file name, relative to ``folder``.
-        space: the space of the graphs, for example that of a trained predictor; None for one that is just large enough.
+        space: the space of the graphs, for example that of a trained predictor; None for one that is just
+            large enough.
         labels: as in :func:`archenc.datasets.table.load`, and so are ``label`` and ``missing``.
         label: the selected label.
         missing: what an empty label is.

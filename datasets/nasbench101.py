@@ -1,6 +1,7 @@
 """NAS-Bench-101: measured cells on CIFAR-10, and all 423,624 cells of the space without accuracies.
 
-Ying, Klein, Christiansen, Real, Murphy, Hutter: "NAS-Bench-101: Towards Reproducible Neural Architecture Search", ICML 2019.
+Ying, Klein, Christiansen, Real, Murphy, Hutter: "NAS-Bench-101: Towards Reproducible Neural Architecture
+    Search", ICML 2019.
 """
 
 from __future__ import annotations
@@ -60,40 +61,57 @@ SPLITS_TABLE = Table(
 )
 SPACE_TABLE = Table(
     "nasbench101/space.npz",
-    {"n_nodes": ((SPACE,), "u"), "adj_bits": ((SPACE,), "u"), "ops5": ((SPACE, 5), "u"), "params": ((SPACE,), "i")},
+    {
+        "n_nodes": ((SPACE,), "u"),
+        "adj_bits": ((SPACE,), "u"),
+        "ops5": ((SPACE, 5), "u"),
+        "params": ((SPACE,), "i"),
+    },
     "a7738c176062079c6f7c70fe6ef26b3db20caba9c43d5a3428747cb9fcc40634",
 )
 
 WHOLE_NOTES = (
-    "The table is a part of the benchmark: 30,001 cells that are in effect a uniform sample (subset 'uniform': one validation repeat, "
-    "no test accuracy) and 23,142 cells of a structured subspace with all repeats (subset 'full_metrics'); 1,646 are in both.",
-    "Split ta7290 (TA-GATES, NeurIPS 2022): both halves are 30 wirings x 3^5 operations and share no wiring, so it measures "
-    "extrapolation to unseen wirings; the order of its pool is the published one. Subset ta14580 holds the cells of both halves.",
+    "The table is a part of the benchmark: 30,001 cells that are in effect a uniform sample (subset "
+    "'uniform': one validation repeat, "
+    "no test accuracy) and 23,142 cells of a structured subspace with all repeats (subset 'full_metrics'); "
+    "1,646 are in both.",
+    "Split ta7290 (TA-GATES, NeurIPS 2022): both halves are 30 wirings x 3^5 operations and share no wiring, "
+    "so it measures "
+    "extrapolation to unseen wirings; the order of its pool is the published one. Subset ta14580 holds the "
+    "cells of both halves.",
 )
 UNIFORM_NOTES = (
-    "The table is a part of the benchmark: 30,001 cells that are in effect a uniform sample, with one of three validation repeats for each "
-    "budget and without test accuracies; nasbench101-full has all repeats of all cells and the split of TA-GATES.",
+    "The table is a part of the benchmark: 30,001 cells that are in effect a uniform sample, with one of "
+    "three validation repeats for each "
+    "budget and without test accuracies; nasbench101-full has all repeats of all cells and the split of "
+    "TA-GATES.",
 )
 
 
 def load() -> ArchDataset:
     """The measured cells: 51,497 in the whole table, 30,001 in the one that is made from public files.
 
-    The default label is ``cifar10/val_accuracy@108/mean`` in the whole table. A label ``.../mean`` is NaN where one of the three repeats is
-    missing. The repeats ``repeat0`` to ``repeat2`` have an order within a cell that carries no meaning across cells; ``single`` is one of
-    them, drawn at random for each cell and budget, and the only one in the table from public files.
+    The default label is ``cifar10/val_accuracy@108/mean`` in the whole table. A label ``.../mean`` is NaN
+    where one of the three repeats is missing. The repeats ``repeat0`` to ``repeat2`` have an order within a
+    cell that carries no meaning across cells; ``single`` is one of them, drawn at random for each cell and
+    budget, and the only one in the table from public files.
 
     Raises:
-        DataNotFound: ``nasbench101/cells.npz`` is not under the data root, or the whole table is there without its ``splits.npz``.
+        DataNotFound: ``nasbench101/cells.npz`` is not under the data root, or the whole table is there
+            without its ``splits.npz``.
         CorruptFile: a table is damaged or does not hold the published values.
     """
     return _uniform() if _rows() == UNIFORM else _whole()
 
 
 def _rows() -> int:
-    """Cells of the table that is there; -1 where there is none or it is damaged, which reading it will tell."""
+    """Cells of the table that is there; -1 where there is none or it is damaged, which reading it will
+    tell.
+    """
     try:
-        return len(open_npz(data_root() / CELLS_TABLE.path, {"n_nodes": ((None,), "u")}, MAX_TABLE_BYTES)["n_nodes"])
+        return len(
+            open_npz(data_root() / CELLS_TABLE.path, {"n_nodes": ((None,), "u")}, MAX_TABLE_BYTES)["n_nodes"]
+        )
     except (DataNotFound, CorruptFile):
         return -1
 
@@ -124,7 +142,12 @@ def _uniform() -> ArchDataset:
 
 
 def _dataset(
-    cells: dict[str, np.ndarray], *, label: str, splits: dict[str, Split], subsets: dict[str, np.ndarray], provenance: Provenance
+    cells: dict[str, np.ndarray],
+    *,
+    label: str,
+    splits: dict[str, Split],
+    subsets: dict[str, np.ndarray],
+    provenance: Provenance,
 ) -> ArchDataset:
     return ArchDataset(
         name="nasbench101",
@@ -144,7 +167,8 @@ def percent(counts: np.ndarray) -> np.ndarray:
 
 
 def repeat_labels(part: str, epochs: int, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """The labels of all repeats: their mean, and each, from the numbers of correctly classified images (N, 3).
+    """The labels of all repeats: their mean, and each, from the numbers of correctly classified images (N,
+    3).
 
     Args:
         part: ``"val"`` or ``"test"``.
@@ -152,7 +176,9 @@ def repeat_labels(part: str, epochs: int, counts: np.ndarray) -> dict[str, np.nd
         counts: what was counted.
     """
     repeats, name = percent(counts), f"cifar10/{part}_accuracy@{epochs}"
-    return {f"{name}/mean": repeats.mean(axis=1)} | {f"{name}/repeat{k}": repeats[:, k] for k in range(REPEATS)}
+    return {f"{name}/mean": repeats.mean(axis=1)} | {
+        f"{name}/repeat{k}": repeats[:, k] for k in range(REPEATS)
+    }
 
 
 def _labels(cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -163,17 +189,21 @@ def _labels(cells: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
                 labels |= repeat_labels(part, epochs, cells[f"{part}_count"][:, at])
             if part == "val":
                 labels[f"cifar10/val_accuracy@{epochs}/single"] = percent(cells["val_single_count"][:, at])
-    return labels | {PARAMETERS: cells["params"], "cifar10/train_seconds@108/single": cells["train_time_108_single"]}
+    return labels | {
+        PARAMETERS: cells["params"],
+        "cifar10/train_seconds@108/single": cells["train_time_108_single"],
+    }
 
 
-# -- the whole space -----------------------------------------------------------------------------------------------
+# -- the whole space -----------------------------------------------------------------------------------------
 
 
 def load_space() -> ArchDataset:
-    """All 423,624 cells, in the order of the official records' hash, with ``cifar10/parameters`` as the only label.
+    """All 423,624 cells, in the order of the official records' hash, with ``cifar10/parameters`` as the only
+    label.
 
-    Where ``nasbench101/space.npz`` is not under the data root, the space is enumerated (which takes half a minute), kept in
-    the per-user cache folder, and has no labels.
+    Where ``nasbench101/space.npz`` is not under the data root, the space is enumerated (which takes half a
+    minute), kept in the per-user cache folder, and has no labels.
 
     Raises:
         CorruptFile: the table is damaged or does not hold the published values.

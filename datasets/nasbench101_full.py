@@ -1,6 +1,7 @@
 """NAS-Bench-101, all of it: 423,624 cells with three trainings each, from the official file.
 
-Ying, Klein, Christiansen, Real, Murphy, Hutter: "NAS-Bench-101: Towards Reproducible Neural Architecture Search", ICML 2019.
+Ying, Klein, Christiansen, Real, Murphy, Hutter: "NAS-Bench-101: Towards Reproducible Neural Architecture
+    Search", ICML 2019.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ SPLIT_TABLE = Table(
 def load() -> ArchDataset:
     """All cells; the default label is ``cifar10/val_accuracy@108/mean``.
 
-    Where ``nasbench101/splits.npz`` is under the data root, which ``archenc data fetch nasbench101`` brings, the data set has the published
-    split ``ta7290``.
+    Where ``nasbench101/splits.npz`` is under the data root, which ``archenc data fetch nasbench101`` brings,
+    the data set has the published split ``ta7290``.
 
     Raises:
         DataNotFound: ``nasbench101/full.npz`` is not under the data root.
@@ -41,19 +42,30 @@ def load() -> ArchDataset:
     """
     path = find_table(PATH, remedy_for(PATH))
     one = (SPACE, None, REPEATS)
-    trained = {"epochs": ((None,), "i"), "val_count": (one, "u"), "test_count": (one, "u"), "train_seconds": (one, "f")}
+    trained = {
+        "epochs": ((None,), "i"),
+        "val_count": (one, "u"),
+        "test_count": (one, "u"),
+        "train_seconds": (one, "f"),
+    }
     table = open_npz(path, {**SPACE_TABLE.fields, **trained, "source_sha256": ((32,), "u")}, MAX_TABLE_BYTES)
     budgets = table["epochs"].tolist()
     if content_digest({name: table[name] for name in SPACE_TABLE.fields}) != SPACE_TABLE.digest:
         raise CorruptFile(f"the cells in {path} are not those of the space; {remedy_for(PATH)}")
-    if 108 not in budgets or any(table[name].shape[1] != len(budgets) for name in ("val_count", "test_count", "train_seconds")):
-        raise CorruptFile(f"the trainings in {path} are not those of the epochs {budgets}; {remedy_for(PATH)}")
+    if 108 not in budgets or any(
+        table[name].shape[1] != len(budgets) for name in ("val_count", "test_count", "train_seconds")
+    ):
+        raise CorruptFile(
+            f"the trainings in {path} are not those of the epochs {budgets}; {remedy_for(PATH)}"
+        )
     labels = _labels(table)
     files, splits = {str(path): sha256(path)}, {}
     if SPLIT_TABLE.exists():
         halves, more_files = SPLIT_TABLE.read()
         files |= more_files
-        splits["ta7290"] = Split("ta7290", halves["ta7290_train_space_index"], halves["ta7290_test_space_index"])
+        splits["ta7290"] = Split(
+            "ta7290", halves["ta7290_train_space_index"], halves["ta7290_test_space_index"]
+        )
     return ArchDataset(
         name=NAME,
         graphs=NASBench101().from_bits(table["n_nodes"], table["adj_bits"], table["ops5"]),
@@ -69,7 +81,8 @@ def _origin(digest: str) -> str:
     if digest in PUBLISHED:
         return f"The table was made from the published {PUBLISHED[digest]}."
     return (
-        f"The table was made from a file with SHA-256 {digest}, which is not the one of a published file: all cells, hashes, parameters "
+        f"The table was made from a file with SHA-256 {digest}, which is not the one of a published file: "
+        "all cells, hashes, parameters "
         "and numbers of trainings are right, but nothing vouches for the accuracies."
     )
 

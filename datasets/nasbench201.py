@@ -1,6 +1,7 @@
 """NAS-Bench-201: 15,625 cells trained on CIFAR-10, CIFAR-100 and ImageNet16-120.
 
-Dong, Yang: "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020; Dong, Liu, Musial, Gabrys:
+Dong, Yang: "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020; Dong,
+    Liu, Musial, Gabrys:
 "NATS-Bench", TPAMI 2021 (topology space).
 """
 
@@ -24,22 +25,39 @@ def _fields(columns: Iterable[Column]) -> dict[str, Field]:
     return {column.field: ((ROWS,), column.kind) for column in columns}
 
 
-def _table(path: str, columns: dict[str, Column], digest: str, optional: dict[str, tuple[str, ...]], **more: Field) -> Table:
-    """A table with a column for each label; ``optional`` has the groups of labels that it may lack, by their digests."""
-    groups = [Group(_fields(columns[label] for label in labels), group_digest) for group_digest, labels in optional.items()]
+def _table(
+    path: str, columns: dict[str, Column], digest: str, optional: dict[str, tuple[str, ...]], **more: Field
+) -> Table:
+    """A table with a column for each label; ``optional`` has the groups of labels that it may lack, by their
+    digests.
+    """
+    groups = [
+        Group(_fields(columns[label] for label in labels), group_digest)
+        for group_digest, labels in optional.items()
+    ]
     lacking = {label for labels in optional.values() for label in labels}
-    needed = {"arch": ((ROWS,), "S"), **_fields(column for label, column in columns.items() if label not in lacking), **more}
+    needed = {
+        "arch": ((ROWS,), "S"),
+        **_fields(column for label, column in columns.items() if label not in lacking),
+        **more,
+    }
     return Table(f"nasbench201/{path}", needed, digest, tuple(groups))
 
 
-EPOCHS_12 = ("cifar10/val_accuracy@12/mean", "cifar100/val_accuracy@12/seed111", "imagenet16-120/val_accuracy@12/seed111")
+EPOCHS_12 = (
+    "cifar10/val_accuracy@12/mean",
+    "cifar100/val_accuracy@12/seed111",
+    "imagenet16-120/val_accuracy@12/seed111",
+)
 MAIN_TABLE = _table(
     "table.npz",
     TABLE,
     "a57e6aa12c05d103d7795b2e8c5675b5a1a605efa3a9c3d20ffb21efdd385367",
     {
         "96ef21ea3e7eaf55cb96828399d5e80252d90618108d6f07579c1ad0c96a291c": EPOCHS_12,
-        "2d5a61acbd5b00a7dc8b6b0982f70ad4c09db16aa883edbf1cd95af31f683be0": ("cifar10-valid/test_accuracy@200/mean",),
+        "2d5a61acbd5b00a7dc8b6b0982f70ad4c09db16aa883edbf1cd95af31f683be0": (
+            "cifar10-valid/test_accuracy@200/mean",
+        ),
     },
     ops=((ROWS, 6), "u"),
     iso_group=((ROWS,), "i"),
@@ -50,14 +68,18 @@ ZERO_COST_TABLE = _table(
     "e20e17c2ae3918c7b585fe8d235eac4eddc5a31ce5b604ee0e9139f3033ad39e",
     {"b2c68f006ec541726380253b579c2b2be2c7b51bcc9abf96b71a33fe947f7f65": ("cifar10/zc-nwot2020/hamming",)},
 )
-HARDWARE_TABLE = _table("hardware.npz", HARDWARE, "ec127139b6ceed583e51a1a63e4b6c2401e90b6d6cb48feb26e1575e2b3ac7d7", {})
+HARDWARE_TABLE = _table(
+    "hardware.npz", HARDWARE, "ec127139b6ceed583e51a1a63e4b6c2401e90b6d6cb48feb26e1575e2b3ac7d7", {}
+)
 
 
 def load() -> ArchDataset:
-    """All cells with every label of the tables found under the data root; the default label is ``cifar10/val_accuracy@200/mean``.
+    """All cells with every label of the tables found under the data root; the default label is
+    ``cifar10/val_accuracy@200/mean``.
 
-    ``nasbench201/table.npz`` is needed. The labels of ``zero_cost.npz`` and ``hardware.npz`` are there if the files are. Labels whose only
-    public sources are pickled tables are not in fetched tables; a note names those that are missing.
+    ``nasbench201/table.npz`` is needed. The labels of ``zero_cost.npz`` and ``hardware.npz`` are there if the
+    files are. Labels whose only public sources are pickled tables are not in fetched tables; a note names
+    those that are missing.
 
     Raises:
         DataNotFound: the table is not under the data root.
@@ -73,13 +95,20 @@ def load() -> ArchDataset:
         if extra.exists():
             arrays, read = extra.read()
             if not np.array_equal(arrays["arch"], arch):
-                raise CorruptFile(f"the rows of {next(iter(read))} are not those of {MAIN_TABLE.path}; get both tables again")
+                raise CorruptFile(
+                    f"the rows of {next(iter(read))} are not those of {MAIN_TABLE.path}; get both tables "
+                    "again"
+                )
             columns |= more
             labels |= _labels(arrays, more)
             files |= read
     _blank_failures(labels)
     absent = ", ".join(label for label in columns if label not in labels)
-    notes = [f"Not in these tables, as their public sources are pickled tables, which are not fetched: {absent}."] if absent else []
+    notes = (
+        [f"Not in these tables, as their public sources are pickled tables, which are not fetched: {absent}."]
+        if absent
+        else []
+    )
 
     return ArchDataset(
         name="nasbench201",
@@ -93,11 +122,17 @@ def load() -> ArchDataset:
 
 
 def _labels(arrays: dict[str, np.ndarray], columns: dict[str, Column]) -> dict[str, np.ndarray]:
-    return {label: arrays[column.field].astype(np.float64) for label, column in columns.items() if column.field in arrays}
+    return {
+        label: arrays[column.field].astype(np.float64)
+        for label, column in columns.items()
+        if column.field in arrays
+    }
 
 
 def _blank_failures(labels: dict[str, np.ndarray]) -> None:
-    """Put NaN where NAS-Bench-Suite-Zero stored a failure: -1e8, or in the same row 0 by proxies that are positive elsewhere."""
+    """Put NaN where NAS-Bench-Suite-Zero stored a failure: -1e8, or in the same row 0 by proxies that are
+    positive elsewhere.
+    """
     for dataset in ("cifar10", "imagenet16-120"):
         if (nwot := labels.get(f"{dataset}/zc-nbsz/nwot")) is None:
             continue

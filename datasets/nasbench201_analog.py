@@ -1,4 +1,5 @@
-"""NAS-Bench-201 cells on CIFAR-10 on simulated analogue hardware, as the PyPI package ``analog-nasbench`` ships them.
+"""NAS-Bench-201 cells on CIFAR-10 on simulated analogue hardware, as the PyPI package ``analog-nasbench``
+ships them.
 
 The package itself is never imported: its table is a pickle, which is read with stand-ins for its two classes.
 """
@@ -29,7 +30,9 @@ def load() -> ArchDataset:
         CorruptFile: its table is not the published one.
     """
     path = package_file("analognasbench", "data.anb", REQUIREMENT)
-    stand_ins = {f"analognasbench.data.{name}": type(name, (), {}) for name in ("Architecture", "DriftMeasurement")}
+    stand_ins = {
+        f"analognasbench.data.{name}": type(name, (), {}) for name in ("Architecture", "DriftMeasurement")
+    }
     records = load_pickle(path, stand_ins, sha256=SHA256, max_bytes=MAX_BYTES)
 
     labels: dict[str, np.ndarray] = {}

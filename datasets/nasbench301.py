@@ -1,6 +1,7 @@
 """NAS-Bench-301: DARTS cells trained on CIFAR-10, from the official results, one JSON file a training.
 
-Zela, Siems, Zimmer, Lukasik, Keuper, Hutter: "Surrogate NAS Benchmarks: Going Beyond the Limited Search Spaces of Tabular NAS
+Zela, Siems, Zimmer, Lukasik, Keuper, Hutter: "Surrogate NAS Benchmarks: Going Beyond the Limited Search
+    Spaces of Tabular NAS
 Benchmarks", ICLR 2022. These are the measured results on which the surrogates are fitted, not the surrogates.
 """
 
@@ -55,15 +56,19 @@ FIELDS: dict[str, Field] = {"genotype": ((None, 2, 8, 2), "u"), **dict.fromkeys(
 
 
 def load() -> ArchDataset:
-    """Every training of the imported results, in the order of their files; the default label is ``cifar10/val_accuracy@last/single``.
+    """Every training of the imported results, in the order of their files; the default label is
+    ``cifar10/val_accuracy@last/single``.
 
-    ``groups`` are the architectures: the same cell may have been trained more than once, or with other epochs, channels and layers.
+    ``groups`` are the architectures: the same cell may have been trained more than once, or with other
+    epochs, channels and layers.
 
     Raises:
         DataNotFound: the results were not imported.
         CorruptFile: the table is damaged.
     """
-    path = find_table(PATH, f"run 'archenc data import {NAME} --file FILE' with a zip file of the official results")
+    path = find_table(
+        PATH, f"run 'archenc data import {NAME} --file FILE' with a zip file of the official results"
+    )
     table = open_npz(path, FIELDS, MAX_TABLE_BYTES)
     if len({len(values) for values in table.values()}) != 1:
         raise CorruptFile(f"the arrays in {path} differ in length; import the results again")
@@ -79,23 +84,28 @@ def load() -> ArchDataset:
     )
 
 
-# -- importing -----------------------------------------------------------------------------------------------------
+# -- importing -----------------------------------------------------------------------------------------------
 
 
 def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
     """The table of the official results.
 
     Args:
-        file: a folder with the JSON files anywhere below it, or a zip file of such a folder; other files are passed over.
+        file: a folder with the JSON files anywhere below it, or a zip file of such a folder; other files are
+            passed over.
 
     Raises:
         DataNotFound: a file cannot be read.
         CorruptFile: which file is not a result, and why.
     """
-    files = read_files(file, _RESULT, max_bytes=MAX_FILE_BYTES, max_files=MAX_FILES, max_total=MAX_TOTAL_BYTES)
+    files = read_files(
+        file, _RESULT, max_bytes=MAX_FILE_BYTES, max_files=MAX_FILES, max_total=MAX_TOTAL_BYTES
+    )
     rows = [_row(f"{file}/{name}", content) for name, content in files]
     if not rows:
-        raise CorruptFile(f"there is no .json file in {file}; give the folder of the official results, or a zip file of it")
+        raise CorruptFile(
+            f"there is no .json file in {file}; give the folder of the official results, or a zip file of it"
+        )
     table: dict[str, np.ndarray] = {"genotype": np.array([genotype for genotype, _ in rows], dtype=np.uint8)}
     values = np.array([numbers for _, numbers in rows], dtype=np.float64)
     table |= {name: values[:, k].copy() for k, name in enumerate(COLUMNS)}
@@ -111,13 +121,21 @@ def _row(name: str, content: bytes) -> tuple[list[list[tuple[int, int]]], list[f
         numbers = [_number(result, column.keys) for column in COLUMNS.values()]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise CorruptFile(f"the file {name} is not a result of NAS-Bench-301 ({reason:.120}); give the official results") from None
+        raise CorruptFile(
+            f"the file {name} is not a result of NAS-Bench-301 ({reason:.120}); give the official results"
+        ) from None
     return genotype, numbers
 
 
 def _cell(config: dict[str, Any], cell: str) -> list[tuple[int, int]]:
-    """Edges are numbered by the node that they enter and by the one that they leave; a node's two inputs are named as ``"0_2"``."""
-    edges = {int(key.removeprefix(prefix)) for key in config if key.startswith(prefix := f"{_DARTS}edge_{cell}_") and config[key]}
+    """Edges are numbered by the node that they enter and by the one that they leave; a node's two inputs are
+    named as ``"0_2"``.
+    """
+    edges = {
+        int(key.removeprefix(prefix))
+        for key in config
+        if key.startswith(prefix := f"{_DARTS}edge_{cell}_") and config[key]
+    }
     pairs = []
     for node, offset in enumerate(_EDGE_OFFSETS, start=2):
         inputs = "0_1" if node == 2 else config[f"{_DARTS}inputs_node_{cell}_{node}"]

@@ -1,6 +1,8 @@
-"""DARTS genotypes with CIFAR-10 accuracies that the surrogate of NAS-Bench-301 predicts: nobody trained these networks.
+"""DARTS genotypes with CIFAR-10 accuracies that the surrogate of NAS-Bench-301 predicts: nobody trained these
+networks.
 
-Zela, Siems, Zimmer, Lukasik, Keuper, Hutter: "Surrogate NAS Benchmarks: Going Beyond the Limited Search Spaces of Tabular NAS
+Zela, Siems, Zimmer, Lukasik, Keuper, Hutter: "Surrogate NAS Benchmarks: Going Beyond the Limited Search
+    Spaces of Tabular NAS
 Benchmarks", ICLR 2022; the genotypes and predictions are those that NASLib stores.
 """
 
@@ -31,7 +33,8 @@ TABLE = Table(
 
 
 def load() -> ArchDataset:
-    """The 1,218 genotypes with a prediction, which is the only label: ``cifar10/surrogate_val_accuracy@nb301-xgb-v1.0``.
+    """The 1,218 genotypes with a prediction, which is the only label:
+    ``cifar10/surrogate_val_accuracy@nb301-xgb-v1.0``.
 
     Seven of them were stored with two values that differ by 0.01 to 0.17; the label is the first.
 
@@ -59,7 +62,12 @@ def load_unlabelled() -> ArchDataset:
     """
     _, graphs, files = _read("unlabelled_genotype")
     return ArchDataset(
-        name="nasbench301-unlabelled", graphs=graphs, labels={}, label="", duplicates="none", provenance=provenance(NAME, files)
+        name="nasbench301-unlabelled",
+        graphs=graphs,
+        labels={},
+        label="",
+        duplicates="none",
+        provenance=provenance(NAME, files),
     )
 
 
@@ -67,5 +75,8 @@ def _read(field: str) -> tuple[dict[str, np.ndarray], ArchGraphs, dict[str, str]
     table, files = TABLE.read()
     space = DARTS()
     if tuple(table["op_names"].tolist()) != space.choices:
-        raise CorruptFile(f"the operations in {next(iter(files))} are not those of {space.name} in their order; get the table again")
+        raise CorruptFile(
+            f"the operations in {next(iter(files))} are not those of {space.name} in their order; get the "
+            "table again"
+        )
     return table, space.from_genotypes(table[field]), files

@@ -1,6 +1,8 @@
-"""NAS-Bench-Graph: graph neural networks on nine node-classification data sets, as the PyPI package ``nas-bench-graph`` ships them.
+"""NAS-Bench-Graph: graph neural networks on nine node-classification data sets, as the PyPI package
+``nas-bench-graph`` ships them.
 
-Qin, Zhang, Wang, Zhang, Zhu: "NAS-Bench-Graph: Benchmarking Graph Neural Architecture Search", NeurIPS 2022, data sets and benchmarks.
+Qin, Zhang, Wang, Zhang, Zhu: "NAS-Bench-Graph: Benchmarking Graph Neural Architecture Search", NeurIPS 2022,
+    data sets and benchmarks.
 """
 
 from __future__ import annotations
@@ -37,33 +39,48 @@ class _DType:
 
     def __init__(self, *arguments: Any) -> None:
         if arguments != ("f8", False, True):
-            raise UnsafePickle(f"a table of nas-bench-graph asks for the dtype {arguments!r:.50}; install {REQUIREMENT} again")
+            raise UnsafePickle(
+                f"a table of nas-bench-graph asks for the dtype {arguments!r:.50}; install {REQUIREMENT} "
+                "again"
+            )
 
     def __setstate__(self, state: Any) -> None:
         if state != (3, "<", None, None, None, -1, -1, 0):
-            raise UnsafePickle(f"a table of nas-bench-graph gives a dtype the state {state!r:.80}; install {REQUIREMENT} again")
+            raise UnsafePickle(
+                f"a table of nas-bench-graph gives a dtype the state {state!r:.80}; install {REQUIREMENT} "
+                "again"
+            )
 
 
 def _scalar(dtype: Any, content: Any) -> float:
     """Stands in for ``numpy.core.multiarray.scalar``."""
     if not (isinstance(dtype, _DType) and isinstance(content, bytes) and len(content) == 8):
-        raise UnsafePickle(f"a table of nas-bench-graph holds something other than a double; install {REQUIREMENT} again")
+        raise UnsafePickle(
+            f"a table of nas-bench-graph holds something other than a double; install {REQUIREMENT} again"
+        )
     value: float = struct.unpack("<d", content)[0]
     return value
 
 
 def read_table(path: Path, sha256: str) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes int64 (R,) and values float64 (R, 4) of one file: validation and test fractions, latency, parameters in millions."""
+    """Hashes int64 (R,) and values float64 (R, 4) of one file: validation and test fractions, latency,
+    parameters in millions.
+    """
     stand_ins = {"numpy.dtype": _DType, "numpy.core.multiarray.scalar": _scalar}
     records = load_pickle(path, stand_ins, sha256=sha256, max_bytes=MAX_BYTES)
-    rows = [(record["valid_perf"], record["perf"], record["latency"], record["para"]) for record in records.values()]
+    rows = [
+        (record["valid_perf"], record["perf"], record["latency"], record["para"])
+        for record in records.values()
+    ]
     return np.array(list(records), dtype=np.int64), np.array(rows, dtype=np.float64)
 
 
 def load() -> ArchDataset:
-    """All 26,206 architectures with the labels of all nine data sets; the default label is ``cora/val_accuracy/mean``.
+    """All 26,206 architectures with the labels of all nine data sets; the default label is
+    ``cora/val_accuracy/mean``.
 
-    The rows are sorted by the benchmark's hash. A label is NaN where a data set has no such architecture (``proteins``).
+    The rows are sorted by the benchmark's hash. A label is NaN where a data set has no such architecture
+    (``proteins``).
 
     Raises:
         DataNotFound: the package is not installed.
@@ -83,7 +100,8 @@ def load() -> ArchDataset:
             f"{name}/val_{metric}/mean": 100 * validation,
             f"{name}/test_{metric}/mean": 100 * test,
             f"{name}/latency": latency,
-            # a mean of three on physics, whose counts differ between seeds; thirds undo the rounding of the published millions
+            # a mean of three on physics, whose counts differ between seeds; thirds undo the rounding of the
+            # published millions
             f"{name}/parameters": np.round(3e6 * millions) / 3,
         }
 

@@ -1,6 +1,7 @@
 """NAS-Bench-Macro: all 6,561 chains of eight blocks, trained on CIFAR-10.
 
-Su, Huang, Li, You, Wang, Qian, Zhang, Xu: "Prioritized Architecture Sampling with Monto-Carlo Tree Search", CVPR 2021.
+Su, Huang, Li, You, Wang, Qian, Zhang, Xu: "Prioritized Architecture Sampling with Monto-Carlo Tree Search",
+    CVPR 2021.
 """
 
 from __future__ import annotations

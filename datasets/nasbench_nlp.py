@@ -1,6 +1,7 @@
 """NAS-Bench-NLP: 14,322 recurrent cells trained on Penn Treebank.
 
-Klyuchnikov, Trofimov, Artemova, Salnikov, Fedorov, Filippov, Burnaev: "NAS-Bench-NLP: Neural Architecture Search Benchmark for Natural
+Klyuchnikov, Trofimov, Artemova, Salnikov, Fedorov, Filippov, Burnaev: "NAS-Bench-NLP: Neural Architecture
+    Search Benchmark for Natural
 Language Processing", IEEE Access 2022.
 """
 
@@ -44,9 +45,10 @@ TABLE = Table(
 def load() -> ArchDataset:
     """All cells; the default label is ``ptb/val_negative_loss@50/best``.
 
-    Losses are mean cross-entropies per token in nats, times -1, so that higher is better; the perplexity is exp of the loss. Those of runs
-    that failed are NaN. Subsets: ``ok`` (runs that ended well), ``ok-below-6`` (of these, the ones with a loss of at most 6 nats) and
-    ``failed``. ``groups`` are the cells that differ only in names and order.
+    Losses are mean cross-entropies per token in nats, times -1, so that higher is better; the perplexity is
+    exp of the loss. Those of runs that failed are NaN. Subsets: ``ok`` (runs that ended well), ``ok-below-6``
+    (of these, the ones with a loss of at most 6 nats) and ``failed``. ``groups`` are the cells that differ
+    only in names and order.
 
     Raises:
         DataNotFound: the table is not under the data root.
@@ -57,7 +59,10 @@ def load() -> ArchDataset:
     try:
         graphs = space.parse(recipes(table))
     except InvalidArchitecture as error:
-        raise CorruptFile(f"the cells in {next(iter(files))} are not those of the space ({error!s:.80}); get the table again") from None
+        raise CorruptFile(
+            f"the cells in {next(iter(files))} are not those of the space ({error!s:.80}); get the table "
+            "again"
+        ) from None
     ok = table["status"] == 0
     below = ok & (table["best_val_loss"] <= SECOND_MODE)
     return ArchDataset(
@@ -65,7 +70,11 @@ def load() -> ArchDataset:
         graphs=graphs,
         label="ptb/val_negative_loss@50/best",
         **labelled(NAME, _labels(table)),
-        subsets={"ok": np.flatnonzero(ok), "ok-below-6": np.flatnonzero(below), "failed": np.flatnonzero(~ok)},
+        subsets={
+            "ok": np.flatnonzero(ok),
+            "ok-below-6": np.flatnonzero(below),
+            "failed": np.flatnonzero(~ok),
+        },
         groups=classes(space.hash(graphs)),
         duplicates="kept",
         provenance=provenance(NAME, files),
@@ -76,7 +85,11 @@ def recipes(table: dict[str, np.ndarray]) -> list[dict[str, dict[str, Any]]]:
     """The recipes in a table, as they were written."""
     ops, named = list(ARITY), [name.decode("ascii") for name in table["node_name"]]
     nodes, edges = table["node_ptr"].tolist(), table["edge_ptr"].tolist()
-    node_op, source, target = table["node_op"].tolist(), table["edge_src"].tolist(), table["edge_dst"].tolist()
+    node_op, source, target = (
+        table["node_op"].tolist(),
+        table["edge_src"].tolist(),
+        table["edge_dst"].tolist(),
+    )
     found = []
     for row in range(len(nodes) - 1):
         names = named[nodes[row] : nodes[row + 1]]
@@ -89,10 +102,15 @@ def recipes(table: dict[str, np.ndarray]) -> list[dict[str, dict[str, Any]]]:
 
 
 def _labels(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    losses = {"val_negative_loss@50/best": table["best_val_loss"], "test_negative_loss@50/best": table["test_loss_at_best_val"]}
+    losses = {
+        "val_negative_loss@50/best": table["best_val_loss"],
+        "test_negative_loss@50/best": table["test_loss_at_best_val"],
+    }
     for part in ("train", "val", "test"):
         for epochs in (10, 50):
             losses[f"{part}_negative_loss@{epochs}/last"] = table[f"{part}_loss"][:, epochs - 1]
     failed = table["status"] != 0
-    labels = {f"ptb/{name}": np.where(failed, np.nan, -values.astype(np.float64)) for name, values in losses.items()}
+    labels = {
+        f"ptb/{name}": np.where(failed, np.nan, -values.astype(np.float64)) for name, values in losses.items()
+    }
     return labels | {"ptb/parameters": table["num_params"], "ptb/train_seconds": table["wall_time_s"]}

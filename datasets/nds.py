@@ -46,19 +46,28 @@ COLUMNS = {
 def load(family: str) -> ArchDataset:
     """The trainings of the imported file; the default label is ``cifar10/test_accuracy@last/single``.
 
-    Besides ``DARTS.json`` and so on, of which width and depth vary, the files with ``_fix-w-d`` (fixed width and depth), ``_in``
-    (ImageNet; labels ``imagenet/...``) and ``_lr-wd`` (sampled learning rate and weight decay) in their names can be imported. The data
-    set is the one that was imported last, and says which in its notes.
+    Besides ``DARTS.json`` and so on, of which width and depth vary, the files with ``_fix-w-d`` (fixed width
+    and depth), ``_in`` (ImageNet; labels ``imagenet/...``) and ``_lr-wd`` (sampled learning rate and weight
+    decay) in their names can be imported. The data set is the one that was imported last, and says which in
+    its notes.
 
     Raises:
         DataNotFound: no file was imported.
         CorruptFile: the table is damaged.
     """
     name = f"nds-{family.lower()}"
-    path = find_table(f"nds/{family.lower()}.npz", f"run 'archenc data import {name} --file {family}.json' with the published file")
+    path = find_table(
+        f"nds/{family.lower()}.npz",
+        f"run 'archenc data import {name} --file {family}.json' with the published file",
+    )
     space = _space(family)
-    fields: dict[str, Field] = {"genotype": ((None, 2, 2 * space.nodes, 2), "u"), "concat": ((None, 2, space.nodes), "b")}
-    table = open_npz(path, fields | {"published_file": ((), "U")} | dict.fromkeys(COLUMNS, ((None,), "f")), MAX_TABLE_BYTES)
+    fields: dict[str, Field] = {
+        "genotype": ((None, 2, 2 * space.nodes, 2), "u"),
+        "concat": ((None, 2, space.nodes), "b"),
+    }
+    table = open_npz(
+        path, fields | {"published_file": ((), "U")} | dict.fromkeys(COLUMNS, ((None,), "f")), MAX_TABLE_BYTES
+    )
     file = str(table.pop("published_file"))
     if len({len(values) for values in table.values()}) != 1:
         raise CorruptFile(f"the arrays in {path} differ in length; import {family}.json again")
@@ -85,7 +94,7 @@ def _space(family: str) -> GenotypeSpace:
     return space
 
 
-# -- importing -----------------------------------------------------------------------------------------------------
+# -- importing -----------------------------------------------------------------------------------------------
 
 
 def build(family: str, file: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -93,10 +102,14 @@ def build(family: str, file: Path) -> dict[str, dict[str, np.ndarray]]:
 
     Raises:
         DataNotFound: the file cannot be read.
-        CorruptFile: it does not have the name of a published file of this family, or a record is not what it should be.
+        CorruptFile: it does not have the name of a published file of this family, or a record is not what it
+            should be.
     """
     if file.name not in {f"{family}{variant}.json" for variant in VARIANTS}:
-        raise CorruptFile(f"the file {file} is not called {family}.json, {family}_fix-w-d.json or the like; keep the published name")
+        raise CorruptFile(
+            f"the file {file} is not called {family}.json, {family}_fix-w-d.json or the like; keep the "
+            "published name"
+        )
     space = _space(family)
     genotypes, rows = [], []
     for number, record in enumerate(read_records(file, ("top", "mid"), MAX_RECORDS)):
@@ -105,14 +118,20 @@ def build(family: str, file: Path) -> dict[str, dict[str, np.ndarray]]:
             rows.append([_number(record, column.keys) for column in COLUMNS.values()])
         except (KeyError, TypeError, ValueError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise CorruptFile(f"record {number} in {file} is not a training of NDS ({reason:.120}); get the file again") from None
+            raise CorruptFile(
+                f"record {number} in {file} is not a training of NDS ({reason:.120}); get the file again"
+            ) from None
     if not rows:
         raise CorruptFile(f"there is no record in {file}; get the file again")
     try:
         graphs = space.parse(genotypes)
     except InvalidArchitecture as error:
         raise CorruptFile(f"a genotype in {file} does not belong to {space.name}: {error}") from None
-    table = {"genotype": space.to_genotypes(graphs), "concat": space.to_concat(graphs), "published_file": np.array(file.stem)}
+    table = {
+        "genotype": space.to_genotypes(graphs),
+        "concat": space.to_concat(graphs),
+        "published_file": np.array(file.stem),
+    }
     values = np.array(rows, dtype=np.float64)
     table |= {name: values[:, k].copy() for k, name in enumerate(COLUMNS)}
     return {f"nds/{family.lower()}.npz": table}
@@ -129,4 +148,6 @@ def _number(record: Any, keys: tuple[str, ...]) -> float:
 
 
 load_darts, load_nasnet, load_amoeba, load_pnas, load_enas = (partial(load, family) for family in SPACES)
-build_darts, build_nasnet, build_amoeba, build_pnas, build_enas = (partial(build, family) for family in SPACES)
+build_darts, build_nasnet, build_amoeba, build_pnas, build_enas = (
+    partial(build, family) for family in SPACES
+)

@@ -39,30 +39,38 @@ def load(
 ) -> ArchDataset:
     """Read architectures and their labels from ``.csv``, ``.jsonl``, ``.csv.gz`` or ``.jsonl.gz`` (UTF-8).
 
-    How large a table can be is said in :mod:`archenc.dataset.rows`: a million lines and a thousand columns, for example.
+    How large a table can be is said in :mod:`archenc.dataset.rows`: a million lines and a thousand columns,
+    for example.
 
     Args:
         path: the file. CSV has a header line; JSONL has one object a line.
         space: the architectures' space, or its registered name.
         arch: column of the architecture as the space writes it (:meth:`archenc.spaces.base.Space.parse`).
-        adjacency: where there is no column ``arch``: column of the adjacency matrix, as a list of lists (JSON text in a CSV cell).
+        adjacency: where there is no column ``arch``: column of the adjacency matrix, as a list of lists (JSON
+            text in a CSV cell).
         operations: the column of the operations that goes with it, a list of names.
         labels: columns of labels; None for every other column whose first value is a number.
         label: the selected label; None selects the only one, or none of several.
-        architecture_features: columns of side information, such as parameters, zero-cost scores or accuracies after few epochs
-            (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`); an empty cell is a gap, NaN.
+        architecture_features: columns of side information, such as parameters, zero-cost scores or accuracies
+            after few epochs (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`); an empty cell is
+            a gap, NaN.
         missing: ``"error"`` refuses an empty or NaN label; ``"keep"`` reads it as NaN.
-        duplicates: what isomorphic architectures in several rows are: an ``"error"``, rows of their own (``"keep"``), or one row with the
-            ``"mean"`` of their labels and side information, at the place of the first.
+        duplicates: what isomorphic architectures in several rows are: an ``"error"``, rows of their own
+            (``"keep"``), or one row with the ``"mean"`` of their labels and side information, at the place of
+            the first.
         name: what the data set is called; None for the file's name.
-        notation: how numbers in architectures are read, one of the space's ``notations``, as ``"naslib"``; None for its default.
+        notation: how numbers in architectures are read, one of the space's ``notations``, as ``"naslib"``;
+            None for its default.
 
     Raises:
         DataNotFound: the file cannot be read.
         InvalidTable: what is wrong, in which line, and what to do.
         InvalidParameter: an option that does not exist.
     """
-    for option, value, known in (("missing", missing, ("error", "keep")), ("duplicates", duplicates, ("error", "keep", "mean"))):
+    for option, value, known in (
+        ("missing", missing, ("error", "keep")),
+        ("duplicates", duplicates, ("error", "keep", "mean")),
+    ):
         if value not in known:
             raise InvalidParameter(f"{option} is {value!r:.80} for a table; choose one of {', '.join(known)}")
     for option, given in {"arch": arch, "adjacency": adjacency, "operations": operations}.items():
@@ -71,7 +79,11 @@ def load(
         checked("the data set 'table'", option, optional, Name | None)
     checked("the data set 'table'", "labels", labels, Name | list[Name] | None)
     checked("the data set 'table'", "architecture_features", architecture_features, Name | list[Name] | None)
-    side = [architecture_features] if isinstance(architecture_features, str) else list(architecture_features or [])
+    side = (
+        [architecture_features]
+        if isinstance(architecture_features, str)
+        else list(architecture_features or [])
+    )
     file = given_path("the data set 'table'", "path", path)
     space = space if isinstance(space, Space) else archenc.create_space(space)
     rows = read_rows(file)
@@ -83,7 +95,8 @@ def load(
     if any(source not in columns for source in sources):
         found = f"{', '.join(map(repr, columns[:8])):.160}"
         raise InvalidTable(
-            f"{file}, line {rows[0][0]}: no column {arch!r}, nor {adjacency!r} and {operations!r}, among {found}; "
+            f"{file}, line {rows[0][0]}: no column {arch!r}, nor {adjacency!r} and {operations!r}, among "
+            f"{found}; "
             "name the column of the architectures"
         )
     _check_columns(file, rows, columns, side)
@@ -91,7 +104,9 @@ def load(
     graphs = parse_rows(file, space, [(row[0], _architecture(file, row, sources)) for row in rows], notation)
     table = {column: np.array([_label(file, row, column, missing) for row in rows]) for column in names}
     if side:
-        graphs = graphs.with_architecture_features([[_label(file, row, column, "keep") for column in side] for row in rows])
+        graphs = graphs.with_architecture_features(
+            [[_label(file, row, column, "keep") for column in side] for row in rows]
+        )
     graphs, table, found_duplicates = _resolve_duplicates(file, rows, graphs, table, duplicates)
     return ArchDataset(
         name=name or file.name.split(".")[0],
@@ -112,23 +127,33 @@ def given_path(owner: str, name: str, value: Any) -> Path:
     return Path(value)
 
 
-# -- labels --------------------------------------------------------------------------------------------------------
+# -- labels --------------------------------------------------------------------------------------------------
 
 
 def _check_columns(file: Path, rows: list[Row], columns: list[str], names: Sequence[str]) -> None:
     for column in names:
         if column not in columns:
             near = difflib.get_close_matches(column, columns, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose among {', '.join(map(repr, columns[:8])):.160}"
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"choose among {', '.join(map(repr, columns[:8])):.160}"
+            )
             raise InvalidTable(f"{file}, line {rows[0][0]}: no column {column!r}; {hint}")
 
 
-def _label_columns(file: Path, rows: list[Row], columns: list[str], others: list[str], labels: Sequence[str] | str | None) -> list[str]:
+def _label_columns(
+    file: Path, rows: list[Row], columns: list[str], others: list[str], labels: Sequence[str] | str | None
+) -> list[str]:
     if labels is not None:
         names = [labels] if isinstance(labels, str) else list(labels)
         _check_columns(file, rows, columns, names)
     else:
-        names = [column for column in columns if column and column not in others and _starts_with_number(rows, column)]
+        names = [
+            column
+            for column in columns
+            if column and column not in others and _starts_with_number(rows, column)
+        ]
     if not names:
         raise InvalidTable(f"{file}, line {rows[0][0]}: no column of numbers that could be a label; add one")
     return names
@@ -149,7 +174,11 @@ def _number(value: Any) -> float:
     """The number in a cell, NaN for an empty one; raises ValueError for anything else."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or (isinstance(value, str) and "_" in value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | str)
+        or (isinstance(value, str) and "_" in value)
+    ):
         raise ValueError
     try:
         number = float(value)
@@ -166,13 +195,18 @@ def _label(file: Path, row: Row, column: str, missing: str) -> float:
         number = _number(values.get(column))
     except ValueError:
         text = f"{values[column]!r:.40}"
-        raise InvalidTable(f"{file}, line {line}: {text} in the column {column!r} is not a finite number; correct it") from None
+        raise InvalidTable(
+            f"{file}, line {line}: {text} in the column {column!r} is not a finite number; correct it"
+        ) from None
     if math.isnan(number) and missing == "error":
-        raise InvalidTable(f"{file}, line {line}: no number in the column {column!r}; fill it in, or pass missing='keep' to read it as NaN")
+        raise InvalidTable(
+            f"{file}, line {line}: no number in the column {column!r}; fill it in, or pass missing='keep' to "
+            "read it as NaN"
+        )
     return number
 
 
-# -- architectures -------------------------------------------------------------------------------------------------
+# -- architectures -------------------------------------------------------------------------------------------
 
 
 def _architecture(file: Path, row: Row, sources: list[str]) -> Any:
@@ -181,7 +215,9 @@ def _architecture(file: Path, row: Row, sources: list[str]) -> Any:
     for column in sources:
         cell = values.get(column)
         if cell is None or cell == "":
-            raise InvalidTable(f"{file}, line {line}: no architecture in the column {column!r}; fill it in or drop the row")
+            raise InvalidTable(
+                f"{file}, line {line}: no architecture in the column {column!r}; fill it in or drop the row"
+            )
         cells.append(cell)
     if len(cells) == 1:
         return cells[0]
@@ -191,7 +227,9 @@ def _architecture(file: Path, row: Row, sources: list[str]) -> Any:
 def _json_cell(file: Path, line: int, cell: Any) -> Any:
     if not isinstance(cell, str):
         return cell
-    return parse_json(cell, f"{file}, line {line}: {cell!r:.40}", "write a list such as [[0, 1], [0, 0]]", InvalidTable)
+    return parse_json(
+        cell, f"{file}, line {line}: {cell!r:.40}", "write a list such as [[0, 1], [0, 0]]", InvalidTable
+    )
 
 
 def _resolve_duplicates(
@@ -206,7 +244,8 @@ def _resolve_duplicates(
     if policy == "error":
         row = again[0]
         raise InvalidTable(
-            f"{file}, line {rows[row][0]}: the architecture of line {rows[first[group[row]]][0]} again (isomorphic); "
+            f"{file}, line {rows[row][0]}: the architecture of line {rows[first[group[row]]][0]} again "
+            "(isomorphic); "
             "drop one of them, or pass duplicates='keep' or duplicates='mean'"
         )
     order = np.argsort(first)

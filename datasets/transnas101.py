@@ -1,6 +1,7 @@
 """TransNAS-Bench-101, cell level: 4,096 cells trained on seven vision tasks.
 
-Duan, Chen, Xu, Chen, Liang, Zhang, Li: "TransNAS-Bench-101: Improving Transferability and Generalizability of Cross-Task Neural
+Duan, Chen, Xu, Chen, Liang, Zhang, Li: "TransNAS-Bench-101: Improving Transferability and Generalizability of
+    Cross-Task Neural
 Architecture Search", CVPR 2021.
 """
 
@@ -36,7 +37,8 @@ TASKS = {
 
 TABLE = Table(
     "transnas101/micro.npz",
-    {"arch": ((ROWS,), "S"), "ops": ((ROWS, 6), "u")} | {task.field: ((ROWS,), "f") for task in TASKS.values()},
+    {"arch": ((ROWS,), "S"), "ops": ((ROWS, 6), "u")}
+    | {task.field: ((ROWS,), "f") for task in TASKS.values()},
     "e0e31a52c14f7211d0a719620bf6697bf909cf8375edec10a33a1ac0f4293b10",
 )
 

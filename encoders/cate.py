@@ -38,16 +38,16 @@ class CATEEncoder(PretrainableEncoder):
     Every node is a token: the vector of its operation, times :math:`\sqrt d`, without a position code. Node i
     attends to the nodes j with :math:`M_{ij} = 1`, where M is A (``mask="direct"``) or its transitive closure
     (``"indirect"``): to what its output goes into, never to itself. A node without such nodes, as the output,
-    attends evenly to all nodes. After layers of :class:`archenc.encoders.modules.transformer.Transformer`, the
-    encoding of a cell is the state of its output node.
+    attends evenly to all nodes. After layers of :class:`archenc.encoders.modules.transformer.Transformer`,
+    the encoding of a cell is the state of its output node.
 
-    Pretraining takes pairs of architectures of similar cost (:func:`archenc.encoders.modules.pairs.similar_pairs`).
-    Of the operations of both, 20 % are to be predicted; these are shown as MASK (80 %) or as a random
-    operation (20 %). Both go through the same encoder; their states, one behind the other, each with a vector
-    that says which of the two it belongs to, through a second transformer in which all nodes of both attend
-    to each other, and :math:`W_2 \tanh(W_1 h)` gives the logits of a node's operation. The loss is the cross
-    entropy with labels smoothed by .1 (the KL divergence of the released code but for its constant), mean
-    over the operations to be predicted.
+    Pretraining takes pairs of architectures of similar cost
+    (:func:`archenc.encoders.modules.pairs.similar_pairs`). Of the operations of both, 20 % are to be
+    predicted; these are shown as MASK (80 %) or as a random operation (20 %). Both go through the same
+    encoder; their states, one behind the other, each with a vector that says which of the two it belongs to,
+    through a second transformer in which all nodes of both attend to each other, and :math:`W_2 \tanh(W_1 h)`
+    gives the logits of a node's operation. The loss is the cross entropy with labels smoothed by .1 (the KL
+    divergence of the released code but for its constant), mean over the operations to be predicted.
 
     Args:
         space: any space; operations on edges are put on the nodes of the line graph. Pretraining needs one

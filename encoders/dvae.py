@@ -35,8 +35,8 @@ class DVAEEncoder(PretrainableEncoder):
     encoding of a cell is :math:`\mu`.
 
     Pretraining draws :math:`z = \mu + s \, \sigma \odot n` with normal noise n; a decoder
-    (:class:`archenc.encoders.modules.dvae_modules.DVAEDecoder`) rebuilds the cell from z. The loss, a mean over the
-    cells, is
+    (:class:`archenc.encoders.modules.dvae_modules.DVAEDecoder`) rebuilds the cell from z. The loss, a mean
+    over the cells, is
 
     .. math::
 
@@ -163,8 +163,8 @@ class DVAEEncoder(PretrainableEncoder):
     def pretraining_figures(self, graphs: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
         """Validity and uniqueness of the most probable decodings of ``draws`` random points.
 
-        They are those of :func:`archenc.encoders.modules.latent.quality`. The draws have the mean and the deviation
-        of mu over the architectures trained on, as in the authors' code.
+        They are those of :func:`archenc.encoders.modules.latent.quality`. The draws have the mean and the
+        deviation of mu over the architectures trained on, as in the authors' code.
         """
         means = torch.cat([mu for _, mu in self._means(self.prepare(graphs))])
         means = means.reshape(-1, self.space.cells, self.cell_dim)

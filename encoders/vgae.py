@@ -138,7 +138,9 @@ class GraphAutoencoder(PretrainableEncoder):
         return {name: 100.0 * share.double().mean().item() for name, share in shares.items()}
 
     def pretraining_figures(self, graphs: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
-        """Validity and uniqueness of ``draws`` random points (:func:`archenc.encoders.modules.latent.quality`)."""
+        """Validity and uniqueness of ``draws`` random points
+        (:func:`archenc.encoders.modules.latent.quality`).
+        """
         means = torch.cat([mu for _, mu in self._latent_means(self.prepare(graphs))])
         means = means.reshape(-1, self.space.cells, *means.shape[1:])
         ops, edges = self.decode(latent.draws(means, self.draws, generator).flatten(0, 1))

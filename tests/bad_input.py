@@ -11,7 +11,9 @@ from archenc.errors import ArchencError
 
 
 def assert_one_sentence(error: BaseException) -> None:
-    """The error is a typed one and says, in one sentence on one line, what is wrong and (after a semicolon) what to do."""
+    """The error is a typed one and says, in one sentence on one line, what is wrong and (after a semicolon)
+    what to do.
+    """
     assert isinstance(error, ArchencError), f"{type(error).__name__} is not a typed error"
     message = str(error)
     assert message.strip() == message, f"stray white space around {message!r}"
@@ -25,7 +27,9 @@ def assert_one_sentence(error: BaseException) -> None:
     assert "Traceback" not in message
 
 
-def refused(call: Callable[[], object], error: type[ArchencError] = ArchencError, says: str | None = None) -> None:
+def refused(
+    call: Callable[[], object], error: type[ArchencError] = ArchencError, says: str | None = None
+) -> None:
     """The call ends in an error of that type, in one sentence that matches ``says``."""
     with pytest.raises(error, match=says) as caught:
         call()

@@ -11,7 +11,9 @@ import torch
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy one fails no test
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a busy one fails no test
 settings.load_profile("any machine")
 
 
@@ -28,7 +30,9 @@ def data_root() -> Path:
 
 @pytest.fixture(scope="session")
 def mirror() -> Path:
-    """The folder of the raw public files (OWNER/REPO/COMMIT/PATH); tests that ask for it are skipped where there is none."""
+    """The folder of the raw public files (OWNER/REPO/COMMIT/PATH); tests that ask for it are skipped where
+    there is none.
+    """
     folder = os.environ.get("ARCHENC_TEST_MIRROR")
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs the raw public files: ARCHENC_TEST_MIRROR is not a folder")

@@ -1,4 +1,6 @@
-"""A text that means something to HTML, Markdown, a spreadsheet, a terminal and TeX, and where it must not come through."""
+"""A text that means something to HTML, Markdown, a spreadsheet, a terminal and TeX, and where it must not
+come through.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 MARKER = '=cmd(\'a\')"<b onclick="x">&|$\\frac{\x1b[31m`[l](http://e)\n- @x\u202e'
-_TAGS = "html head meta title style script body h1 h2 h3 p section details summary dl dt dd div table thead tbody tr th td img ol ul li"
+_TAGS = (
+    "html head meta title style script body h1 h2 h3 p section details summary dl dt dd div table thead "
+    "tbody tr th td img ol ul li"
+)
 _SVG_TAGS = "svg metadata RDF Work format type defs style g path use clipPath rect image"
 _ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "alt", "src"}
 
@@ -44,7 +49,13 @@ def assert_harmless_output(text: str) -> None:
 
 def assert_harmless_files(folder: Path) -> None:
     """The marker means nothing in any file below ``folder``."""
-    check = {".html": _check_html, ".svg": _check_svg, ".csv": _check_csv, ".md": _check_markdown, ".json": lambda text: None}
+    check = {
+        ".html": _check_html,
+        ".svg": _check_svg,
+        ".csv": _check_csv,
+        ".md": _check_markdown,
+        ".json": lambda text: None,
+    }
     for path in folder.rglob("*"):
         text = path.read_text(encoding="utf-8")
         assert_harmless_output(text) if path.suffix != ".json" else None
@@ -78,5 +89,7 @@ def _check_markdown(text: str) -> None:
     lines = [line for line in text.splitlines() if not line.startswith("    ")]  # those are code
     for line in lines:
         assert not re.search(r"(?<!\\)(<b|&\||\$|`|\]\(|://)", line.replace("\\\\", "")), line
-    widths = [len(re.findall(r"(?<!\\)\|", line.replace("\\\\", ""))) for line in lines if line.startswith("|")]
+    widths = [
+        len(re.findall(r"(?<!\\)\|", line.replace("\\\\", ""))) for line in lines if line.startswith("|")
+    ]
     assert all(width > 1 for width in widths)

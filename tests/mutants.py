@@ -1,7 +1,9 @@
 """Mutants of good input: what a hostile or broken file might hold instead of it.
 
-Each operator takes a good value and a random generator, gives a changed value and leaves the good one as it is; the same seed gives the
-same mutant. A test draws a few dozen or hundred of them and asserts that each is read, or refused with an error of :mod:`archenc.errors`::
+Each operator takes a good value and a random generator, gives a changed value and leaves the good one as it
+is; the same seed gives the
+same mutant. A test draws a few dozen or hundred of them and asserts that each is read, or refused with an
+error of :mod:`archenc.errors`::
 
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -28,7 +30,9 @@ SCALARS: tuple[Any, ...] = (
     *("../../x", "/etc/passwd", "<script>", "=1+1"),
     *([], {}, [[]], [None], [math.nan], {"": None}, {"x": {"x": {}}}),
 )
-"""JSON values (with the NaN and infinities that Python's own reader lets through) of every type, awkward ones of each."""
+"""JSON values (with the NaN and infinities that Python's own reader lets through) of every type, awkward ones
+of each.
+"""
 
 CHARACTERS = "\x00\t\n\r\x1b\x7f \"'`,:;|~+-_=\\/()[]{}<>&019aZéß€日\U0001f600\u202e\ud800"
 NUMBERS = ("0", "-1", "1.5", "1e999", "NaN", "Infinity", "9" * 400, "9" * 5_000, str(2**63), "0x10", "٣")
@@ -36,7 +40,9 @@ DEPTH = 2_000  # beyond Python's limit of recursion
 
 
 def mutate_text(text: str, rng: Rng) -> str:
-    """``text`` with a few characters or fields deleted, doubled, swapped or replaced, cut short, or deeply nested."""
+    """``text`` with a few characters or fields deleted, doubled, swapped or replaced, cut short, or deeply
+    nested.
+    """
     return _changed(text, (*_SEQUENCE, _other_character, _other_number, _swapped_fields, _nested_text), rng)
 
 
@@ -46,7 +52,9 @@ def mutate_bytes(content: bytes, rng: Rng) -> bytes:
 
 
 def mutate_json(value: Any, rng: Rng) -> Any:
-    """``value`` (of dicts, lists and scalars) with a few of its parts deleted, doubled, swapped, renamed, nested or of another type."""
+    """``value`` (of dicts, lists and scalars) with a few of its parts deleted, doubled, swapped, renamed,
+    nested or of another type.
+    """
     return _changed(copy.deepcopy(value), (_mutate_part,), rng)
 
 
@@ -57,7 +65,7 @@ def _changed(value: T, operators: tuple[Callable[[T, Rng], T], ...], rng: Rng) -
     return value
 
 
-# -- text and bytes ----------------------------------------------------------------------------------------------------
+# -- text and bytes ------------------------------------------------------------------------------------------
 
 
 def _span(length: int, rng: Rng) -> slice:
@@ -80,7 +88,9 @@ def _swapped(value: Any, rng: Rng) -> Any:
     """Two neighbouring parts change places."""
     part = _span(len(value), rng)
     width = part.stop - part.start
-    return value[: part.start] + value[part.stop : part.stop + width] + value[part] + value[part.stop + width :]
+    return (
+        value[: part.start] + value[part.stop : part.stop + width] + value[part] + value[part.stop + width :]
+    )
 
 
 def _cut(value: Any, rng: Rng) -> Any:
@@ -134,7 +144,7 @@ def _overwritten(content: bytes, rng: Rng) -> bytes:
     return content[: part.start] + fill + content[part.stop if rng.random() < 0.5 else part.start :]
 
 
-# -- values of JSON ----------------------------------------------------------------------------------------------------
+# -- values of JSON ------------------------------------------------------------------------------------------
 
 
 def _places(value: Any) -> list[tuple[Any, Any]]:
@@ -189,7 +199,9 @@ def _replace(container: Any, key: Any, places: list[tuple[Any, Any]], rng: Rng) 
 
 
 def _edit(container: Any, key: Any, places: list[tuple[Any, Any]], rng: Rng) -> None:
-    """A scalar becomes a near one of its type: an edited text, a number beside it, its negative, or its text."""
+    """A scalar becomes a near one of its type: an edited text, a number beside it, its negative, or its
+    text.
+    """
     old = container[key]
     if isinstance(old, str):
         container[key] = mutate_text(old, rng)

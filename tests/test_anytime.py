@@ -1,4 +1,6 @@
-"""Predicting the accuracies of architectures at several times of their training, with a head of an output for each."""
+"""Predicting the accuracies of architectures at several times of their training, with a head of an output for
+each.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.bad_input import assert_one_sentence
 GRAPHS = archenc.create_space("nasbench101").sample(120, 0)
 CONV3, CONV1, POOL = ((GRAPHS.ops == k).sum(1).numpy() for k in (3, 4, 5))
 EDGES = GRAPHS.adjacency.sum((1, 2)).numpy()
-Y = np.stack([20.0 + 8.0 * POOL + EDGES, 90.0 + CONV3 - 0.6 * POOL + 0.1 * EDGES], axis=1)  # pooling is good early, not in the end
+Y = np.stack(
+    [20.0 + 8.0 * POOL + EDGES, 90.0 + CONV3 - 0.6 * POOL + 0.1 * EDGES], axis=1
+)  # pooling is good early, not in the end
 SMALL = {"anytime": True, "layers": [32, 32]}
 
 
@@ -59,11 +63,19 @@ def test_the_losses_of_the_columns_are_added(loss):
 
 def test_three_times():
     y = np.concatenate([Y, 100.0 - Y[:, :1]], axis=1)
-    predictor = anytime("hinge", encoder_params={**SMALL, "steps": 3}, head_params={"outputs": 3}).fit(GRAPHS, y)
-    assert [kendall_tau(target, score) > 0.8 for target, score in zip(y.T, predictor.predict(GRAPHS).T, strict=True)] == [True] * 3
+    predictor = anytime("hinge", encoder_params={**SMALL, "steps": 3}, head_params={"outputs": 3}).fit(
+        GRAPHS, y
+    )
+    assert [
+        kendall_tau(target, score) > 0.8
+        for target, score in zip(y.T, predictor.predict(GRAPHS).T, strict=True)
+    ] == [True] * 3
 
 
-@pytest.mark.parametrize("y", [Y[:, 1], Y[:, :1], np.concatenate([Y, Y], axis=1), Y[:-1], Y[:, :, None], np.where(Y < 40, np.nan, Y)])
+@pytest.mark.parametrize(
+    "y",
+    [Y[:, 1], Y[:, :1], np.concatenate([Y, Y], axis=1), Y[:-1], Y[:, :, None], np.where(Y < 40, np.nan, Y)],
+)
 def test_labels_that_do_not_fit_the_head_are_refused(y):
     with pytest.raises(InvalidTable) as caught:
         anytime(epochs=1).fit(GRAPHS, y)
@@ -71,7 +83,8 @@ def test_labels_that_do_not_fit_the_head_are_refused(y):
 
 
 @pytest.mark.parametrize(
-    ("encoder", "head", "loss"), [("gates", "mlp", "mse"), ("path", "ridge", "mse"), ("op-count", "comparator", "comparator")]
+    ("encoder", "head", "loss"),
+    [("gates", "mlp", "mse"), ("path", "ridge", "mse"), ("op-count", "comparator", "comparator")],
 )
 def test_heads_of_one_output_refuse_several_labels(encoder, head, loss):
     with pytest.raises(InvalidTable, match="one label for each") as caught:
@@ -81,7 +94,13 @@ def test_heads_of_one_output_refuse_several_labels(encoder, head, loss):
 
 @pytest.mark.parametrize(
     ("encoder", "parameters"),
-    [("ta-gates", {}), ("ta-gates", {"anytime": True, "steps": 4}), ("gates", {}), ("gcn", {"hidden": [15]}), ("op-count", {})],
+    [
+        ("ta-gates", {}),
+        ("ta-gates", {"anytime": True, "steps": 4}),
+        ("gates", {}),
+        ("gcn", {"hidden": [15]}),
+        ("op-count", {}),
+    ],
 )
 def test_encodings_without_a_part_for_each_output_are_refused(encoder, parameters):
     with pytest.raises(InvalidParameter, match="parts") as caught:
@@ -90,7 +109,9 @@ def test_encodings_without_a_part_for_each_output_are_refused(encoder, parameter
 
 
 def test_a_head_of_one_output_takes_all_parts_of_an_anytime_encoding():
-    predictor = Predictor("ta-gates", "mlp", encoder_params=SMALL, epochs=60, lr=5e-3, random_state=0).fit(GRAPHS, Y[:, 1])
+    predictor = Predictor("ta-gates", "mlp", encoder_params=SMALL, epochs=60, lr=5e-3, random_state=0).fit(
+        GRAPHS, Y[:, 1]
+    )
     assert predictor.score(GRAPHS, Y[:, 1]) > 0.8
 
 
@@ -98,11 +119,18 @@ def test_accuracies_after_36_and_108_epochs_of_nasbench101(data_root):
     dataset = archenc.load_dataset("nasbench101").subset("full_metrics")
     train, test = dataset.split(train_size=150, seed=0)
     test = test[np.arange(1000) * 7]
-    y, true = (np.stack([part.labels[f"cifar10/val_accuracy@{epochs}/mean"] for epochs in (36, 108)], axis=1) for part in (train, test))
-    predictor = anytime(encoder_params={"anytime": True, "layers": [32, 32, 32]}, epochs=60, lr=5e-3).fit(train.graphs, y)
+    y, true = (
+        np.stack([part.labels[f"cifar10/val_accuracy@{epochs}/mean"] for epochs in (36, 108)], axis=1)
+        for part in (train, test)
+    )
+    predictor = anytime(encoder_params={"anytime": True, "layers": [32, 32, 32]}, epochs=60, lr=5e-3).fit(
+        train.graphs, y
+    )
     scores = predictor.predict(test.graphs)
     early, final = (kendall_tau(true[:, t], scores[:, t]) for t in (0, 1))
     assert early > 0.65
     assert final > 0.7
-    assert early > kendall_tau(true[:, 0], scores[:, 1]), "the first step knows better what holds after 36 epochs"
+    assert early > kendall_tau(true[:, 0], scores[:, 1]), (
+        "the first step knows better what holds after 36 epochs"
+    )
     np.testing.assert_allclose(scores.mean(0), true.mean(0), atol=2.0)

@@ -25,11 +25,17 @@ GRAPHS, UNSEEN = SPACE.sample(40, 0), SPACE.sample(100, 1)
 
 def quality(graphs: ArchGraphs) -> np.ndarray:
     """Good cells have convolutions."""
-    return 80 + 5.0 * (graphs.ops == 4).flatten(1).sum(1).numpy() + 2.0 * (graphs.ops == 3).flatten(1).sum(1).numpy()
+    return (
+        80
+        + 5.0 * (graphs.ops == 4).flatten(1).sum(1).numpy()
+        + 2.0 * (graphs.ops == 3).flatten(1).sum(1).numpy()
+    )
 
 
 Y = quality(GRAPHS)
-SPACES: dict[str, Space] = registered_spaces() | example_spaces() | {"operations": OperationSpace(max_nodes=16)}
+SPACES: dict[str, Space] = (
+    registered_spaces() | example_spaces() | {"operations": OperationSpace(max_nodes=16)}
+)
 QUICK = {"darts", "nasbench101", "nasbench201", "nasbench-macro", *example_spaces()}
 
 
@@ -37,7 +43,9 @@ def fitted(graphs: ArchGraphs, y: Any, seed: int = 0) -> Predictor:
     return Predictor("auto", random_state=seed).fit(graphs, y)
 
 
-@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES])
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
+)
 def test_auto_is_fitted_in_every_space(name: str) -> None:
     space = SPACES[name]
     predictor = fitted(space.sample(12, seed=0), np.random.default_rng(0).normal(90, 1, 12))
@@ -48,7 +56,7 @@ def test_auto_is_fitted_in_every_space(name: str) -> None:
     assert 85 < mean.min() <= mean.max() < 95
 
 
-# -- labels that say little, nothing, or too much ------------------------------------------------------------------------
+# -- labels that say little, nothing, or too much ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -72,7 +80,10 @@ def test_one_diverged_training_spoils_nothing() -> None:
     y = Y.copy()
     y[np.argsort(Y)[20]] = 10.0
     mean, deviation = fitted(GRAPHS, y).predict(UNSEEN, return_std=True)
-    assert kendall_tau(quality(UNSEEN), mean) > kendall_tau(quality(UNSEEN), fitted(GRAPHS, Y).predict(UNSEEN)) - 0.15
+    assert (
+        kendall_tau(quality(UNSEEN), mean)
+        > kendall_tau(quality(UNSEEN), fitted(GRAPHS, Y).predict(UNSEEN)) - 0.15
+    )
     best = np.argsort(-mean)[:10]
     assert quality(UNSEEN)[best].mean() > np.quantile(quality(UNSEEN), 0.75)
     assert (deviation[best] < 15).all()
@@ -94,7 +105,9 @@ def test_labels_of_one_architecture() -> None:
 
 
 def test_several_trainings_of_an_architecture_are_left_out_together() -> None:
-    """The first training of a cell says what the others give, which is no sign of how well unseen cells are predicted."""
+    """The first training of a cell says what the others give, which is no sign of how well unseen cells are
+    predicted.
+    """
     rng = np.random.default_rng(0)
     y, noise = rng.normal(90, 1, 15), rng.normal(0, 0.01, 45)
     graphs = SPACE.enumerate()[np.repeat(np.arange(15) * 1_001, 3)]
@@ -129,7 +142,7 @@ def test_labels_that_are_none(y: Any) -> None:
         assert_one_sentence(caught.value)
 
 
-# -- the same again ------------------------------------------------------------------------------------------------------
+# -- the same again ------------------------------------------------------------------------------------------
 
 
 def test_a_seed_fixes_everything_and_files_hold_it(tmp_path: Path) -> None:
@@ -144,7 +157,7 @@ def test_a_seed_fixes_everything_and_files_hold_it(tmp_path: Path) -> None:
     assert second.report_["out_of_fold_tau"] == first.report_["out_of_fold_tau"]
 
 
-# -- suggestions ---------------------------------------------------------------------------------------------------------
+# -- suggestions ---------------------------------------------------------------------------------------------
 
 
 def test_suggestions_are_new_and_good() -> None:
@@ -195,7 +208,10 @@ def test_what_cannot_be_suggested(given: dict[str, Any], message: str) -> None:
 
 def test_any_predictor_with_deviations_suggests() -> None:
     found = suggest(GRAPHS, Y, 3, predictor=Predictor("op-count", "gp", "mse", random_state=0))
-    assert str(trust(found.predictors[0], Y)) == "op-count+gp+mse on 40 labels; how well it ranks was not measured"
+    assert (
+        str(trust(found.predictors[0], Y))
+        == "op-count+gp+mse on 40 labels; how well it ranks was not measured"
+    )
 
 
 def test_many_architectures_are_scored_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,9 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     stream = Terminal()
-    monkeypatch.setattr(citations, "sys", SimpleNamespace(stderr=stream))  # as pytest puts its own in place of sys.stderr
+    monkeypatch.setattr(
+        citations, "sys", SimpleNamespace(stderr=stream)
+    )  # as pytest puts its own in place of sys.stderr
     monkeypatch.setenv("ARCHENC_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ARCHENC_QUIET", raising=False)
     return stream
@@ -30,7 +32,9 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def dataset(name: str = "numbers", citation: str = "Someone: Numbers, 2020") -> ArchDataset:
     graphs = NASBench201().sample(2, np.random.default_rng(0))
-    return ArchDataset(name=name, graphs=graphs, labels={}, label="", provenance=Provenance(citation=citation))
+    return ArchDataset(
+        name=name, graphs=graphs, labels={}, label="", provenance=Provenance(citation=citation)
+    )
 
 
 def test_once_for_each_data_set(terminal: Terminal) -> None:

@@ -25,7 +25,9 @@ def load_small() -> ArchDataset:
     graphs = archenc.create_space("nasbench201").sample(40, seed=1)
     convolution = graphs.space.operations.index("nor_conv_3x3") + 1
     accuracy = 50 + 10.0 * (graphs.ops == convolution).sum((-1, -2)).numpy()
-    return ArchDataset("small", graphs, {"toy/accuracy": accuracy, "toy/constant": np.ones(40)}, "toy/accuracy")
+    return ArchDataset(
+        "small", graphs, {"toy/accuracy": accuracy, "toy/constant": np.ones(40)}, "toy/accuracy"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +148,9 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("line", MALFORMED)
-def test_malformed_command_lines(line: str, files: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_malformed_command_lines(
+    line: str, files: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in files.rglob("*")}
     code = main(line.replace("FILES", str(files)).split())
     captured = capsys.readouterr()
@@ -195,7 +199,10 @@ def test_train_then_predict(name: str, files: Path, capsys: pytest.CaptureFixtur
     split = archenc.dataset.splits.halves(data.labelled_rows(), seed=0)
     predictor = archenc.Predictor.load(files / "p")
     tau = predictor.score(data.graphs[split.test], data.y[split.test])
-    assert f"tau {tau:.4f} on 20 held-out architectures (small, toy/accuracy, split halves-0, size 12, seed 3)" in printed
+    assert (
+        f"tau {tau:.4f} on 20 held-out architectures (small, toy/accuracy, split halves-0, size 12, seed 3)"
+        in printed
+    )
     notes = json.loads((files / "p" / "training.json").read_text())
     assert notes["test"]["kendall_tau"] == pytest.approx(tau)
     assert notes["split"]["digest"] == split.digest
@@ -213,7 +220,19 @@ def test_train_then_predict(name: str, files: Path, capsys: pytest.CaptureFixtur
 
 
 def test_settings_reach_the_predictor(tmp_path: Path) -> None:
-    options = ["--encoder", "path", "--head", "mlp", "--loss", "hinge", "--simplify", "--set", "epochs=2", "--set", "encoder.cutoff=7"]
+    options = [
+        "--encoder",
+        "path",
+        "--head",
+        "mlp",
+        "--loss",
+        "hinge",
+        "--simplify",
+        "--set",
+        "epochs=2",
+        "--set",
+        "encoder.cutoff=7",
+    ]
     assert train(tmp_path / "p", *options, "--set", "loss.margin=0.5", "--track", "jsonl") == 0
     predictor = archenc.Predictor.load(tmp_path / "p")
     assert (predictor.epochs, predictor.encoder_params, predictor.loss_params, predictor.simplify) == (
@@ -230,7 +249,11 @@ def test_train_chooses_the_parts_itself(tmp_path: Path) -> None:
     assert main(["train", "--dataset", "small", "--size", "12", "--out", str(tmp_path / "p")]) == 0
     predictor = archenc.Predictor.load(tmp_path / "p")
     chosen = archenc.recommend(archenc.load_dataset("small"), 12)
-    assert (predictor.encoder, predictor.head, predictor.loss) == (chosen["encoder"], chosen["head"], chosen["loss"])
+    assert (predictor.encoder, predictor.head, predictor.loss) == (
+        chosen["encoder"],
+        chosen["head"],
+        chosen["loss"],
+    )
 
 
 def test_a_failed_training_leaves_nothing(tmp_path: Path) -> None:
@@ -243,7 +266,17 @@ def test_encode_writes_what_the_library_gives(files: Path) -> None:
     graphs = space.parse([GOOD, POOR])
     expected = archenc.create_encoder("path", space, cutoff=30).encode(graphs)
     for name in ("e.npz", "e.safetensors"):
-        arguments = ["encode", "--space", "nasbench201", "--input", str(files / "good.txt"), "--encoder", "path", "--set", "cutoff=30"]
+        arguments = [
+            "encode",
+            "--space",
+            "nasbench201",
+            "--input",
+            str(files / "good.txt"),
+            "--encoder",
+            "path",
+            "--set",
+            "cutoff=30",
+        ]
         assert main([*arguments, "--out", name]) == 0
         assert main([*arguments, "--out", name]) == 2  # not overwritten
         assert main([*arguments, "--out", name, "--force"]) == 0
@@ -284,28 +317,38 @@ def test_version_and_bench_list(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from archenc.commands.app import main;"
-        "codes = [main(['--help']), main(['list', 'encoders']), main(['bench', 'run', '--help']), main(['suggest', '--help'])];"
-        "heavy = {'numpy', 'torch', 'sklearn', 'scipy', 'matplotlib', 'xgboost', 'lightgbm', 'wandb', 'rich'} & set(sys.modules);"
+        "codes = [main(['--help']), main(['list', 'encoders']), main(['bench', 'run', '--help']), "
+        "main(['suggest', '--help'])];"
+        "heavy = {'numpy', 'torch', 'sklearn', 'scipy', 'matplotlib', 'xgboost', 'lightgbm', 'wandb', "
+        "'rich'} & set(sys.modules);"
         "sys.exit(f'{codes} {heavy}' if any(codes) or heavy else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "What should I train next?" in done.stdout
-    shown = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].partition("Usage:")[0].splitlines() if line[2:3] > " "]
+    shown = [
+        line.split()[0]
+        for line in done.stdout.partition("Commands:\n")[2].partition("Usage:")[0].splitlines()
+        if line[2:3] > " "
+    ]
     assert shown[:2] == ["suggest", "rank"]
     assert {"bench", "data", "encode", "list", "predict", "train"} < set(shown)
 
 
 def test_a_closed_pipe_is_no_error() -> None:
     code = "import sys, archenc.commands.app; sys.exit(archenc.commands.app.main(['list', 'encoders']))"
-    done = subprocess.run(f'{sys.executable} -c "{code}" | true', shell=True, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        f'{sys.executable} -c "{code}" | true', shell=True, capture_output=True, text=True, check=False
+    )
     assert done.stderr == ""
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-"])
 def test_closed_streams_are_no_traceback(closed: str, files: Path) -> None:
     code = "import sys, archenc.commands.app; sys.exit(archenc.commands.app.main(['list', 'encoders']))"
-    done = subprocess.run(f'{sys.executable} -c "{code}" {closed}', shell=True, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        f'{sys.executable} -c "{code}" {closed}', shell=True, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -322,9 +365,13 @@ def test_names_are_no_orders_to_the_terminal(capsys: pytest.CaptureFixture[str])
     assert not {"\x1b", "\u202e", "\x00"} & set(captured.out + captured.err)
 
 
-def test_ranked_architectures_are_no_formulas(files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ranked_architectures_are_no_formulas(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert train(files / "p") == 0
-    monkeypatch.setattr("archenc.spaces.nasbench201.NASBench201.format", lambda self, graphs: ["=cmd()\x1b[31m", "@x\ny"])
+    monkeypatch.setattr(
+        "archenc.spaces.nasbench201.NASBench201.format", lambda self, graphs: ["=cmd()\x1b[31m", "@x\ny"]
+    )
     command = ["predict", str(files / "p"), "--input", str(files / "good.txt")]
     assert main([*command, "--out", "ranks.csv"]) == 0
     capsys.readouterr()
@@ -336,7 +383,9 @@ def test_ranked_architectures_are_no_formulas(files: Path, monkeypatch: pytest.M
         assert [float(row[1]) for row in rows] == sorted((float(row[1]) for row in rows), reverse=True)
 
 
-def test_a_broken_plug_in_breaks_only_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_plug_in_breaks_only_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     points = [
         EntryPoint("broken", "no_such_package.cli:app", "archenc.commands"),
         EntryPoint("bench", "archenc.benchmarks.cli:app", "archenc.commands"),
@@ -365,7 +414,11 @@ def test_a_broken_plug_in_breaks_only_itself(monkeypatch: pytest.MonkeyPatch, ca
     ],
 )
 def test_interrupts_and_full_disks(
-    raised: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    raised: BaseException,
+    code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fail() -> list[str]:
         raise raised
@@ -377,7 +430,18 @@ def test_interrupts_and_full_disks(
 
 def test_pretrain_on_random_architectures_of_a_space(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("archenc.pretraining.PretrainableEncoder.draws", 50)
-    command = ["pretrain", "gae", "--space", "darts", "--epochs", "1", "--out", str(tmp_path / "p"), "--set", "hidden_dim=8"]
+    command = [
+        "pretrain",
+        "gae",
+        "--space",
+        "darts",
+        "--epochs",
+        "1",
+        "--out",
+        str(tmp_path / "p"),
+        "--set",
+        "hidden_dim=8",
+    ]
     assert main(command) == 2
     assert "--limit N" in capsys.readouterr().err
     assert main([*command, "--limit", "40", "--dataset", "small"]) == 2
@@ -390,7 +454,18 @@ def test_pretrain_on_random_architectures_of_a_space(tmp_path, capsys, monkeypat
 
 def test_pretrain_and_what_it_says(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("archenc.pretraining.PretrainableEncoder.draws", 50)
-    command = ["pretrain", "arch2vec", "--dataset", "small", "--limit", "30", "--epochs", "1", "--out", str(tmp_path / "p")]
+    command = [
+        "pretrain",
+        "arch2vec",
+        "--dataset",
+        "small",
+        "--limit",
+        "30",
+        "--epochs",
+        "1",
+        "--out",
+        str(tmp_path / "p"),
+    ]
     assert main([*command, "--set", "hidden_dim=8", "--tracker", "jsonl"]) == 0
     said = capsys.readouterr().out
     assert "reconstruction_accuracy" in said

@@ -41,7 +41,9 @@ def test_what_is_measured_is_said_to_be_without_companions():
     report = Predictor("auto", random_state=0, budget="fast").fit(GRAPHS, Y).report_
     assert report["companions"] == {}
     both = Predictor("op-count", "mixture", "mse", random_state=0, companions=[RIDGE]).fit(GRAPHS, Y)
-    assert str(trust(both, Y)).startswith("grouped-gp + xgboost + adjacency on 30 labels; left out in turn, without adjacency: tau 0.")
+    assert str(trust(both, Y)).startswith(
+        "grouped-gp + xgboost + adjacency on 30 labels; left out in turn, without adjacency: tau 0."
+    )
 
 
 def test_neighbours_are_one_change_away_and_carry_no_label():
@@ -52,13 +54,16 @@ def test_neighbours_are_one_change_away_and_carry_no_label():
 
 
 def test_equal_labels_have_nothing_to_rank():
-    fitted = op_counts(companions=[{"encoder": "gates", "loss": "hinge", "epochs": 1}]).fit(GRAPHS, np.full(30, 90.0))
+    fitted = op_counts(companions=[{"encoder": "gates", "loss": "hinge", "epochs": 1}]).fit(
+        GRAPHS, np.full(30, 90.0)
+    )
     assert fitted.companions_ == []
     np.testing.assert_allclose(fitted.predict(UNSEEN), 90.0)
 
 
 @pytest.mark.parametrize(
-    "companion", [{"wieght": 2.0}, {"weight": -1.0}, {"weight": "much"}, {"encoder": "gaets"}, {"head": "mlp", "lr": 0}]
+    "companion",
+    [{"wieght": 2.0}, {"weight": -1.0}, {"weight": "much"}, {"encoder": "gaets"}, {"head": "mlp", "lr": 0}],
 )
 def test_what_is_no_companion(companion):
     with pytest.raises(archenc.errors.ArchencError) as caught:
@@ -67,7 +72,14 @@ def test_what_is_no_companion(companion):
 
 
 def test_a_head_of_several_outputs_has_no_place_for_companions():
-    several = Predictor("ta-gates", "anytime", "hinge", encoder_params={"anytime": True, "steps": 2}, epochs=1, companions=[RIDGE])
+    several = Predictor(
+        "ta-gates",
+        "anytime",
+        "hinge",
+        encoder_params={"anytime": True, "steps": 2},
+        epochs=1,
+        companions=[RIDGE],
+    )
     with pytest.raises(InvalidParameter, match="no place for companions"):
         several.fit(GRAPHS, np.stack([Y, Y + np.linspace(1, 0, 30)], 1))
 
@@ -81,7 +93,9 @@ def test_budgets_buy_networks(budget, networks):
 
 def test_networks_go_where_operations_sit_on_nodes_of_wirings_that_differ():
     def encoders(name, n):
-        return [each["encoder"] for each in archenc.recommend(archenc.create_space(name), n)["companions"] or []]
+        return [
+            each["encoder"] for each in archenc.recommend(archenc.create_space(name), n)["companions"] or []
+        ]
 
     assert encoders("nasbench101", 50) == ["flowerformer", "gates"]
     assert encoders("nasbench101", 500) == ["flowerformer"]

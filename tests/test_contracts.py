@@ -11,7 +11,15 @@ import archenc
 from archenc.encoder import Encoder
 from archenc.errors import DataNotFound
 from archenc.losses import MSELoss
-from archenc.testing import check_dataset, check_encoder, check_head, check_loss, check_space, example_spaces, registered_spaces
+from archenc.testing import (
+    check_dataset,
+    check_encoder,
+    check_head,
+    check_loss,
+    check_space,
+    example_spaces,
+    registered_spaces,
+)
 
 SPACES = registered_spaces() | example_spaces()
 FAST = {*example_spaces(), "nasbench-macro"}
@@ -20,7 +28,15 @@ SMALL = {
     "gae": {"hidden_dim": 32, "layers": 2},
     "vgae": {"hidden_dim": 32, "layers": 2},
     "brp-nas": {"hidden": (32, 32, 32), "dropout": 0.0},
-    "cate": {"dim": 32, "layers": 2, "heads": 4, "hidden_dim": 64, "cross_layers": 1, "cross_hidden_dim": 64, "dropout": 0.0},
+    "cate": {
+        "dim": 32,
+        "layers": 2,
+        "heads": 4,
+        "hidden_dim": 64,
+        "cross_layers": 1,
+        "cross_hidden_dim": 64,
+        "dropout": 0.0,
+    },
     "dvae": {"hidden_dim": 16, "latent_dim": 8},
     "gates": {"layers": (32, 32, 32)},
     "flowerformer": {"dim": 32, "layers": 2, "heads": 4, "attention_dropout": 0.0},
@@ -34,7 +50,9 @@ def test_space(name):
     check_space(SPACES[name])
 
 
-@pytest.mark.parametrize("space", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SPACES])
+@pytest.mark.parametrize(
+    "space", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SPACES]
+)
 @pytest.mark.parametrize("encoder", archenc.list_encoders())
 def test_encoder(encoder, space):
     check_encoder(encoder, SPACES[space], **SMALL.get(encoder, {}))
@@ -52,7 +70,9 @@ def test_head(name):
 
 def datasets():
     for name in archenc.list_datasets():
-        enumerates = name == "nasbench101-space" and "ARCHENC_DATA" not in os.environ  # takes minutes where the table is absent
+        enumerates = (
+            name == "nasbench101-space" and "ARCHENC_DATA" not in os.environ
+        )  # takes minutes where the table is absent
         if name not in ("table", "models"):
             yield pytest.param(name, marks=pytest.mark.slow if enumerates else ())
 
@@ -65,7 +85,7 @@ def test_dataset(name):
         pytest.skip(str(missing))
 
 
-# -- the checks notice ---------------------------------------------------------------------------------------------------
+# -- the checks notice ---------------------------------------------------------------------------------------
 
 
 class Sound(Encoder):
@@ -101,7 +121,10 @@ class DeadParameter(Sound):
 class Unseeded(Sound):
     def __init__(self, space, *, simplify=False):
         super().__init__(space, simplify=simplify)
-        nn.init.normal_(self.linear.weight, generator=torch.Generator().manual_seed(int(np.random.default_rng().integers(2**31))))
+        nn.init.normal_(
+            self.linear.weight,
+            generator=torch.Generator().manual_seed(int(np.random.default_rng().integers(2**31))),
+        )
 
 
 class ClaimsInvariance(Sound):

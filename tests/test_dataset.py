@@ -32,7 +32,9 @@ def dataset() -> ArchDataset:
     )
 
 
-@pytest.mark.parametrize("index", [3, slice(2, 9, 3), [7, 1, 1], np.arange(N) % 3 == 0, np.array([], dtype=int)])
+@pytest.mark.parametrize(
+    "index", [3, slice(2, 9, 3), [7, 1, 1], np.arange(N) % 3 == 0, np.array([], dtype=int)]
+)
 def test_indexing_takes_graphs_labels_and_groups_together(dataset: ArchDataset, index: object) -> None:
     at = np.atleast_1d(np.arange(N)[index])
     part = dataset[index]
@@ -52,7 +54,9 @@ def test_with_label_selects_and_unknown_labels_get_a_hint(dataset: ArchDataset) 
 
 
 def test_labelled_rows_leave_out_nan(dataset: ArchDataset) -> None:
-    assert dataset.with_label("cifar10/accuracy@12/mean").labelled_rows().tolist() == [k for k in range(N) if k not in (2, 11)]
+    assert dataset.with_label("cifar10/accuracy@12/mean").labelled_rows().tolist() == [
+        k for k in range(N) if k not in (2, 11)
+    ]
 
 
 def test_random_halves_use_labelled_rows_and_do_not_overlap(dataset: ArchDataset) -> None:
@@ -75,13 +79,17 @@ def test_a_published_split_keeps_its_test_set(dataset: ArchDataset) -> None:
 
 def test_a_group_aware_split_says_so_and_keeps_twins_together(dataset: ArchDataset) -> None:
     for name, of in ((None, "halves-1-grouped"), ("straddling", "straddling-grouped")):
-        straddling = replace(dataset, splits={"straddling": Split("straddling", np.arange(11), np.arange(11, N))})
+        straddling = replace(
+            dataset, splits={"straddling": Split("straddling", np.arange(11), np.arange(11, N))}
+        )
         train, test = straddling.split(name, train_size=8, seed=1, group_aware=True)
         assert not set(train.groups) & set(test.groups)
         assert repr(train).endswith(f", isomorphic duplicates: kept, training set of {of})")
         assert repr(test).endswith(f"test set of {of})")
     with pytest.raises(InvalidParameter, match="1 to 10"):
-        straddling.split("straddling", train_size=11, seed=1, group_aware=True)  # row 10 has its twin in the test set
+        straddling.split(
+            "straddling", train_size=11, seed=1, group_aware=True
+        )  # row 10 has its twin in the test set
     train, test = dataset.split(train_size=8, seed=1)
     assert set(train.groups) & set(test.groups), "otherwise the test above shows nothing"
     assert repr(test).endswith("test set of halves-1)")
@@ -101,7 +109,9 @@ def test_twins_are_found_by_their_hashes_where_no_groups_are_published(dataset: 
 def test_deduplication_keeps_the_first_or_averages(dataset: ArchDataset) -> None:
     graphs = dataset.graphs[[4, 1, 2, 1, 3, 4]]
     labels = {"a": np.array([1.0, 2.0, np.nan, 5.0, np.nan, np.nan]), "b": np.arange(6.0)}
-    repeated = ArchDataset("repeated", graphs, labels, "a", splits={"own": Split("own", np.array([0]), np.array([1]))})
+    repeated = ArchDataset(
+        "repeated", graphs, labels, "a", splits={"own": Split("own", np.array([0]), np.array([1]))}
+    )
     assert repeated.deduplicated("keep") is repeated
 
     first = repeated.deduplicated("first")
@@ -125,7 +135,11 @@ def test_deduplication_keeps_the_first_or_averages(dataset: ArchDataset) -> None
 def test_a_split_that_cannot_be_made_says_why(dataset: ArchDataset) -> None:
     cases = [
         (UnknownName, "choose one of published", lambda: dataset.split("ta7290", train_size=2)),
-        (InvalidTable, "2 architectures", lambda: dataset.with_label("cifar10/accuracy@12/mean").split("published", train_size=2)),
+        (
+            InvalidTable,
+            "2 architectures",
+            lambda: dataset.with_label("cifar10/accuracy@12/mean").split("published", train_size=2),
+        ),
         (InvalidParameter, "1 to 10", lambda: dataset.split(train_size=11)),
         (UnknownName, "choose one of even", lambda: dataset.subset("odd")),
     ]
@@ -170,7 +184,8 @@ def test_the_digest_sees_graphs_label_and_values_only(dataset: ArchDataset) -> N
 
 def test_repr_names_label_and_duplicates(dataset: ArchDataset) -> None:
     assert repr(dataset) == (
-        "ArchDataset(small: 20 architectures of nasbench201, y = 'cifar10/accuracy@200/mean', 2 labels, isomorphic duplicates: kept)"
+        "ArchDataset(small: 20 architectures of nasbench201, y = 'cifar10/accuracy@200/mean', 2 labels, "
+        "isomorphic duplicates: kept)"
     )
 
 
@@ -195,7 +210,9 @@ def test_repr_names_label_and_duplicates(dataset: ArchDataset) -> None:
 def test_parts_that_do_not_fit_are_refused_in_a_sentence(parts):
     graphs = NASBench201().sample(3, 0)
     with pytest.raises(ArchencError) as caught:
-        ArchDataset(**{"name": "own", "graphs": graphs, "labels": {"y": np.arange(3.0)}, "label": "y", **parts})
+        ArchDataset(
+            **{"name": "own", "graphs": graphs, "labels": {"y": np.arange(3.0)}, "label": "y", **parts}
+        )
     assert_one_sentence(caught.value)
 
 

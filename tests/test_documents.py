@@ -29,7 +29,7 @@ from archenc.files.documents import (
 from archenc.registry.rules import Number, Seed
 from tests.bad_input import assert_one_sentence
 
-# -- YAML ------------------------------------------------------------------------------------------------------------
+# -- YAML ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,18 @@ def test_a_yaml_file_holds_named_values(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 5_000, "!!bool x", "!!timestamp x", "&a [*a]", "{1: 2}", ".nan", "9" * 5_000, "{a: 1, a: 2}", "\ud800"]
+    "text",
+    [
+        "[" * 5_000,
+        "!!bool x",
+        "!!timestamp x",
+        "&a [*a]",
+        "{1: 2}",
+        ".nan",
+        "9" * 5_000,
+        "{a: 1, a: 2}",
+        "\ud800",
+    ],
 )
 def test_options_are_read_like_files(text: str) -> None:
     with pytest.raises(InvalidParameter, match="cannot be read") as caught:
@@ -115,16 +126,33 @@ def test_options_are_read_like_files(text: str) -> None:
 
 
 def test_options_are_plain_values() -> None:
-    assert parse_settings(["a=1", "b=[1, 2]", "c=x", "d=2020-01-01", "e="]) == {"a": 1, "b": [1, 2], "c": "x", "d": "2020-01-01", "e": None}
+    assert parse_settings(["a=1", "b=[1, 2]", "c=x", "d=2020-01-01", "e="]) == {
+        "a": 1,
+        "b": [1, 2],
+        "c": "x",
+        "d": "2020-01-01",
+        "e": None,
+    }
 
 
-# -- JSON ------------------------------------------------------------------------------------------------------------
+# -- JSON ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        *(b"", b"{", b"\xff", b"NaN", b"[Infinity]", b"1e999", b'"\\ud800"', b"\xef\xbb\xbf1", b"1" + b"0" * 400, b"-" + b"9" * 19),
+        *(
+            b"",
+            b"{",
+            b"\xff",
+            b"NaN",
+            b"[Infinity]",
+            b"1e999",
+            b'"\\ud800"',
+            b"\xef\xbb\xbf1",
+            b"1" + b"0" * 400,
+            b"-" + b"9" * 19,
+        ),
         *(b"[" * 50_000, b"[" * 40 + b"]" * 40, b'{"a":' * 50_000, b"[1," * 50_000),
     ],
 )
@@ -137,7 +165,9 @@ def test_json_out_of_bounds_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("part", [b"[]", b"{}", b"1", b'{"":0}'])
-def test_json_of_very_many_values_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch, part: bytes) -> None:
+def test_json_of_very_many_values_is_refused_before_it_is_built(
+    monkeypatch: pytest.MonkeyPatch, part: bytes
+) -> None:
     monkeypatch.setattr(documents, "MAX_VALUES", 1_000)
     monkeypatch.setattr(documents.msgspec.json, "decode", pytest.fail)
     with pytest.raises(CorruptFile, match="more than 1,000 values") as caught:
@@ -150,7 +180,7 @@ def test_json_is_read_as_it_is() -> None:
     assert parse_json(json.dumps(value), "here") == value
 
 
-# -- records ---------------------------------------------------------------------------------------------------------
+# -- records -------------------------------------------------------------------------------------------------
 
 
 class Wheel(Record):
@@ -171,18 +201,28 @@ class Car(Record, kw_only=True, omit_defaults=True):
             raise ValueError("there are more doors than wheels")
 
 
-CAR: dict[str, Any] = {"name": "beetle", "wheels": [{"size": 15}, {"size": 15, "spare": True}], "speeds": {"first": 20, "top": None}}
+CAR: dict[str, Any] = {
+    "name": "beetle",
+    "wheels": [{"size": 15}, {"size": 15, "spare": True}],
+    "speeds": {"first": 20, "top": None},
+}
 
 
 def test_a_record_gives_back_what_it_was_made_of() -> None:
-    assert plain_values(record(CAR, Car, "car.json")) == {**CAR, "wheels": [{"size": 15, "spare": False}, {"size": 15, "spare": True}]}
+    assert plain_values(record(CAR, Car, "car.json")) == {
+        **CAR,
+        "wheels": [{"size": 15, "spare": False}, {"size": 15, "spare": True}],
+    }
     assert record(CAR, Car, "car.json").speeds["top"] is None
 
 
 def test_there_is_one_text_for_one_value() -> None:
     car = record(CAR, Car, "car.json")
     assert canonical_json({"b": [car], "a": 0.5}) == canonical_json({"a": 0.5, "b": [plain_values(car)]})
-    assert canonical_json({"b": ("ß", None), "a": {"d": 1, "c": True}}) == '{"a":{"c":true,"d":1},"b":["ß",null]}'
+    assert (
+        canonical_json({"b": ("ß", None), "a": {"d": 1, "c": True}})
+        == '{"a":{"c":true,"d":1},"b":["ß",null]}'
+    )
     with pytest.raises(ValueError, match="JSON"):
         canonical_json([float("nan")])
 
@@ -192,9 +232,15 @@ def test_there_is_one_text_for_one_value() -> None:
     [
         ({"nmae": 1}, ": unknown key 'nmae'; did you mean 'name'?"),
         ({"colour": 1}, ": unknown key 'colour'; it takes name, wheels, speeds, doors, digest, from"),
-        ({"wheels": [{"size": 15, "spar": 1}]}, ", an entry of 'wheels': unknown key 'spar'; did you mean 'spare'?"),
+        (
+            {"wheels": [{"size": 15, "spar": 1}]},
+            ", an entry of 'wheels': unknown key 'spar'; did you mean 'spare'?",
+        ),
         ({"wheels": [{"spare": True}]}, ", an entry of 'wheels': the key 'size' is missing; paint it"),
-        ({"wheels": [{"size": 15}, {"size": 99}]}, ": 'size' in 'wheels.1' is 99, not a size in inches; paint it"),
+        (
+            {"wheels": [{"size": 15}, {"size": 99}]},
+            ": 'size' in 'wheels.1' is 99, not a size in inches; paint it",
+        ),
         ({"wheels": {"size": 15}}, ": 'wheels' is {'size': 15}, not a list; paint it"),
         ({"wheels": [15]}, ": an entry of 'wheels' is 15, not named values; paint it"),
         (
@@ -203,12 +249,18 @@ def test_there_is_one_text_for_one_value() -> None:
         ),
         ({"name": None}, ": 'name' is None, not a name on one line"),
         ({"speeds": {"first": "20"}}, ": 'first' in 'speeds' is '20', not a finite number; paint it"),
-        ({"speeds": {"first": 10**400}}, ": 'first' in 'speeds' is 100000000000000000...0000000000000000000, not a finite number"),
+        (
+            {"speeds": {"first": 10**400}},
+            ": 'first' in 'speeds' is 100000000000000000...0000000000000000000, not a finite number",
+        ),
         ({"speeds": {"first": 1e308}}, ": 'first' in 'speeds' is 1e+308, not a finite number"),
         ({"speeds": {"fi\x1brst": 1}}, ": 'fi\\x1brst' in 'speeds' is 'fi\\x1brst', not a name on one line"),
         ({"doors": [0, -1]}, ": an entry of 'doors' is -1, not a whole number from 0"),
         ({"doors": [True]}, ": an entry of 'doors' is True, not a whole number from 0"),
-        ({"digest": "0" * 63}, ": 'digest' is '000000000000...0000000000000', not a SHA-256 of 64 hexadecimal digits; paint it"),
+        (
+            {"digest": "0" * 63},
+            ": 'digest' is '000000000000...0000000000000', not a SHA-256 of 64 hexadecimal digits; paint it",
+        ),
         ({"from": 3}, ": 'from' is 3, not text; paint it"),
         ({"doors": [1, 2, 3]}, ": there are more doors than wheels; paint it"),
     ],

@@ -23,7 +23,10 @@ EXPECTED = {"rows": ((None, 3), "f"), "names": ((4,), "S")}
 
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
-    return {"rows": np.arange(12, dtype=np.float32).reshape(4, 3), "names": np.array([b"a", b"bc", b"d", b"e"])}
+    return {
+        "rows": np.arange(12, dtype=np.float32).reshape(4, 3),
+        "names": np.array([b"a", b"bc", b"d", b"e"]),
+    }
 
 
 @pytest.fixture
@@ -71,7 +74,10 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_texts_are_written_all_or_none(tmp_path: Path) -> None:
     paths = files.write_texts(tmp_path / "new", {"a.txt": "1\n", "sub/b.txt": "größer"})
     assert [path.read_text(encoding="utf-8") for path in paths] == ["1\n", "größer"]
-    for texts, error in (({"a.txt": "2", "../c.txt": ""}, InvalidParameter), ({"a.txt": "2", "sub": ""}, CannotWrite)):
+    for texts, error in (
+        ({"a.txt": "2", "../c.txt": ""}, InvalidParameter),
+        ({"a.txt": "2", "sub": ""}, CannotWrite),
+    ):
         with pytest.raises(error) as caught:
             files.write_texts(tmp_path / "new", texts)
         assert_one_sentence(caught.value)
@@ -92,8 +98,13 @@ def test_nothing_is_left_where_a_file_grows_too_large(tmp_path: Path) -> None:
         except CannotWrite as error:
             print(error)
     """)
-    said = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True).stdout
-    assert said == f"{tmp_path / 'large.txt'} cannot be written (File too large); make room or choose another place\n"
+    said = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout
+    assert (
+        said
+        == f"{tmp_path / 'large.txt'} cannot be written (File too large); make room or choose another place\n"
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -104,7 +115,9 @@ def test_names_stay_below_their_folder(tmp_path: Path, name: str) -> None:
     assert files.inside(tmp_path, name) == tmp_path / name
 
 
-@pytest.mark.parametrize("name", ["", "..", "../x", "a/../../x", "/etc/passwd", "a\0b", "link", "link/x", "linked/passwd"])
+@pytest.mark.parametrize(
+    "name", ["", "..", "../x", "a/../../x", "/etc/passwd", "a\0b", "link", "link/x", "linked/passwd"]
+)
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "link").symlink_to("..")
     (tmp_path / "linked").symlink_to("/etc")
@@ -114,7 +127,22 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
 
 
 def test_safe_names_are_plain_and_differ_where_texts_do() -> None:
-    texts = ["../x", "..", "", "/", "a b", "a-b ", "a|b", "\x00", "\ud800", "x" * 5_000, "x" * 5_001, "-x", ".hidden", "名前"]
+    texts = [
+        "../x",
+        "..",
+        "",
+        "/",
+        "a b",
+        "a-b ",
+        "a|b",
+        "\x00",
+        "\ud800",
+        "x" * 5_000,
+        "x" * 5_001,
+        "-x",
+        ".hidden",
+        "名前",
+    ]
     names = [files.safe_name(text) for text in texts]
     assert len(set(names)) == len(texts)
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,140}", name) for name in names)
@@ -219,7 +247,9 @@ def test_a_bad_npz_is_a_typed_error(table: Path, kind: str) -> None:
     assert_one_sentence(caught.value)
 
 
-def test_content_digest_ignores_compression_and_sees_every_value(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+def test_content_digest_ignores_compression_and_sees_every_value(
+    tmp_path: Path, arrays: dict[str, np.ndarray]
+) -> None:
     digest = files.content_digest(arrays)
     np.savez(tmp_path / "plain.npz", **arrays)
     assert files.content_digest(files.open_npz(tmp_path / "plain.npz", EXPECTED, 10_000)) == digest
@@ -234,14 +264,18 @@ def test_sha256_is_that_of_the_bytes(table: Path) -> None:
     assert files.sha256(table) == hashlib.sha256(table.read_bytes()).hexdigest()
 
 
-def test_data_root_is_the_variable_or_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_root_is_the_variable_or_the_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     assert files.data_root() == tmp_path
     monkeypatch.delenv("ARCHENC_DATA")
     assert files.data_root() == files.cache_root() / "data"
 
 
-def test_a_missing_table_names_the_folder_and_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_table_names_the_folder_and_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     with pytest.raises(DataNotFound, match="ARCHENC_DATA") as caught:
         files.find_table("nasbench201/table.npz")

@@ -36,7 +36,9 @@ NOISE = {"a": np.random.default_rng(0).random((50, 50))}  # does not compress
 
 
 @pytest.mark.parametrize("name", ["e.npz", "e.safetensors", "e.json", "tracking.jsonl", "nds/darts.npz"])
-def test_the_path_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_path_is_said_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     path = tmp_path / name
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     tracker = create_tracker("jsonl", tmp_path, {"text": "x" * 10_000})
@@ -59,11 +61,20 @@ def test_the_path_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: pytes
         assert not any(file.is_file() for file in tmp_path.rglob("*"))
 
 
-def test_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(fetch, "_function", lambda reference: lambda file: dict.fromkeys(read_manifest("nds-darts").tables, NOISE))
+    monkeypatch.setattr(
+        fetch,
+        "_function",
+        lambda reference: lambda file: dict.fromkeys(read_manifest("nds-darts").tables, NOISE),
+    )
     (tmp_path / "DARTS.json").write_text("[]")
-    with pytest.raises(CannotWrite, match=r"data/nds/darts\.npz cannot be written") as caught, room_for(5_000):
+    with (
+        pytest.raises(CannotWrite, match=r"data/nds/darts\.npz cannot be written") as caught,
+        room_for(5_000),
+    ):
         import_file("nds-darts", tmp_path / "DARTS.json")
     assert_one_sentence(caught.value)
     assert [file.name for file in (tmp_path / "data").rglob("*.npz")] == []
@@ -76,7 +87,17 @@ def test_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_the_command_encode(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     cell = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"
     (tmp_path / "a.txt").write_text(f"{cell}\n" * 10)
-    command = ["encode", "--space", "nasbench201", "--input", str(tmp_path / "a.txt"), "--encoder", "path", "--out", str(tmp_path / name)]
+    command = [
+        "encode",
+        "--space",
+        "nasbench201",
+        "--input",
+        str(tmp_path / "a.txt"),
+        "--encoder",
+        "path",
+        "--out",
+        str(tmp_path / name),
+    ]
     with room_for(300):
         assert main(command) == 2
     error = capsys.readouterr().err

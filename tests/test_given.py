@@ -1,4 +1,6 @@
-"""The call takes what people hold: architectures and labels of every form, in `fit`, `predict`, `suggest`, `find` and tables."""
+"""The call takes what people hold: architectures and labels of every form, in `fit`, `predict`, `suggest`,
+`find` and tables.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_predict
 
 import archenc
-from archenc.errors import CorruptFile, DataNotFound, InvalidArchitecture, InvalidParameter, InvalidTable, UnknownName
+from archenc.errors import (
+    CorruptFile,
+    DataNotFound,
+    InvalidArchitecture,
+    InvalidParameter,
+    InvalidTable,
+    UnknownName,
+)
 from archenc.files.trusted import write_json
 from archenc.graphs import as_graphs
 from archenc.graphs.networkx import from_networkx
@@ -36,7 +45,11 @@ def ridge(**parameters):
 
 def equal(a, b):
     same = all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("adjacency", "ops", "mask"))
-    return same and (a.features is None) == (b.features is None) and (a.features is None or torch.equal(a.features, b.features))
+    return (
+        same
+        and (a.features is None) == (b.features is None)
+        and (a.features is None or torch.equal(a.features, b.features))
+    )
 
 
 class Column:
@@ -67,7 +80,7 @@ class Table:
         return np.array(self.values, dtype=object)[:, None]
 
 
-# -- forms of architectures ------------------------------------------------------------------------------------------
+# -- forms of architectures ----------------------------------------------------------------------------------
 
 FORMS = {
     "list": TEXTS,
@@ -81,7 +94,13 @@ FORMS = {
     "graphs": GRAPHS,
     "list of graphs": [GRAPHS[at] for at in range(30)],
     "networkx": [GRAPHS.to_networkx(at) for at in range(30)],
-    "mixture": [GRAPHS[0], GRAPHS.to_networkx(1), *SPACE.to_ops(GRAPHS[2:4]).tolist(), int(SPACE.to_index(GRAPHS[4])[0]), *TEXTS[5:]],
+    "mixture": [
+        GRAPHS[0],
+        GRAPHS.to_networkx(1),
+        *SPACE.to_ops(GRAPHS[2:4]).tolist(),
+        int(SPACE.to_index(GRAPHS[4])[0]),
+        *TEXTS[5:],
+    ],
     "indices": SPACE.to_index(GRAPHS),
     "tensor of indices": torch.from_numpy(SPACE.to_index(GRAPHS)),
     "six numbers": SPACE.to_ops(GRAPHS),
@@ -119,7 +138,12 @@ def test_a_graph_of_networkx_leads_back(name):
     assert equal(as_graphs(drawn, space), graphs)
     renamed = nx.relabel_nodes(drawn[0], {node: f"n{node}" for node in drawn[0]})
     shuffled = renamed.__class__()
-    shuffled.add_nodes_from(sorted(renamed.nodes(data=True), key=lambda node: node[1].get("op", node[1].get("role", "")) == "interior"))
+    shuffled.add_nodes_from(
+        sorted(
+            renamed.nodes(data=True),
+            key=lambda node: node[1].get("op", node[1].get("role", "")) == "interior",
+        )
+    )
     shuffled.add_edges_from(reversed(list(renamed.edges(data=True))))
     if space.num_inputs == 1 and space.cells == 1:
         assert (from_networkx(shuffled, space).hash() == graphs[0].hash()).all()
@@ -137,8 +161,14 @@ NO_GRAPHS = {
     "a cycle": (directed(("i", "c"), ("c", "d"), ("d", "c"), ("d", "o"), i="input", o="output"), "cycle"),
     "no input": (directed(("c", "o"), c="conv3x3-bn-relu", o="output"), "0 input"),
     "no operation": (directed(("i", "c"), ("c", "o"), i="input", o="output"), "no attribute 'op'"),
-    "unknown operation": (directed(("i", "c"), ("c", "o"), i="input", c="conv9", o="output"), "unknown operation 'conv9'"),
-    "not connected": (directed(("i", "c"), ("d", "o"), i="input", c="conv3x3-bn-relu", d="maxpool3x3", o="output"), "no path"),
+    "unknown operation": (
+        directed(("i", "c"), ("c", "o"), i="input", c="conv9", o="output"),
+        "unknown operation 'conv9'",
+    ),
+    "not connected": (
+        directed(("i", "c"), ("d", "o"), i="input", c="conv3x3-bn-relu", d="maxpool3x3", o="output"),
+        "no path",
+    ),
     "too many nodes": (nx.relabel_nodes(nx.path_graph(9, nx.DiGraph), {0: "i", 8: "o"}), "9 nodes|0 input"),
     "nothing": (nx.DiGraph(), "no nodes"),
 }
@@ -153,7 +183,9 @@ def test_graphs_of_networkx_that_are_none(kind):
 
 
 def test_what_is_on_no_path_is_cut_as_the_space_does():
-    loose = directed(("i", "c"), ("c", "o"), ("i", "x"), i="input", c="conv3x3-bn-relu", o="output", x="maxpool3x3")
+    loose = directed(
+        ("i", "c"), ("c", "o"), ("i", "x"), i="input", c="conv3x3-bn-relu", o="output", x="maxpool3x3"
+    )
     assert equal(as_graphs(loose, CELLS), as_graphs(GOOD_GRAPH, CELLS))
 
 
@@ -167,7 +199,11 @@ def test_edges_of_networkx_need_all_that_the_topology_has():
 
 @pytest.mark.parametrize(
     "mixture",
-    [[GRAPHS[:2], TEXTS[0]], [GRAPHS[:1].with_features(np.ones((1, 4, 4, 2))), TEXTS[0]], [SPACE.simplify(GRAPHS[:1]), TEXTS[0]]],
+    [
+        [GRAPHS[:2], TEXTS[0]],
+        [GRAPHS[:1].with_features(np.ones((1, 4, 4, 2))), TEXTS[0]],
+        [SPACE.simplify(GRAPHS[:1]), TEXTS[0]],
+    ],
     ids=["two graphs", "features", "simplified"],
 )
 def test_graphs_that_are_no_plain_architecture_do_not_stand_among_texts(mixture):
@@ -179,13 +215,25 @@ def test_what_is_refused():
     for call in (lambda: ridge().fit(TEXTS, Y), lambda: as_graphs(TEXTS), lambda: suggest(TEXTS, Y)):
         refused(call, InvalidArchitecture, "space=")
     refused(lambda: ridge(space=SPACE).fit(texts, Y[:2]), InvalidArchitecture, "architecture 1")
-    refused(lambda: ridge(space=SPACE).fit([GRAPHS[0], CELLS.sample(1, 0)], Y[:2]), InvalidArchitecture, "architecture 1")
+    refused(
+        lambda: ridge(space=SPACE).fit([GRAPHS[0], CELLS.sample(1, 0)], Y[:2]),
+        InvalidArchitecture,
+        "architecture 1",
+    )
     refused(lambda: as_graphs([GRAPHS[0], SPACE.simplify(GRAPHS[1])], SPACE), InvalidParameter, "simplif")
     refused(lambda: ridge(space="nasbench101").fit(GRAPHS, Y), InvalidTable, "nasbench101")
     refused(lambda: ridge(space="nasbench").fit(TEXTS, Y), UnknownName)
     refused(lambda: ridge(space=5).fit(TEXTS, Y), InvalidParameter)
-    refused(lambda: ridge(space=SPACE, notation="french").fit(TEXTS, Y), InvalidParameter, "official, naslib, index")
-    refused(lambda: ridge(space=CELLS, notation="naslib").fit([(LINE, OPS)] * 2, Y[:2]), InvalidParameter, "leave notation out")
+    refused(
+        lambda: ridge(space=SPACE, notation="french").fit(TEXTS, Y),
+        InvalidParameter,
+        "official, naslib, index",
+    )
+    refused(
+        lambda: ridge(space=CELLS, notation="naslib").fit([(LINE, OPS)] * 2, Y[:2]),
+        InvalidParameter,
+        "leave notation out",
+    )
 
 
 @pytest.mark.parametrize("space", ["nasbench201", SPACE, None])
@@ -214,10 +262,12 @@ def test_saved_predictors_without_a_space_are_read_and_false_spaces_are_not(tmp_
         refused(lambda: Predictor.load(tmp_path), CorruptFile)
 
 
-# -- labels, and tables out ------------------------------------------------------------------------------------------
+# -- labels, and tables out ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("y", [Y[:, None], Y[:, None].tolist(), torch.tensor(Y)[:, None]], ids=["array", "list", "tensor"])
+@pytest.mark.parametrize(
+    "y", [Y[:, None], Y[:, None].tolist(), torch.tensor(Y)[:, None]], ids=["array", "list", "tensor"]
+)
 def test_a_column_of_labels(y):
     expected = ridge().fit(GRAPHS, Y)
     np.testing.assert_array_equal(ridge().fit(GRAPHS, y).predict(GRAPHS), expected.predict(GRAPHS))
@@ -244,7 +294,11 @@ def test_a_data_frame_on_request(monkeypatch):
     frame = fitted.predict_frame(TEXTS[:3])
     assert frame["architecture"] == TEXTS[:3]
     np.testing.assert_array_equal(frame["score"], fitted.predict(GRAPHS[:3]))
-    assert list(Predictor("op-count", "gp", "mse").fit(GRAPHS, Y).predict_frame(TEXTS)) == ["architecture", "score", "std"]
+    assert list(Predictor("op-count", "gp", "mse").fit(GRAPHS, Y).predict_frame(TEXTS)) == [
+        "architecture",
+        "score",
+        "std",
+    ]
     monkeypatch.setitem(sys.modules, "pandas", None)
     refused(lambda: fitted.predict_frame(TEXTS), DataNotFound, "pip install pandas")
 
@@ -266,7 +320,13 @@ CELL = CELLS.parse({"adjacency": LINE, "ops": OPS})
 
 @pytest.mark.parametrize(
     "cell",
-    [(LINE, OPS), [np.array(LINE), np.array(OPS)], (torch.tensor(LINE), tuple(OPS)), SPEC, {"matrix": LINE, "ops": OPS}],
+    [
+        (LINE, OPS),
+        [np.array(LINE), np.array(OPS)],
+        (torch.tensor(LINE), tuple(OPS)),
+        SPEC,
+        {"matrix": LINE, "ops": OPS},
+    ],
     ids=["pair", "arrays", "tensor", "spec", "dict"],
 )
 def test_cells_of_nasbench101(cell):
@@ -276,7 +336,14 @@ def test_cells_of_nasbench101(cell):
 
 @pytest.mark.parametrize(
     "cell",
-    [(LINE, OPS[:-1]), (LINE, [0, 1, 2]), (None, OPS), (OPS, LINE), (LINE, OPS, OPS), SimpleNamespace(matrix=None, ops=None)],
+    [
+        (LINE, OPS[:-1]),
+        (LINE, [0, 1, 2]),
+        (None, OPS),
+        (OPS, LINE),
+        (LINE, OPS, OPS),
+        SimpleNamespace(matrix=None, ops=None),
+    ],
     ids=["an operation short", "numbers", "no matrix", "turned round", "three", "invalid spec"],
 )
 def test_pairs_that_are_none(cell):

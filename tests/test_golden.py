@@ -1,6 +1,7 @@
 """Golden numbers: hashes, samples and fixed encodings that others may have stored must not change unnoticed.
 
-Where a change is meant, print the new numbers by ``python -m tests.test_golden`` and say in the changelog that stored ones are void.
+Where a change is meant, print the new numbers by ``python -m tests.test_golden`` and say in the changelog
+that stored ones are void.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ def digest(array):
 
 def measure(space):
     graphs = space.sample(50, seed=0)
-    numbers = {"texts": hashlib.sha256("\n".join(space.format(graphs)).encode()).hexdigest()[:16], "hashes": digest(graphs.hash())}
+    numbers = {
+        "texts": hashlib.sha256("\n".join(space.format(graphs)).encode()).hexdigest()[:16],
+        "hashes": digest(graphs.hash()),
+    }
     numbers["mutants"] = digest(space.mutate(graphs, seed=0).hash())
     for name in FIXED:
         if archenc.registry.ENCODERS.get(name).unsupported(space) is None:
             for simplify in (False, True):
                 encoder = archenc.create_encoder(name, space, simplify=simplify)
-                numbers[f"{name}, simplify={simplify}"] = digest(encoder.encode(graphs).round(4))  # some are means
+                numbers[f"{name}, simplify={simplify}"] = digest(
+                    encoder.encode(graphs).round(4)
+                )  # some are means
     return numbers
 
 

@@ -103,7 +103,10 @@ def test_networkx_with_operations_on_nodes():
 
 def test_networkx_with_operations_on_edges():
     space = SPACES["parallel"]
-    cells = [{"nodes": 3, "edges": [[0, 2, "a"], [0, 2, "b"]]}, {"nodes": 4, "edges": [[1, 2, "b"], [2, 3, "a"]]}]
+    cells = [
+        {"nodes": 3, "edges": [[0, 2, "a"], [0, 2, "b"]]},
+        {"nodes": 4, "edges": [[1, 2, "b"], [2, 3, "a"]]},
+    ]
     graph = space.parse([cells]).to_networkx()
     assert sorted(graph.edges(data="op")) == [(0, 4, "a"), (0, 4, "b"), (6, 7, "b"), (7, 9, "a")]
     assert dict(graph.nodes(data="role")) == {
@@ -120,7 +123,7 @@ def test_networkx_takes_one_architecture():
     assert_one_sentence(caught.value)
 
 
-# -- features of the operations ------------------------------------------------------------------------------------------
+# -- features of the operations ------------------------------------------------------------------------------
 
 
 def described(name, n=10):
@@ -193,7 +196,7 @@ def test_networkx_carries_features_beside_the_operations():
     assert "features" not in SPACES["nasbench101"].sample(1).to_networkx().nodes[0]
 
 
-# -- indices by numpy's rules, or none ---------------------------------------------------------------------------------
+# -- indices by numpy's rules, or none -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["nasbench201", "two inputs"])
@@ -287,11 +290,16 @@ def test_iterating_ends():
 
 def test_a_batch_of_the_training_loop_is_taken_without_detours(monkeypatch):
     graphs = SPACES["two inputs"].sample(6, 0)
-    monkeypatch.setattr("archenc.graphs.positions", lambda *_: pytest.fail("an int64 tensor needs no reading"))
+    monkeypatch.setattr(
+        "archenc.graphs.positions", lambda *_: pytest.fail("an int64 tensor needs no reading")
+    )
     assert len(graphs[torch.tensor([5, 0, 3])]) == 3
 
 
-@pytest.mark.parametrize("features", ["x", np.array(["x"]), [[1.0], [1.0, 2.0]], np.ma.masked_array([1.0], mask=[True]), {}, object()])
+@pytest.mark.parametrize(
+    "features",
+    ["x", np.array(["x"]), [[1.0], [1.0, 2.0]], np.ma.masked_array([1.0], mask=[True]), {}, object()],
+)
 def test_features_of_anything_else(features):
     graphs = SPACES["nodes"].sample(2, 0)
     with pytest.raises(InvalidParameter) as caught:

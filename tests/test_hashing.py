@@ -58,7 +58,9 @@ def test_order_of_cells_matters():
 
 def test_parallel_edges_are_a_multiset():
     space = CellSpace("parallel", ["a", "b"], op_on="edge", max_nodes=2, edges_per_pair=2)
-    digests = wl_hash(space.parse([{"edges": [[0, 1, op] for op in ops]} for ops in ("a", "b", "aa", "ab", "ba", "bb")]))
+    digests = wl_hash(
+        space.parse([{"edges": [[0, 1, op] for op in ops]} for ops in ("a", "b", "aa", "ab", "ba", "bb")])
+    )
     assert classes(digests)[3] == classes(digests)[4]
     assert len(np.unique(digests, axis=0)) == 5
 

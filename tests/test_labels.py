@@ -29,7 +29,8 @@ def test_inverse_undoes_forward_and_order_is_kept(kind, y):
 def test_normal_scores_depend_on_ranks_only():
     y = np.array([1.0, 2.0, 3.0, 1000.0])
     np.testing.assert_allclose(
-        LabelTransform.fit("normal-scores", y).forward(y), LabelTransform.fit("normal-scores", np.log(y)).forward(np.log(y))
+        LabelTransform.fit("normal-scores", y).forward(y),
+        LabelTransform.fit("normal-scores", np.log(y)).forward(np.log(y)),
     )
     assert LabelTransform.fit("normal-scores", y).forward(y).sum() == pytest.approx(0.0)
 
@@ -88,7 +89,9 @@ KINDS = ["standardize", "normal-scores", "fraction", "none"]
 @pytest.mark.parametrize("name", EXTREME)
 def test_labels_that_overflow_are_refused(kind, name):
     for y in (EXTREME[name], np.stack([np.arange(4.0), EXTREME[name]], axis=1)):
-        with pytest.raises(InvalidTable, match=r"the labels (reach|differ by no more than) .*another unit") as caught:
+        with pytest.raises(
+            InvalidTable, match=r"the labels (reach|differ by no more than) .*another unit"
+        ) as caught:
             labels.fit(kind, y)
         assert_one_sentence(caught.value)
 
@@ -105,8 +108,12 @@ def test_targets_of_any_other_labels_are_finite(kind, name):
     assert (np.diff(z[np.argsort(y, kind="stable")]) >= 0).all()
 
 
-@pytest.mark.parametrize(("head", "loss"), [("mlp", "mse"), ("mlp", "hinge"), ("ridge", "mse"), ("random-forest", "mse")])
-@pytest.mark.parametrize("name", ["1e308", "1e-308", "constant", "two neighbours", "a denormal beside zero", "large"])
+@pytest.mark.parametrize(
+    ("head", "loss"), [("mlp", "mse"), ("mlp", "hinge"), ("ridge", "mse"), ("random-forest", "mse")]
+)
+@pytest.mark.parametrize(
+    "name", ["1e308", "1e-308", "constant", "two neighbours", "a denormal beside zero", "large"]
+)
 def test_predictions_are_finite_or_refused(head, loss, name):
     graphs = archenc.create_space("nasbench201").sample(4, 0)
     predictor = Predictor("op-count", head, loss, epochs=2, label_transform="standardize", random_state=0)
@@ -128,6 +135,8 @@ def test_a_score_that_is_not_finite_is_refused(monkeypatch):
     graphs = archenc.create_space("nasbench201").sample(8, 0)
     predictor = Predictor("op-count", "ridge", "mse", random_state=0).fit(graphs, np.arange(8.0))
     monkeypatch.setattr(predictor.head_, "predict", lambda encodings: np.where(np.arange(8) < 3, 1.0, np.inf))
-    with pytest.raises(InvalidTable, match=r"the score of architecture 3 is (inf|nan) \(5 such scores in all\)") as caught:
+    with pytest.raises(
+        InvalidTable, match=r"the score of architecture 3 is (inf|nan) \(5 such scores in all\)"
+    ) as caught:
         predictor.predict(graphs)
     assert_one_sentence(caught.value)

@@ -27,7 +27,10 @@ def test_rows_of_nasbench101():
     dataset = cells_101()
     hashes = [digest.tobytes().hex() for digest in dataset.graphs.hash()]
     assert dataset.find(hashes[7].upper()).tolist() == [7]
-    twin = {"adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], "ops": ["input", "maxpool3x3", CONV, "output"]}
+    twin = {
+        "adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]],
+        "ops": ["input", "maxpool3x3", CONV, "output"],
+    }
     turned = twin | {"ops": ["input", CONV, "maxpool3x3", "output"]}
     rows = dataset.find([hashes[3], twin, turned, SPEC, hashes[0]])
     assert rows.dtype == np.int64
@@ -41,7 +44,9 @@ def test_rows_of_nasbench101():
 def test_what_a_data_set_does_not_have():
     dataset, unknown = (
         cells_101(),
-        CELLS.format(CELLS.parse({"adjacency": np.eye(7, k=1, dtype=int), "ops": ["input", *[CONV] * 5, "output"]}))[0],
+        CELLS.format(
+            CELLS.parse({"adjacency": np.eye(7, k=1, dtype=int), "ops": ["input", *[CONV] * 5, "output"]})
+        )[0],
     )
     refused(lambda: dataset.find([SPEC, "0" * 32]), UnknownName, "position 1")
     refused(lambda: dataset.find([SPEC, unknown]), UnknownName, "position 1")

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archenc.errors import InvalidParameter
-from archenc.losses import BCELoss, ComparatorLoss, HingeLoss, ListMLELoss, MAELoss, MSELoss, MSERankLoss, ordered_pairs
+from archenc.losses import (
+    BCELoss,
+    ComparatorLoss,
+    HingeLoss,
+    ListMLELoss,
+    MAELoss,
+    MSELoss,
+    MSERankLoss,
+    ordered_pairs,
+)
 
 ALL_PAIRS = {"pair_ratio": None}
 ON_SCORES = {
@@ -37,7 +46,9 @@ def pairwise_oracle(scores, targets, pair_loss):
 
 def listmle_oracle(scores, targets):
     order = sorted(range(len(scores)), key=lambda i: (-targets[i], i))
-    terms = [math.log(sum(math.exp(scores[k]) for k in order[i:])) - scores[order[i]] for i in range(len(order))]
+    terms = [
+        math.log(sum(math.exp(scores[k]) for k in order[i:])) - scores[order[i]] for i in range(len(order))
+    ]
     return sum(terms) / len(terms)
 
 
@@ -69,17 +80,20 @@ def tensors(*arrays):
     return tuple(torch.from_numpy(array) for array in arrays)
 
 
-# -- values --------------------------------------------------------------------------------------------------------------
+# -- values --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ON_SCORES)
 def test_value_is_that_of_an_explicit_loop(name):
     scores, targets = example()
-    assert ON_SCORES[name](*tensors(scores, targets)).item() == pytest.approx(ORACLES[name](list(scores), list(targets)), rel=1e-12)
+    assert ON_SCORES[name](*tensors(scores, targets)).item() == pytest.approx(
+        ORACLES[name](list(scores), list(targets)), rel=1e-12
+    )
 
 
 def test_gates_worked_example():
-    # GATES writes the hinge as max(0, m - y (s_2 - s_1)) with y = 1 if the second is better: here pairs (1,2), (1,3) and (2,3)
+    # GATES writes the hinge as max(0, m - y (s_2 - s_1)) with y = 1 if the second is better: here pairs
+    # (1,2), (1,3) and (2,3)
     scores, accuracies = torch.tensor([0.30, 0.35, 0.10]), torch.tensor([90.0, 91.0, 92.0])
     assert HingeLoss()(scores, accuracies).item() == pytest.approx((0.05 + 0.30 + 0.35) / 3)
 
@@ -88,7 +102,9 @@ def test_comparator_loss_is_the_negative_log_probability_without_padding():
     logits = torch.tensor([2.0, -1.0, 5.0])
     expected = -(math.log(sigmoid(2.0)) + math.log(sigmoid(-1.0))) / 2
     assert ComparatorLoss().from_logits(logits[:2]).item() == pytest.approx(expected)
-    assert ComparatorLoss().from_logits(logits, torch.tensor([True, True, False])).item() == pytest.approx(expected)
+    assert ComparatorLoss().from_logits(logits, torch.tensor([True, True, False])).item() == pytest.approx(
+        expected
+    )
 
 
 @pytest.mark.parametrize("name", ["hinge", "bce", "listmle"])
@@ -119,12 +135,16 @@ def test_without_pairs_the_loss_is_zero_and_differentiable(name):
 def test_mse_rank_counts_a_common_shift_once():
     scores, targets = tensors(*example())
     residuals = targets + 1.0 - targets  # scores that are all too high by one: no difference is wrong
-    assert MSERankLoss(weight=5.0)(targets + 1.0, targets).item() == pytest.approx(residuals.square().mean().item())
+    assert MSERankLoss(weight=5.0)(targets + 1.0, targets).item() == pytest.approx(
+        residuals.square().mean().item()
+    )
     assert MSERankLoss(weight=0.0)(scores, targets).item() == pytest.approx(MSELoss()(scores, targets).item())
-    assert MSERankLoss()(scores[:1], targets[:1]).item() == pytest.approx(MSELoss()(scores[:1], targets[:1]).item())
+    assert MSERankLoss()(scores[:1], targets[:1]).item() == pytest.approx(
+        MSELoss()(scores[:1], targets[:1]).item()
+    )
 
 
-# -- derivatives ---------------------------------------------------------------------------------------------------------
+# -- derivatives ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ON_SCORES)
@@ -150,7 +170,9 @@ def test_derivatives_are_gradient_and_hessian_diagonal_of_n_times_the_loss(name)
 def test_pair_ratio_does_not_thin_out_the_derivatives():
     scores, targets = example(30)
     for thinned, full in zip(
-        BCELoss(pair_ratio=0.5).derivatives(scores, targets), ON_SCORES["bce"].derivatives(scores, targets), strict=True
+        BCELoss(pair_ratio=0.5).derivatives(scores, targets),
+        ON_SCORES["bce"].derivatives(scores, targets),
+        strict=True,
     ):
         assert np.array_equal(thinned, full)
 
@@ -181,7 +203,7 @@ def test_derivatives_are_finite_for_extreme_scores():
         assert np.isfinite(np.stack(loss.derivatives(scores, np.array([0.1, 0.2, 0.3, 0.4])))).all()
 
 
-# -- pairs ---------------------------------------------------------------------------------------------------------------
+# -- pairs ---------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=60, deadline=None)
@@ -189,14 +211,24 @@ def test_derivatives_are_finite_for_extreme_scores():
 def test_all_pairs_are_those_with_different_targets(targets):
     worse, better = ordered_pairs(torch.tensor(targets, dtype=torch.float32))
     n = range(len(targets))
-    assert sorted(zip(worse.tolist(), better.tolist(), strict=True)) == [(i, j) for i in n for j in n if targets[i] < targets[j]]
+    assert sorted(zip(worse.tolist(), better.tolist(), strict=True)) == [
+        (i, j) for i in n for j in n if targets[i] < targets[j]
+    ]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=20), st.floats(0.1, 12), st.integers(0, 99))
 def test_drawn_pairs_are_distinct_valid_and_as_many_as_asked(targets, ratio, seed):
     y = torch.tensor(targets, dtype=torch.float32)
-    drawn = list(zip(*(part.tolist() for part in HingeLoss(pair_ratio=ratio).pairs(y, torch.Generator().manual_seed(seed))), strict=True))
+    drawn = list(
+        zip(
+            *(
+                part.tolist()
+                for part in HingeLoss(pair_ratio=ratio).pairs(y, torch.Generator().manual_seed(seed))
+            ),
+            strict=True,
+        )
+    )
     existing = set(zip(*(part.tolist() for part in ordered_pairs(y)), strict=True))
     assert set(drawn) <= existing
     assert len(drawn) == len(set(drawn)) == min(len(existing), max(1, int(ratio * len(targets))))
@@ -204,7 +236,10 @@ def test_drawn_pairs_are_distinct_valid_and_as_many_as_asked(targets, ratio, see
 
 @pytest.mark.parametrize("ratio", [2.0, 4.0])  # below and above half of all pairs: two ways of drawing
 def test_pairs_are_drawn_uniformly(ratio):
-    targets, generator = torch.tensor([3.0, 1.0, 2.0, 2.0, 9.0, 7.0, 8.0, 5.0, 4.0, 6.0]), torch.Generator().manual_seed(0)
+    targets, generator = (
+        torch.tensor([3.0, 1.0, 2.0, 2.0, 9.0, 7.0, 8.0, 5.0, 4.0, 6.0]),
+        torch.Generator().manual_seed(0),
+    )
     counts, draws = torch.zeros(10, 10), 2000
     for _ in range(draws):
         worse, better = BCELoss(pair_ratio=ratio).pairs(targets, generator)
@@ -218,20 +253,28 @@ def test_pairs_are_drawn_uniformly(ratio):
 
 def test_pairs_follow_the_generator():
     targets = torch.randn(100, generator=torch.Generator().manual_seed(0))
-    draw = [torch.stack(HingeLoss().pairs(targets, torch.Generator().manual_seed(seed))) for seed in (1, 1, 2)]
+    draw = [
+        torch.stack(HingeLoss().pairs(targets, torch.Generator().manual_seed(seed))) for seed in (1, 1, 2)
+    ]
     assert torch.equal(draw[0], draw[1])
     assert not torch.equal(draw[0], draw[2])
 
 
-# -- several runs as one program -------------------------------------------------------------------------------------------
+# -- several runs as one program -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["mse", "mse-rank", "listmle"])
 def test_pointwise_and_listwise_losses_work_under_vmap(name):
     scores, targets = torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(0))
     loss = ON_SCORES[name]
-    for over_all, single in ((torch.func.vmap(loss), loss), (torch.func.vmap(torch.func.grad(loss)), torch.func.grad(loss))):
-        assert torch.allclose(over_all(scores, targets), torch.stack([single(s, y) for s, y in zip(scores, targets, strict=True)]))
+    for over_all, single in (
+        (torch.func.vmap(loss), loss),
+        (torch.func.vmap(torch.func.grad(loss)), torch.func.grad(loss)),
+    ):
+        assert torch.allclose(
+            over_all(scores, targets),
+            torch.stack([single(s, y) for s, y in zip(scores, targets, strict=True)]),
+        )
 
 
 @pytest.mark.parametrize("name", ["hinge", "bce"])
@@ -240,13 +283,17 @@ def test_pairwise_losses_work_under_vmap_with_padded_pairs(name):
     targets = torch.tensor([[1.0, 2, 3, 4, 5, 6, 7, 8], [1, 1, 1, 1, 2, 2, 2, 2]])  # 28 and 16 pairs
     loss = ON_SCORES[name]
     pairs = [loss.pairs(y) for y in targets]
-    worse, better = (torch.nn.utils.rnn.pad_sequence(side, batch_first=True) for side in zip(*pairs, strict=True))
+    worse, better = (
+        torch.nn.utils.rnn.pad_sequence(side, batch_first=True) for side in zip(*pairs, strict=True)
+    )
     assert worse.shape == (2, 28)
     together = torch.func.vmap(torch.func.grad(loss.from_pairs))(scores, worse, better)
-    assert torch.allclose(together, torch.stack([torch.func.grad(loss)(s, y) for s, y in zip(scores, targets, strict=True)]))
+    assert torch.allclose(
+        together, torch.stack([torch.func.grad(loss)(s, y) for s, y in zip(scores, targets, strict=True)])
+    )
 
 
-# -- refusals ------------------------------------------------------------------------------------------------------------
+# -- refusals ------------------------------------------------------------------------------------------------
 
 
 def test_comparator_loss_refuses_scores():
@@ -258,7 +305,12 @@ def test_comparator_loss_refuses_scores():
 
 
 @pytest.mark.parametrize(
-    "build", [lambda: HingeLoss(margin=0.0), lambda: BCELoss(pair_ratio=0), lambda: HingeLoss(pair_ratio=float("nan"))]
+    "build",
+    [
+        lambda: HingeLoss(margin=0.0),
+        lambda: BCELoss(pair_ratio=0),
+        lambda: HingeLoss(pair_ratio=float("nan")),
+    ],
 )
 def test_senseless_hyper_parameters_are_refused(build):
     with pytest.raises(InvalidParameter, match="give a positive number"):

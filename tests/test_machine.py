@@ -1,4 +1,6 @@
-"""The facts about a machine that files of results keep: their names are part of files that were written long ago."""
+"""The facts about a machine that files of results keep: their names are part of files that were written long
+ago.
+"""
 
 import os
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from archenc import metrics
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
 
-small = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=15).map(lambda rows: np.array(rows, dtype=float).T)
+small = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=15).map(
+    lambda rows: np.array(rows, dtype=float).T
+)
 
 
 def tau_oracle(true, score):
@@ -47,13 +49,22 @@ def predicted_top(true, score, k):
 def test_correlations_are_those_of_explicit_loops(rows):
     true, score = rows
     if len(set(true)) == 1:
-        assert all(math.isnan(f(true, score)) for f in (metrics.kendall_tau, metrics.spearman, metrics.pearson))
+        assert all(
+            math.isnan(f(true, score)) for f in (metrics.kendall_tau, metrics.spearman, metrics.pearson)
+        )
     elif len(set(score)) == 1:
-        assert metrics.kendall_tau(true, score) == metrics.spearman(true, score) == metrics.pearson(true, score) == 0
+        assert (
+            metrics.kendall_tau(true, score)
+            == metrics.spearman(true, score)
+            == metrics.pearson(true, score)
+            == 0
+        )
     else:
         assert metrics.kendall_tau(true, score) == pytest.approx(tau_oracle(true, score))
         assert metrics.pearson(true, score) == pytest.approx(pearson_oracle(true, score))
-        assert metrics.spearman(true, score) == pytest.approx(pearson_oracle(mean_ranks(true), mean_ranks(score)))
+        assert metrics.spearman(true, score) == pytest.approx(
+            pearson_oracle(mean_ranks(true), mean_ranks(score))
+        )
 
 
 @settings(max_examples=100, deadline=None)
@@ -63,7 +74,9 @@ def test_metrics_at_k_are_those_of_explicit_loops(rows, data):
     k = data.draw(st.integers(1, len(true)))
     top = predicted_top(true, score, k)
     ranks = [1 + sum(other > y for other in true) for y in true]
-    assert metrics.precision_at_k(true, score, k) == pytest.approx(sum(true[i] >= sorted(true)[-k] for i in top) / k)
+    assert metrics.precision_at_k(true, score, k) == pytest.approx(
+        sum(true[i] >= sorted(true)[-k] for i in top) / k
+    )
     assert metrics.best_rank_at_k(true, score, k) == min(ranks[i] for i in top)
     assert metrics.worst_rank_at_k(true, score, k) == max(ranks[i] for i in top)
     assert metrics.regret(true, score, k) == max(true) - max(true[i] for i in top)
@@ -74,7 +87,16 @@ def test_metrics_at_k_are_those_of_explicit_loops(rows, data):
 def test_the_order_of_the_data_does_not_matter(rows, random):
     order = list(range(rows.shape[1]))
     random.shuffle(order)
-    names = ["kendall_tau", "spearman", "rmse", "r2", "precision@2", "best_rank@2", "worst_rank@2", "regret@2"]
+    names = [
+        "kendall_tau",
+        "spearman",
+        "rmse",
+        "r2",
+        "precision@2",
+        "best_rank@2",
+        "worst_rank@2",
+        "regret@2",
+    ]
     before, after = metrics.evaluate(*rows, names), metrics.evaluate(*rows[:, order], names)
     assert after == pytest.approx(before, nan_ok=True)
 
@@ -98,7 +120,10 @@ def test_errors_are_in_units_of_the_labels():
 
 
 def test_a_predictor_that_does_not_rank_gets_no_credit():
-    true, constant = np.arange(100.0), np.ones(100)  # sorted: a stable order would look like a perfect or a useless predictor
+    true, constant = (
+        np.arange(100.0),
+        np.ones(100),
+    )  # sorted: a stable order would look like a perfect or a useless predictor
     for y in (true, true[::-1]):
         assert metrics.kendall_tau(y, constant) == 0
         assert metrics.precision_at_k(y, constant, 10) == 0

@@ -21,7 +21,10 @@ GOOD = {
 def test_mutants(kind):
     mutate, good = GOOD[kind]
     before = copy.deepcopy(good)
-    first, again = ([repr(mutate(good, rng)) for _ in range(500)] for rng in (np.random.default_rng(0), np.random.default_rng(0)))
+    first, again = (
+        [repr(mutate(good, rng)) for _ in range(500)]
+        for rng in (np.random.default_rng(0), np.random.default_rng(0))
+    )
     assert first == again, "the same seed gives other mutants"
     assert good == before, "the good value was changed"
     assert len(set(first) - {repr(good)}) > 40, "there are few different mutants"

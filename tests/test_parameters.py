@@ -1,4 +1,6 @@
-"""Every keyword of every part takes what its annotation says, as a plain Python value, and refuses the rest in a sentence."""
+"""Every keyword of every part takes what its annotation says, as a plain Python value, and refuses the rest
+in a sentence.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,36 @@ GRAPHS = SPACE.sample(6, 0)
 Z = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
 Y = np.linspace(-1, 1, 12)
 WRONG: list[Any] = [
-    *(None, "x", float("nan"), float("inf"), -1, 10**400, 10**5000, [], {}, object(), np.array([1, 2]), lambda: 0, True),
-    *(-float("inf"), 0, 0.5, 2.5, b"x", [float("nan")], ["x"], (0,), {"x": 1}, torch.ones(2, 2), np.ma.masked, 1j, [20_000] * 40),
+    *(
+        None,
+        "x",
+        float("nan"),
+        float("inf"),
+        -1,
+        10**400,
+        10**5000,
+        [],
+        {},
+        object(),
+        np.array([1, 2]),
+        lambda: 0,
+        True,
+    ),
+    *(
+        -float("inf"),
+        0,
+        0.5,
+        2.5,
+        b"x",
+        [float("nan")],
+        ["x"],
+        (0,),
+        {"x": 1},
+        torch.ones(2, 2),
+        np.ma.masked,
+        1j,
+        [20_000] * 40,
+    ),
 ]
 
 
@@ -69,7 +99,12 @@ def test_heads(name):
     for keyword in keywords(factory):
         quick = {key: value for key, value in few.items() if key in keywords(factory) and key != keyword}
         for value in WRONG:
-            refused_or_used(lambda k=keyword, v=value, q=quick: build("head", name, factory, *([6] if neural else []), **q, **{k: v}), use)
+            refused_or_used(
+                lambda k=keyword, v=value, q=quick: build(
+                    "head", name, factory, *([6] if neural else []), **q, **{k: v}
+                ),
+                use,
+            )
 
 
 @pytest.mark.parametrize("name", archenc.list_losses())
@@ -78,7 +113,9 @@ def test_losses(name):
         for value in WRONG:
             refused_or_used(
                 lambda k=keyword, v=value: build("loss", name, LOSSES.get(name), **{k: v}),
-                lambda loss: None if isinstance(loss, ComparatorLoss) else loss(torch.tensor(Y), torch.tensor(Y)),
+                lambda loss: (
+                    None if isinstance(loss, ComparatorLoss) else loss(torch.tensor(Y), torch.tensor(Y))
+                ),
             )
 
 
@@ -125,7 +162,11 @@ def test_what_heads_do_not_take(head, parameters):
 def test_every_seed_works_in_every_head(head, seed):
     few = {"n_estimators": 3, "epochs": 1, "restarts": 0}
     quick = {key: value for key, value in few.items() if key in keywords(HEADS.get(head))}
-    assert np.isfinite(build("head", head, HEADS.get(head), random_state=seed, **quick).fit(Z, Y, LOSSES.get("mse")()).predict(Z)).all()
+    assert np.isfinite(
+        build("head", head, HEADS.get(head), random_state=seed, **quick)
+        .fit(Z, Y, LOSSES.get("mse")())
+        .predict(Z)
+    ).all()
 
 
 @pytest.mark.parametrize("head", ["lightgbm", "xgboost"])
@@ -142,7 +183,11 @@ def test_what_looks_like_no_dict_at_all_is_refused_for_one(value):
 
 
 def test_a_class_checks_its_own_constructor():
-    for wrong in (lambda: RidgeHead(alpha=-1), lambda: HingeLoss(margin="0.1"), lambda: ENCODERS.get("gates")(SPACE, layers=0)):
+    for wrong in (
+        lambda: RidgeHead(alpha=-1),
+        lambda: HingeLoss(margin="0.1"),
+        lambda: ENCODERS.get("gates")(SPACE, layers=0),
+    ):
         with pytest.raises(InvalidParameter) as caught:
             wrong()
         assert_one_sentence(caught.value)

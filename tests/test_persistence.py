@@ -1,4 +1,6 @@
-"""Predictors that somebody sent: nothing of a folder is trusted; and folders that an interrupted save leaves."""
+"""Predictors that somebody sent: nothing of a folder is trusted; and folders that an interrupted save
+leaves.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,28 @@ KNOWN = GRAPHS.with_architecture_features(np.stack([Y, np.where(Y > 60, Y, np.na
 TREES = {"n_estimators": 3, "max_depth": 2}
 
 FITTED = {
-    "mlp": {"encoder": "gates", "epochs": 1, "encoder_params": {"layers": [8, 8]}, "head_params": {"hidden": [6]}},
+    "mlp": {
+        "encoder": "gates",
+        "epochs": 1,
+        "encoder_params": {"layers": [8, 8]},
+        "head_params": {"hidden": [6]},
+    },
     "fixed": {"encoder": "op-count", "loss": "mse", "epochs": 1},
-    "comparator": {"encoder": "op-count", "head": "comparator", "loss": "comparator", "epochs": 1, "head_params": {"hidden": [8]}},
+    "comparator": {
+        "encoder": "op-count",
+        "head": "comparator",
+        "loss": "comparator",
+        "epochs": 1,
+        "head_params": {"hidden": [8]},
+    },
     "ridge": {"encoder": "op-count", "head": "ridge", "loss": "mse"},
     "gp": {"encoder": "op-count", "head": "gp", "loss": "mse", "head_params": {"restarts": 0}},
-    "grouped-gp": {"encoder": "op-count", "head": "grouped-gp", "loss": "mse", "head_params": {"groups": [2, 3]}},
+    "grouped-gp": {
+        "encoder": "op-count",
+        "head": "grouped-gp",
+        "loss": "mse",
+        "head_params": {"groups": [2, 3]},
+    },
     "mixture": {
         "encoder": "op-count",
         "head": "mixture",
@@ -46,14 +64,32 @@ FITTED = {
         "head": "gp",
         "loss": "mse",
         "head_params": {"restarts": 0},
-        "companions": [{"encoder": "gates", "epochs": 1, "encoder_params": {"layers": [8]}, "head_params": {"hidden": []}, "weight": 2.0}],
+        "companions": [
+            {
+                "encoder": "gates",
+                "epochs": 1,
+                "encoder_params": {"layers": [8]},
+                "head_params": {"hidden": []},
+                "weight": 2.0,
+            }
+        ],
     },
-    "random-forest": {"encoder": "op-count", "head": "random-forest", "loss": "mse", "head_params": {"n_estimators": 3}},
+    "random-forest": {
+        "encoder": "op-count",
+        "head": "random-forest",
+        "loss": "mse",
+        "head_params": {"n_estimators": 3},
+    },
     "xgboost": {"encoder": "op-count", "head": "xgboost", "head_params": TREES},
     "lightgbm": {"encoder": "op-count", "head": "lightgbm", "head_params": TREES},
     "bags": {"encoder": "op-count", "head": "lightgbm", "head_params": {**TREES, "bags": 2}},
     "side information": {"encoder": "op-count", "head": "ridge", "loss": "mse"},
-    "dngo": {"encoder": "op-count", "head": "dngo", "loss": "mse", "head_params": {"hidden": [4], "epochs": 2}},
+    "dngo": {
+        "encoder": "op-count",
+        "head": "dngo",
+        "loss": "mse",
+        "head_params": {"hidden": [4], "epochs": 2},
+    },
     "mlp-ensemble": {
         "encoder": "op-count",
         "head": "mlp-ensemble",
@@ -68,7 +104,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder for each of :data:`FITTED`."""
     root = tmp_path_factory.mktemp("saved")
     graphs = {name: KNOWN if name == "side information" else GRAPHS for name in FITTED}
-    return {name: Predictor(random_state=0, **parameters).fit(graphs[name], Y).save(root / name) for name, parameters in FITTED.items()}
+    return {
+        name: Predictor(random_state=0, **parameters).fit(graphs[name], Y).save(root / name)
+        for name, parameters in FITTED.items()
+    }
 
 
 def changed(folder: Path, out: Path, *, description=lambda d: d, weights=lambda w: w) -> Path:
@@ -90,7 +129,11 @@ def with_parameters(**parameters):
 def with_arrays(**changes):
     """The weights with some arrays replaced by what a function makes of them; ``__`` stands for a point."""
     names = {name.replace("__", "."): change for name, change in changes.items()}
-    return {"weights": lambda w: {name: np.ascontiguousarray(names.get(name, lambda a: a)(array)) for name, array in w.items()}}
+    return {
+        "weights": lambda w: {
+            name: np.ascontiguousarray(names.get(name, lambda a: a)(array)) for name, array in w.items()
+        }
+    }
 
 
 def with_cell(**parameters):
@@ -147,7 +190,10 @@ TAMPERED = {
     "infinite weights": ("ridge", with_arrays(head__coefficients=filled(np.inf))),
     "half precision": ("ridge", with_arrays(head__coefficients=lambda a: a.astype(np.float16))),
     "transposed weights": ("mlp", with_arrays(network__head__first__weight=lambda a: a.T)),
-    "a missing array": ("mlp", {"weights": lambda w: {name: w[name] for name in w if name != "network.head.first.bias"}}),
+    "a missing array": (
+        "mlp",
+        {"weights": lambda w: {name: w[name] for name in w if name != "network.head.first.bias"}},
+    ),
     "labels of other lengths": ("fixed", with_arrays(labels__x=lambda a: a[:-1])),
     "labels that fall": ("fixed", with_arrays(labels__x=lambda a: a[::-1])),
     "labels of shape (n, 1)": ("fixed", with_arrays(labels__z=lambda a: a[:, None])),
@@ -165,9 +211,15 @@ TAMPERED = {
     "a kernel out of bounds": ("gp", with_arrays(head__theta=filled(300.0))),
     "more rows than a kernel may have": (
         "gp",
-        with_arrays(head__encodings=lambda a: np.zeros((10**5, a.shape[1]), a.dtype), head__targets=lambda a: np.zeros(10**5)),
+        with_arrays(
+            head__encodings=lambda a: np.zeros((10**5, a.shape[1]), a.dtype),
+            head__targets=lambda a: np.zeros(10**5),
+        ),
     ),
-    "a tree in a circle": ("random-forest", with_arrays(head__left=lambda a: np.where(np.arange(len(a)) == 1, 0, a))),
+    "a tree in a circle": (
+        "random-forest",
+        with_arrays(head__left=lambda a: np.where(np.arange(len(a)) == 1, 0, a)),
+    ),
     "a child that is none": ("random-forest", with_arrays(head__right=lambda a: np.where(a > 3, 10**9, a))),
     "a feature that is none": ("random-forest", with_arrays(head__feature=filled(10**6))),
     "a root that is none": ("random-forest", with_arrays(head__root=filled(-1))),
@@ -177,7 +229,10 @@ TAMPERED = {
     "a member less": ("mlp-ensemble", with_arrays(head__weights__1=lambda a: a[:1])),
     "weights of whole numbers": ("mlp-ensemble", with_arrays(head__weights__0=lambda a: a.astype(np.int64))),
     "half a booster": ("xgboost", with_arrays(head__model=lambda a: a[: len(a) // 2])),
-    "another booster": ("xgboost", with_arrays(head__model=lambda a: np.frombuffer(b"tree\nversion=v4\n", np.uint8))),
+    "another booster": (
+        "xgboost",
+        with_arrays(head__model=lambda a: np.frombuffer(b"tree\nversion=v4\n", np.uint8)),
+    ),
     "half a text of trees": ("lightgbm", with_arrays(head__model=lambda a: a[: len(a) // 4])),
 }
 
@@ -192,7 +247,10 @@ def test_a_tampered_folder_is_refused_before_anything_large_is_built(case, saved
     assert str(folder) in str(caught.value)
 
 
-@pytest.mark.parametrize(("field", "digit"), [("left_child=", "7"), ("split_feature=", "9"), ("num_cat=", "1"), ("leaf_value=", "1e999 ")])
+@pytest.mark.parametrize(
+    ("field", "digit"),
+    [("left_child=", "7"), ("split_feature=", "9"), ("num_cat=", "1"), ("leaf_value=", "1e999 ")],
+)
 def test_a_tampered_text_of_trees(field, digit, saved, tmp_path):
     def tamper(array):
         return np.frombuffer(array.tobytes().replace(field.encode(), (field + digit).encode()), np.uint8)
@@ -210,7 +268,7 @@ def test_no_more_numbers_than_the_weights_hold():
     assert_one_sentence(caught.value)
 
 
-# -- mutants -----------------------------------------------------------------------------------------------------------------
+# -- mutants -------------------------------------------------------------------------------------------------
 
 
 def is_refused_or_usable(folder: Path) -> bool:
@@ -275,7 +333,7 @@ def test_mutants_of_boosted_trees(name, count, saved):
                 assert np.isfinite(head.predict(encodings)).all()
 
 
-# -- whatever is registered --------------------------------------------------------------------------------------------------
+# -- whatever is registered ----------------------------------------------------------------------------------
 
 LOSS = {"comparator": "comparator", "mlp": "hinge", "xgboost": "hinge", "lightgbm": "hinge"}
 
@@ -312,8 +370,12 @@ def test_boosted_trees_of_full_size_are_read_bit_for_bit(head, tmp_path):
 
 
 def test_a_forest_saved_with_the_depth_of_its_trees(saved, tmp_path):
-    folder = changed(saved["random-forest"], tmp_path / "p", weights=lambda w: {**w, "head.depth": np.array([4, 4, 4])})
-    np.testing.assert_array_equal(Predictor.load(folder).predict(GRAPHS), Predictor.load(saved["random-forest"]).predict(GRAPHS))
+    folder = changed(
+        saved["random-forest"], tmp_path / "p", weights=lambda w: {**w, "head.depth": np.array([4, 4, 4])}
+    )
+    np.testing.assert_array_equal(
+        Predictor.load(folder).predict(GRAPHS), Predictor.load(saved["random-forest"]).predict(GRAPHS)
+    )
 
 
 def test_another_device_than_that_of_the_training(saved, tmp_path):
@@ -323,7 +385,7 @@ def test_another_device_than_that_of_the_training(saved, tmp_path):
     np.testing.assert_array_equal(loaded.predict(GRAPHS), Predictor.load(saved["mlp"]).predict(GRAPHS))
 
 
-# -- saving ------------------------------------------------------------------------------------------------------------------
+# -- saving --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("failing", [1, 2, 3])

@@ -21,12 +21,29 @@ Y = 50.0 + 10.0 * (GRAPHS.ops == 4).sum((1, 2)).numpy() + np.linspace(0, 1, 60) 
 QUICK = {
     "fixed encoding, neural head": {"encoder": "adjacency", "epochs": 10},
     "learned encoding, neural head": {"encoder": "gates", "epochs": 10, "encoder_params": {"layers": [8, 8]}},
-    "averaged weights": {"encoder": "gcn", "epochs": 10, "encoder_params": {"hidden": [8]}, "ema": 0.9, "gradient_clip": 0.1},
+    "averaged weights": {
+        "encoder": "gcn",
+        "epochs": 10,
+        "encoder_params": {"hidden": [8]},
+        "ema": 0.9,
+        "gradient_clip": 0.1,
+    },
     "comparator": {"encoder": "op-count", "head": "comparator", "loss": "comparator", "epochs": 10},
     "fixed encoding, ridge": {"encoder": "path", "head": "ridge", "loss": "mse"},
-    "learned encoding, ridge": {"encoder": "gcn", "head": "ridge", "loss": "mse", "epochs": 10, "encoder_params": {"hidden": [8]}},
+    "learned encoding, ridge": {
+        "encoder": "gcn",
+        "head": "ridge",
+        "loss": "mse",
+        "epochs": 10,
+        "encoder_params": {"hidden": [8]},
+    },
     "simplified, Gaussian process": {"encoder": "path", "head": "gp", "loss": "mse", "simplify": True},
-    "boosted trees": {"encoder": "op-count", "head": "lightgbm", "loss": "listmle", "head_params": {"n_estimators": 20}},
+    "boosted trees": {
+        "encoder": "op-count",
+        "head": "lightgbm",
+        "loss": "listmle",
+        "head_params": {"n_estimators": 20},
+    },
 }
 
 
@@ -58,12 +75,16 @@ def test_training_does_not_disturb_the_global_random_state():
 
 @pytest.mark.parametrize("transform", ["standardize", "normal-scores"])
 def test_pointwise_predictions_come_in_the_labels_units(transform):
-    predictor = Predictor("op-count", "ridge", "mse", label_transform=transform, random_state=0).fit(GRAPHS, Y)
+    predictor = Predictor("op-count", "ridge", "mse", label_transform=transform, random_state=0).fit(
+        GRAPHS, Y
+    )
     assert np.abs(predictor.predict(GRAPHS) - Y).mean() < 5.0
 
 
 def test_the_papers_mse_predicts_percent_through_a_sigmoid():
-    predictor = Predictor("op-count", loss="mse", loss_params={"sigmoid": True}, label_transform="fraction", random_state=0).fit(GRAPHS, Y)
+    predictor = Predictor(
+        "op-count", loss="mse", loss_params={"sigmoid": True}, label_transform="fraction", random_state=0
+    ).fit(GRAPHS, Y)
     assert ((predictor.predict(GRAPHS) > 0) & (predictor.predict(GRAPHS) < 100)).all()
     assert np.abs(predictor.predict(GRAPHS) - Y).mean() < 10.0
 
@@ -78,13 +99,17 @@ def test_scikit_learn_tools_work():
     predictor = Predictor("op-count", "ridge", "mse", random_state=0)
     assert clone(predictor).get_params() == predictor.get_params()
     assert cross_val_score(predictor, GRAPHS, Y, cv=3).mean() > 0.5
-    search = GridSearchCV(predictor, {"encoder": ["op-count", "adjacency"], "simplify": [False, True]}, cv=2).fit(GRAPHS, Y)
+    search = GridSearchCV(
+        predictor, {"encoder": ["op-count", "adjacency"], "simplify": [False, True]}, cv=2
+    ).fit(GRAPHS, Y)
     assert search.best_params_["encoder"] in ("op-count", "adjacency")
 
 
 def test_callback_sees_every_epoch_with_a_usable_predictor():
     seen = []
-    Predictor("op-count", epochs=3, random_state=0).fit(GRAPHS, Y, lambda epoch, p: seen.append((epoch, len(p.predict(GRAPHS)))))
+    Predictor("op-count", epochs=3, random_state=0).fit(
+        GRAPHS, Y, lambda epoch, p: seen.append((epoch, len(p.predict(GRAPHS))))
+    )
     assert seen == [(1, 60), (2, 60), (3, 60)]
 
 
@@ -123,7 +148,13 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(parameters, error):
 
 
 @pytest.mark.parametrize(
-    "y", [Y[:-1], np.where(np.arange(60) == 7, np.nan, Y), np.where(np.arange(60) == 7, np.inf, Y), np.stack([Y, Y], 1)]
+    "y",
+    [
+        Y[:-1],
+        np.where(np.arange(60) == 7, np.nan, Y),
+        np.where(np.arange(60) == 7, np.inf, Y),
+        np.stack([Y, Y], 1),
+    ],
 )
 def test_bad_labels_are_refused_in_a_sentence(y):
     with pytest.raises(InvalidTable) as caught:
@@ -134,7 +165,14 @@ def test_bad_labels_are_refused_in_a_sentence(y):
 def test_nothing_is_left_of_the_choice_to_who_asks_for_a_choice():
     assert Predictor().encoder == "auto"
     named = {"pretrained": "arch2vec-nasbench201"}
-    for part in ({"head": "gp"}, {"loss": "mse"}, {"simplify": True}, {"head_params": {}}, {"companions": []}, named):
+    for part in (
+        {"head": "gp"},
+        {"loss": "mse"},
+        {"simplify": True},
+        {"head_params": {}},
+        {"companions": []},
+        named,
+    ):
         with pytest.raises(InvalidParameter, match="'auto' chooses all parts") as caught:
             Predictor(**part).fit(GRAPHS, Y)
         assert_one_sentence(caught.value)

@@ -1,4 +1,6 @@
-"""What a predictor is given and keeps: labels and graphs of any kind, parameters that change after fitting, fits that fail."""
+"""What a predictor is given and keeps: labels and graphs of any kind, parameters that change after fitting,
+fits that fail.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ def refused(call, error=ArchencError):
     assert_one_sentence(caught.value)
 
 
-# -- labels --------------------------------------------------------------------------------------------------------------
+# -- labels --------------------------------------------------------------------------------------------------
 
 
 class Column:
@@ -76,11 +78,15 @@ def test_labels_that_are_numbers_are_taken(y):
 
 
 @pytest.mark.parametrize(
-    "y", [torch.tensor(Y, dtype=torch.bfloat16), Y > 2, Y.astype(np.float16), Y.astype(np.int8)], ids=lambda y: str(y.dtype)
+    "y",
+    [torch.tensor(Y, dtype=torch.bfloat16), Y > 2, Y.astype(np.float16), Y.astype(np.int8)],
+    ids=lambda y: str(y.dtype),
 )
 def test_labels_of_few_digits_are_taken_for_what_they_are(y):
     exact = np.asarray(y.double() if isinstance(y, torch.Tensor) else y, dtype=float)
-    np.testing.assert_array_equal(ridge().fit(GRAPHS, y).predict(OTHERS), ridge().fit(GRAPHS, exact).predict(OTHERS))
+    np.testing.assert_array_equal(
+        ridge().fit(GRAPHS, y).predict(OTHERS), ridge().fit(GRAPHS, exact).predict(OTHERS)
+    )
 
 
 NO_NUMBERS = {
@@ -108,7 +114,9 @@ NO_NUMBERS = {
 def test_labels_that_are_none_are_refused(y):
     refused(lambda: ridge().fit(GRAPHS, y), InvalidTable)
     refused(lambda: ridge().fit(GRAPHS, Y).score(GRAPHS, y), InvalidTable)
-    refused(lambda: ArchDataset("own", GRAPHS, {"accuracy": y}, "accuracy"), InvalidTable) if y is not NO_NUMBERS["too large"] else None
+    refused(
+        lambda: ArchDataset("own", GRAPHS, {"accuracy": y}, "accuracy"), InvalidTable
+    ) if y is not NO_NUMBERS["too large"] else None
 
 
 @pytest.mark.parametrize("name", [*METRICS])
@@ -135,17 +143,32 @@ def test_labels_too_large_for_the_arithmetic_do_not_end_in_nan():
 
 
 def test_a_training_that_goes_astray_ends_in_a_sentence():
-    refused(lambda: Predictor("op-count", loss="mse", epochs=3, lr=1e30, random_state=0).fit(GRAPHS, Y), InvalidParameter)
+    refused(
+        lambda: Predictor("op-count", loss="mse", epochs=3, lr=1e30, random_state=0).fit(GRAPHS, Y),
+        InvalidParameter,
+    )
 
 
-# -- graphs --------------------------------------------------------------------------------------------------------------
+# -- graphs --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("x", [None, 5.5, "text", ["text"], np.ones((40, 3)), torch.ones(40), {}, object(), Predictor, lambda: 0])
+@pytest.mark.parametrize(
+    "x", [None, 5.5, "text", ["text"], np.ones((40, 3)), torch.ones(40), {}, object(), Predictor, lambda: 0]
+)
 def test_anything_but_graphs_is_refused_everywhere(x):
     fitted, encoder = ridge().fit(GRAPHS, Y), archenc.create_encoder("gcn", SPACE)
-    calls = [lambda: fitted.fit(x, Y), lambda: fitted.predict(x), lambda: fitted.embed(x), lambda: fitted.score(x, Y)]
-    calls += [lambda: encoder.encode(x), lambda: encoder(x), lambda: encoder.prepare(x), lambda: ArchDataset("own", x, {}, "")]
+    calls = [
+        lambda: fitted.fit(x, Y),
+        lambda: fitted.predict(x),
+        lambda: fitted.embed(x),
+        lambda: fitted.score(x, Y),
+    ]
+    calls += [
+        lambda: encoder.encode(x),
+        lambda: encoder(x),
+        lambda: encoder.prepare(x),
+        lambda: ArchDataset("own", x, {}, ""),
+    ]
     for call in calls:
         refused(call, InvalidArchitecture)
 
@@ -162,7 +185,7 @@ def test_simplified_graphs_are_not_scored_as_plain_ones(encoder, tmp_path):
     np.testing.assert_array_equal(both.predict(simple), both.predict(OTHERS))
 
 
-# -- what was fitted -----------------------------------------------------------------------------------------------------
+# -- what was fitted -----------------------------------------------------------------------------------------
 
 CHANGES = [
     {"loss": "mse"},
@@ -215,21 +238,31 @@ def test_a_first_fit_that_fails_leaves_it_unfitted():
 
 
 def test_numbers_of_numpy_become_plain_ones(tmp_path):
-    search = GridSearchCV(Predictor("op-count", random_state=0), {"epochs": np.array([2, 3]), "lr": np.array([0.1])}, cv=2).fit(GRAPHS, Y)
+    search = GridSearchCV(
+        Predictor("op-count", random_state=0), {"epochs": np.array([2, 3]), "lr": np.array([0.1])}, cv=2
+    ).fit(GRAPHS, Y)
     best = search.best_estimator_
     assert type(best.fitted_params_["epochs"]) is int
     np.testing.assert_array_equal(Predictor.load(best.save(tmp_path)).predict(OTHERS), best.predict(OTHERS))
     layers = {"layers": np.array([8, 8]), "op_dim": np.int64(4)}
-    odd = Predictor("gates", encoder_params=layers, epochs=np.int8(2), simplify=np.True_, random_state=np.uint32(3)).fit(GRAPHS, Y)
+    odd = Predictor(
+        "gates", encoder_params=layers, epochs=np.int8(2), simplify=np.True_, random_state=np.uint32(3)
+    ).fit(GRAPHS, Y)
     np.testing.assert_array_equal(Predictor.load(odd.save(tmp_path)).predict(OTHERS), odd.predict(OTHERS))
 
 
-@pytest.mark.parametrize("random_state", [None, 0, 2**32 - 1, np.int64(3), np.random.RandomState(0), np.random.default_rng(0)])
+@pytest.mark.parametrize(
+    "random_state", [None, 0, 2**32 - 1, np.int64(3), np.random.RandomState(0), np.random.default_rng(0)]
+)
 @pytest.mark.parametrize("head", ["mlp", "ridge", "lightgbm"])
 def test_random_states_that_all_parts_take(random_state, head, tmp_path):
     few = {"n_estimators": 3} if head == "lightgbm" else None
-    fitted = Predictor("op-count", head, "mse", head_params=few, epochs=1, random_state=random_state).fit(GRAPHS, Y)
-    np.testing.assert_array_equal(Predictor.load(fitted.save(tmp_path)).predict(OTHERS), fitted.predict(OTHERS))
+    fitted = Predictor("op-count", head, "mse", head_params=few, epochs=1, random_state=random_state).fit(
+        GRAPHS, Y
+    )
+    np.testing.assert_array_equal(
+        Predictor.load(fitted.save(tmp_path)).predict(OTHERS), fitted.predict(OTHERS)
+    )
 
 
 @pytest.mark.parametrize(
@@ -237,11 +270,25 @@ def test_random_states_that_all_parts_take(random_state, head, tmp_path):
     [
         *[{"random_state": state} for state in (-1, 2**32, 0.0, "x", True, [1])],
         *[{"encoder": name} for name in (None, 5, "")],
-        *[{"encoder_params": wrong} for wrong in ("x", [1], {1: 2}, {"simplify": True}, {"name": 1}, {"space": 1}, {"self": 1})],
+        *[
+            {"encoder_params": wrong}
+            for wrong in ("x", [1], {1: 2}, {"simplify": True}, {"name": 1}, {"space": 1}, {"self": 1})
+        ],
         *[{"device": wrong} for wrong in (5, "", "meta", "cuda:99", None)],
         *[{"pretrained": wrong} for wrong in (5, [], "no-such-weights")],
         *[{name: wrong} for name in ("simplify", "fine_tune", "progress") for wrong in (None, 1, "yes")],
-        *[{name: float("nan")} for name in ("epochs", "batch_size", "lr", "weight_decay", "gradient_clip", "ema", "label_transform")],
+        *[
+            {name: float("nan")}
+            for name in (
+                "epochs",
+                "batch_size",
+                "lr",
+                "weight_decay",
+                "gradient_clip",
+                "ema",
+                "label_transform",
+            )
+        ],
         {"epochs": 10**400},
     ],
 )
@@ -249,7 +296,7 @@ def test_parameters_of_a_predictor_that_make_no_sense(parameters):
     refused(lambda: Predictor(**{"encoder": "gates", "epochs": 1, **parameters}).fit(GRAPHS, Y))
 
 
-# -- training that does nothing ------------------------------------------------------------------------------------------
+# -- training that does nothing ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss", archenc.list_losses())
@@ -265,26 +312,34 @@ def test_batches_of_one(loss):
 
 @pytest.mark.parametrize("loss", archenc.list_losses())
 def test_labels_that_are_all_equal(loss):
-    predictor = Predictor("op-count", "comparator" if loss == "comparator" else "mlp", loss, epochs=1, random_state=0)
+    predictor = Predictor(
+        "op-count", "comparator" if loss == "comparator" else "mlp", loss, epochs=1, random_state=0
+    )
     if not LOSSES.get(loss).ranks:
         assert np.isfinite(predictor.fit(GRAPHS, np.full(40, 3.0)).predict(OTHERS)).all()
     else:
         refused(lambda: predictor.fit(GRAPHS, np.full(40, 3.0)), InvalidTable)
 
 
-# -- habits of scikit-learn ----------------------------------------------------------------------------------------------
+# -- habits of scikit-learn ----------------------------------------------------------------------------------
 
 
 def test_it_is_a_regressor_to_scikit_learn():
     assert is_regressor(Predictor())
     parts = [("few", ridge()), ("many", ridge(simplify=True))]
     voting = VotingRegressor(parts).fit(GRAPHS, Y)
-    np.testing.assert_allclose(voting.predict(OTHERS), np.mean([p.fit(GRAPHS, Y).predict(OTHERS) for _, p in parts], axis=0))
+    np.testing.assert_allclose(
+        voting.predict(OTHERS), np.mean([p.fit(GRAPHS, Y).predict(OTHERS) for _, p in parts], axis=0)
+    )
     assert StackingRegressor(parts, Ridge(), cv=2).fit(GRAPHS, Y).predict(OTHERS).shape == (5,)
 
 
 def test_not_fitted_is_scikit_learns():
-    for use in (lambda: Predictor().predict(GRAPHS), lambda: Predictor().embed(GRAPHS), lambda: Predictor().save("nowhere")):
+    for use in (
+        lambda: Predictor().predict(GRAPHS),
+        lambda: Predictor().embed(GRAPHS),
+        lambda: Predictor().save("nowhere"),
+    ):
         with pytest.raises(NotFittedError) as caught:
             use()
         assert isinstance(caught.value, NotFitted)
@@ -294,7 +349,10 @@ def test_not_fitted_is_scikit_learns():
 def test_errors_do_not_import_scikit_learn():
     import subprocess
 
-    code = "import sys, archenc.errors, archenc; assert 'sklearn' not in sys.modules; from archenc.errors import NotFitted"
+    code = (
+        "import sys, archenc.errors, archenc; assert 'sklearn' not in sys.modules; from archenc.errors "
+        "import NotFitted"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

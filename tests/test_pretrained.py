@@ -11,7 +11,14 @@ from safetensors.torch import load_file, save_file
 import archenc
 from archenc import Predictor
 from archenc.encoder import Encoder
-from archenc.errors import ArchencError, CorruptFile, DataNotFound, InvalidArchitecture, InvalidParameter, UnknownName
+from archenc.errors import (
+    ArchencError,
+    CorruptFile,
+    DataNotFound,
+    InvalidArchitecture,
+    InvalidParameter,
+    UnknownName,
+)
 from archenc.files.trusted import trusted as files
 from archenc.graphs.hashing import wl_hash
 from archenc.graphs.transforms import isomorphic_twin
@@ -32,7 +39,9 @@ def test_embeddings_are_found_by_architecture(finished):
     np.testing.assert_allclose(embeddings.values, encoder.encode(GRAPHS), atol=1e-6)
     order = np.random.default_rng(0).permutation(len(GRAPHS))[:40]
     np.testing.assert_allclose(embeddings.lookup(GRAPHS[order]), encoder.encode(GRAPHS[order]), atol=1e-5)
-    np.testing.assert_allclose(embeddings.lookup(isomorphic_twin(GRAPHS, 3)), encoder.encode(GRAPHS), atol=1e-5)
+    np.testing.assert_allclose(
+        embeddings.lookup(isomorphic_twin(GRAPHS, 3)), encoder.encode(GRAPHS), atol=1e-5
+    )
     assert embeddings.lookup(GRAPHS[:0]).shape == (0, 16)
 
 
@@ -85,7 +94,9 @@ def card_of_nothing(folder):
     (folder / "pretraining.json").write_text(json.dumps({**card, "settings": {"encoder": 3}}))
 
 
-@pytest.mark.parametrize("damage", [without_card, without_files, damaged_files, foreign_files, card_of_nothing])
+@pytest.mark.parametrize(
+    "damage", [without_card, without_files, damaged_files, foreign_files, card_of_nothing]
+)
 @pytest.mark.parametrize("load", [archenc.load_pretrained, archenc.load_embeddings])
 def test_a_damaged_folder_is_refused(damage, load, copy):
     damage(copy)
@@ -98,7 +109,10 @@ def resealed(folder, change):
     """Change the arrays of both files and give the card their new checksums."""
     card = json.loads((folder / "pretraining.json").read_text())
     for name in ("weights.safetensors", "embeddings.safetensors"):
-        save_file({key: change(key, tensor).contiguous() for key, tensor in load_file(folder / name).items()}, folder / name)
+        save_file(
+            {key: change(key, tensor).contiguous() for key, tensor in load_file(folder / name).items()},
+            folder / name,
+        )
         card["sha256"][name] = files.sha256(folder / name)
     (folder / "pretraining.json").write_text(json.dumps(card))
 
@@ -131,7 +145,10 @@ def test_a_tampered_folder_is_refused(case, load, copy):
     assert str(copy) in str(caught.value)
 
 
-@pytest.mark.parametrize("params", [{"hidden_dim": 16_384, "layers": 40}, {"hidden_dim": 16, "layers": 3}, {"hidden_dim": 17, "layers": 2}])
+@pytest.mark.parametrize(
+    "params",
+    [{"hidden_dim": 16_384, "layers": 40}, {"hidden_dim": 16, "layers": 3}, {"hidden_dim": 17, "layers": 2}],
+)
 def test_an_encoder_that_the_weights_do_not_fill_is_not_built(params, copy):
     with_settings(copy, encoder_params=params)
     with pytest.raises(CorruptFile) as caught:
@@ -172,14 +189,16 @@ def test_weights_by_name(copy, monkeypatch):
     assert_one_sentence(caught.value)
 
 
-# -- predictors --------------------------------------------------------------------------------------------------------------
+# -- predictors ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("head", ["mlp", "ridge"])
 @pytest.mark.parametrize("fine_tune", [False, True])
 def test_a_predictor_on_pretrained_weights(head, fine_tune, copy, tmp_path):
     encoder = archenc.load_pretrained(copy)
-    predictor = Predictor("arch2vec", head, "mse", pretrained=copy, fine_tune=fine_tune, epochs=5, random_state=0)
+    predictor = Predictor(
+        "arch2vec", head, "mse", pretrained=copy, fine_tune=fine_tune, epochs=5, random_state=0
+    )
     predictor.fit(GRAPHS, Y)
     unchanged = np.allclose(predictor.embed(GRAPHS), encoder.encode(GRAPHS), atol=1e-6)
     assert unchanged is not fine_tune
@@ -193,7 +212,9 @@ def test_a_predictor_on_pretrained_weights(head, fine_tune, copy, tmp_path):
 
 
 def test_fine_tuning_starts_from_the_pretrained_weights(finished):
-    predictor = Predictor("arch2vec", pretrained=finished, fine_tune=True, epochs=1, lr=1e-12, random_state=0).fit(GRAPHS[:8], Y[:8])
+    predictor = Predictor(
+        "arch2vec", pretrained=finished, fine_tune=True, epochs=1, lr=1e-12, random_state=0
+    ).fit(GRAPHS[:8], Y[:8])
     learnt, given = predictor.encoder_.state_dict(), load_file(finished / "weights.safetensors")
     for name in (name for name in given if "running" not in name and "num_batches" not in name):
         torch.testing.assert_close(learnt[name], given[name])

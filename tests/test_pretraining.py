@@ -18,7 +18,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import archenc
-from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, InvalidParameter, InvalidTable, UnknownName
+from archenc.errors import (
+    ArchencError,
+    CannotWrite,
+    CorruptFile,
+    DataNotFound,
+    InvalidParameter,
+    InvalidTable,
+    UnknownName,
+)
 from archenc.files.trusted import trusted as files
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.pretraining.folder import PretrainingFolder
@@ -73,11 +81,15 @@ def assert_same_weights(first, second):
         assert torch.equal(first[name], second[name]), name
 
 
-# -- what is left in the end ------------------------------------------------------------------------------------------------
+# -- what is left in the end ---------------------------------------------------------------------------------
 
 
 def test_the_folder_of_a_finished_pretraining(finished):
-    assert sorted(path.name for path in finished.iterdir()) == ["embeddings.safetensors", "pretraining.json", "weights.safetensors"]
+    assert sorted(path.name for path in finished.iterdir()) == [
+        "embeddings.safetensors",
+        "pretraining.json",
+        "weights.safetensors",
+    ]
     card = json.loads((finished / "pretraining.json").read_text())
     assert card["settings"]["encoder"] == "arch2vec"
     assert card["settings"]["encoder_params"] == SMALL
@@ -131,7 +143,7 @@ def test_a_tenth_is_held_out_and_measured(monkeypatch, tmp_path):
     assert seen == {"held out": 15}
 
 
-# -- going on after an interruption ----------------------------------------------------------------------------------------
+# -- going on after an interruption --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
@@ -159,12 +171,16 @@ KILLED = """
     torch.set_num_threads(1)
     graphs = CellSpace("small", ["conv", "pool"], max_nodes=5).sample(150, seed=0)
     print("begin", flush=True)
-    archenc.pretrain("arch2vec", graphs, sys.argv[1], encoder_params={"hidden_dim": 16, "layers": 2}, epochs=40, batch_size=16)
+    archenc.pretrain(
+        "arch2vec", graphs, sys.argv[1], encoder_params={"hidden_dim": 16, "layers": 2}, epochs=40, batch_size=16
+    )
 """
 
 
 def start(folder):
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(KILLED), str(folder)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(folder)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == "begin\n"
     return process
 
@@ -186,10 +202,12 @@ def test_kill_dash_nine_at_random_moments(tmp_path):
     assert not list(folder.glob(".*")), f"seed {seed}: something half-written is left"
 
 
-# -- a write that fails ------------------------------------------------------------------------------------------------------
+# -- a write that fails --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failing", ["checkpoint-2.safetensors", "checkpoint.json", "weights.safetensors", "pretraining.json"])
+@pytest.mark.parametrize(
+    "failing", ["checkpoint-2.safetensors", "checkpoint.json", "weights.safetensors", "pretraining.json"]
+)
 def test_a_full_disk_leaves_the_last_checkpoint_whole(failing, finished, tmp_path, monkeypatch):
     replace, folder, calls = os.replace, tmp_path / "p", []
 
@@ -228,7 +246,7 @@ def test_a_folder_that_vanishes_is_made_again(finished, tmp_path):
     assert_same_weights(weights(finished), weights(tmp_path / "p"))
 
 
-# -- what does not belong together -------------------------------------------------------------------------------------------
+# -- what does not belong together ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -323,7 +341,9 @@ def nan_weights(folder):
 
 
 def short_moments(folder):
-    reseal(folder, lambda name, tensor: tensor[..., 1:] if name.endswith("exp_avg") and tensor.dim() else tensor)
+    reseal(
+        folder, lambda name, tensor: tensor[..., 1:] if name.endswith("exp_avg") and tensor.dim() else tensor
+    )
 
 
 def short_chance(folder):
@@ -363,7 +383,9 @@ def test_mutants_of_the_checkpoint(count, interrupted):
     good = json.loads((interrupted / "checkpoint.json").read_text())
     refused = 0
     for _ in range(count):
-        (interrupted / "checkpoint.json").write_text(json.dumps(mutate_json(good, rng)), errors="surrogatepass")
+        (interrupted / "checkpoint.json").write_text(
+            json.dumps(mutate_json(good, rng)), errors="surrogatepass"
+        )
         try:
             PretrainingFolder(interrupted, good["settings"]).read()
         except ArchencError as error:
@@ -389,7 +411,15 @@ def test_what_cannot_be_pretrained(arguments, error, tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"epochs": 0}, {"batch_size": 0}, {"lr": 0.0}, {"held_out": 1.0}, {"optimizer": "sgd"}, {"rate": 1}, {"device": "abacus"}],
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"lr": 0.0},
+        {"held_out": 1.0},
+        {"optimizer": "sgd"},
+        {"rate": 1},
+        {"device": "abacus"},
+    ],
 )
 def test_settings_that_make_no_sense(settings, tmp_path):
     with pytest.raises(InvalidParameter) as caught:
@@ -404,7 +434,7 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path):
     assert_one_sentence(caught.value)
 
 
-# -- examples that are not architectures -------------------------------------------------------------------------------------
+# -- examples that are not architectures ---------------------------------------------------------------------
 
 
 class Pairs:
@@ -461,5 +491,8 @@ def test_a_published_schedule_is_that_of_its_space():
         published_schedules: ClassVar = {"nasbench201": PretrainingSchedule(epochs=7)}
         pretraining_schedule = PretrainableEncoder.pretraining_schedule
 
-    epochs = {name: Published(archenc.create_space(name)).pretraining_schedule().epochs for name in ("nasbench101", "nasbench201")}
+    epochs = {
+        name: Published(archenc.create_space(name)).pretraining_schedule().epochs
+        for name in ("nasbench101", "nasbench201")
+    }
     assert epochs == {"nasbench101": 3, "nasbench201": 7}

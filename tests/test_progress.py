@@ -12,7 +12,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("stderr", "show"), [(io.StringIO(), True), (Terminal(), False)])
-def test_silent_without_a_terminal_or_when_told(stderr: io.StringIO, show: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_without_a_terminal_or_when_told(
+    stderr: io.StringIO, show: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stderr", stderr)
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr(time, "time", lambda: next(clock))

@@ -40,11 +40,18 @@ def test_one_data_object_says_what_the_arrays_say(name):
         assert sorted(map(tuple, data.edge_index.T.tolist())) == ends
         assert data.num_nodes == len(graph)
         if graphs.op_on == "node":
-            assert [graphs.space.node_vocabulary[k] for k in data.x[:, 0].tolist()] == [op for _, op in graph.nodes(data="op")]
+            assert [graphs.space.node_vocabulary[k] for k in data.x[:, 0].tolist()] == [
+                op for _, op in graph.nodes(data="op")
+            ]
         else:
             ops = sorted((nodes[i], nodes[j], op) for i, j, op in graph.edges(data="op"))
             seen = [graphs.space.edge_vocabulary[k] for k in data.edge_attr[:, 0].tolist()]
-            assert sorted((*ends, op) for ends, op in zip(map(tuple, data.edge_index.T.tolist()), seen, strict=True)) == ops
+            assert (
+                sorted(
+                    (*ends, op) for ends, op in zip(map(tuple, data.edge_index.T.tolist()), seen, strict=True)
+                )
+                == ops
+            )
             roles = {"input": 1, "output": 2, "interior": 3}
             assert data.x[:, 0].tolist() == [roles[role] for _, role in graph.nodes(data="role")]
         if graphs.space.cells > 1:
@@ -69,7 +76,10 @@ def test_there_and_back(name):
     nodes = graphs.space.node_form(graphs)
     assert same(from_batch(graphs.space, to_batch(nodes)), nodes)
     picked = [3, 3, 17]
-    assert same(from_batch(graphs.space, Batch.from_data_list([to_data_list(graphs)[k] for k in picked])), graphs[picked])
+    assert same(
+        from_batch(graphs.space, Batch.from_data_list([to_data_list(graphs)[k] for k in picked])),
+        graphs[picked],
+    )
 
 
 @each_space
@@ -94,7 +104,9 @@ def test_in_memory_dataset(name):
     assert len(stored) == len(data)
     for a, b in zip(stored, to_data_list(data.graphs, data.y), strict=True):
         same_data(a, b)
-    assert same(from_batch(data.space, next(iter(DataLoader(stored[[4, 2]], batch_size=2)))), data.graphs[[4, 2]])
+    assert same(
+        from_batch(data.space, next(iter(DataLoader(stored[[4, 2]], batch_size=2)))), data.graphs[[4, 2]]
+    )
     assert len(stored[torch.tensor([1, 5])]) == 2
 
 
@@ -149,7 +161,9 @@ def test_batches_that_are_no_architectures():
             batch[key] = value(batch[key])
         return batch
 
-    doubled = changed(edge_index=lambda edges: torch.cat([edges] * 3, 1), edge_attr=lambda ops: torch.cat([ops] * 3))
+    doubled = changed(
+        edge_index=lambda edges: torch.cat([edges] * 3, 1), edge_attr=lambda ops: torch.cat([ops] * 3)
+    )
     for broken in (
         changed(edge_attr=lambda ops: ops + 2),
         changed(edge_attr=lambda ops: ops * 0),
@@ -210,7 +224,9 @@ def test_edges_that_are_mixed_up_are_refused(name, form):
     graphs = space.sample(6, 0) if form == "own" else space.node_form(space.sample(6, 0))
     for change in (
         lambda batch: batch.edge_index.flip(0),
-        lambda batch: torch.cat([batch.edge_index[:, :1].repeat(2, 1)[:2] * 0, batch.edge_index[:, 1:]], dim=1),
+        lambda batch: torch.cat(
+            [batch.edge_index[:, :1].repeat(2, 1)[:2] * 0, batch.edge_index[:, 1:]], dim=1
+        ),
         lambda batch: batch.edge_index + 1,
         lambda batch: batch.edge_index.double(),
     ):
@@ -221,7 +237,9 @@ def test_edges_that_are_mixed_up_are_refused(name, form):
         assert_one_sentence(caught.value)
 
 
-@pytest.mark.parametrize("other", [None, 5, Data(x=torch.ones(3, 1)), to_data_list(SPACES["nodes"].sample(1))[0], [], {}])
+@pytest.mark.parametrize(
+    "other", [None, 5, Data(x=torch.ones(3, 1)), to_data_list(SPACES["nodes"].sample(1))[0], [], {}]
+)
 def test_what_is_no_batch(other):
     with pytest.raises(InvalidArchitecture, match="Batch") as caught:
         from_batch(SPACES["nodes"], other)

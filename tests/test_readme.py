@@ -35,7 +35,11 @@ def test_fifty_results_become_ten_suggestions(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run(PYTHON[0])
     command = next(
-        line for language, body in BLOCKS if language == "sh" for line in body.splitlines() if line.startswith("archenc suggest")
+        line
+        for language, body in BLOCKS
+        if language == "sh"
+        for line in body.splitlines()
+        if line.startswith("archenc suggest")
     )
     assert main(command.split()[1:]) == 0
     printed, expected = capsys.readouterr().out.splitlines(), TEXT[0].splitlines()
@@ -65,7 +69,9 @@ def test_the_own_space_example_runs(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text(next(body for language, body in BLOCKS if language == "yaml"))
-    Path("runs.csv").write_text('arch,accuracy\n"{""adjacency"":[[0,1],[0,0]],""ops"":[""input"",""output""]}",1\n')
+    Path("runs.csv").write_text(
+        'arch,accuracy\n"{""adjacency"":[[0,1],[0,0]],""ops"":[""input"",""output""]}",1\n'
+    )
     assert main(["suggest", "runs.csv", "--space", "mine.yaml"]) == 2
     assert "at least 2 are needed" in capsys.readouterr().err, "the space is read"
 
@@ -93,7 +99,12 @@ def test_the_example_with_weights_by_name_runs():
 def test_command_line_examples_name_real_commands(capsys):
     from archenc.commands.app import main
 
-    commands = [line.split("#")[0].split() for language, body in BLOCKS if language == "sh" for line in body.splitlines()]
+    commands = [
+        line.split("#")[0].split()
+        for language, body in BLOCKS
+        if language == "sh"
+        for line in body.splitlines()
+    ]
     archenc = [words[1:] for words in commands if words and words[0] == "archenc"]
     assert len(archenc) >= 8
     for words in archenc:

@@ -19,7 +19,9 @@ NO_NAMES: list[Any] = [None, 5, 5.0, True, [], ["darts"], {}, b"darts", object, 
 
 
 @pytest.mark.parametrize("name", NO_NAMES, ids=lambda name: repr(name)[:12])
-@pytest.mark.parametrize("ask", [*(each.get for each in (DATASETS, ENCODERS, HEADS, LOSSES, SPACES)), archenc.create_space])
+@pytest.mark.parametrize(
+    "ask", [*(each.get for each in (DATASETS, ENCODERS, HEADS, LOSSES, SPACES)), archenc.create_space]
+)
 def test_what_is_no_name_is_an_unknown_one(ask: Callable[[Any], Any], name: Any) -> None:
     with pytest.raises(UnknownName, match="there is no ") as caught:
         ask(name)
@@ -60,7 +62,9 @@ def test_entry_points_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert calls == ["archenc.things"]
         with pytest.raises(UnknownName):
             things.get("two")
-        assert calls == ["archenc.things"] * 2, "a package may have been installed since, so it was looked for again"
+        assert calls == ["archenc.things"] * 2, (
+            "a package may have been installed since, so it was looked for again"
+        )
     finally:
         registry.declared.cache_clear()
 

@@ -21,7 +21,16 @@ def text_of(html: str, tag: str) -> str:
 
 
 def small_page(title: str) -> str:
-    return page("archenc.benchmarks.embeddings", "embeddings.html", title=title, introduction="", setting=[], header=[title], lines=[], figures=[])
+    return page(
+        "archenc.benchmarks.embeddings",
+        "embeddings.html",
+        title=title,
+        introduction="",
+        setting=[],
+        header=[title],
+        lines=[],
+        figures=[],
+    )
 
 
 def test_the_policy_of_a_page_allows_its_own_script_and_style_alone() -> None:
@@ -47,10 +56,20 @@ def test_values_of_a_page_are_text() -> None:
 
 def test_a_page_without_a_value_that_it_needs_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="introduction"):
-        page("archenc.benchmarks.embeddings", "embeddings.html", title="t", setting=[], header=[], lines=[], figures=[])
+        page(
+            "archenc.benchmarks.embeddings",
+            "embeddings.html",
+            title="t",
+            setting=[],
+            header=[],
+            lines=[],
+            figures=[],
+        )
 
 
-@pytest.mark.parametrize("name", [MARKER, "$\\frac{", "$x$", "_hidden", "名前 \U0001f9ea", "a" * 5_000, "\x00\x0b\ud800\ufffe", ""])
+@pytest.mark.parametrize(
+    "name", [MARKER, "$\\frac{", "$x$", "_hidden", "名前 \U0001f9ea", "a" * 5_000, "\x00\x0b\ud800\ufffe", ""]
+)
 def test_a_figure_shows_any_name(name: str) -> None:
     def draw(figure) -> None:
         axes = figure.add_subplot()

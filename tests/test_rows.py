@@ -30,12 +30,20 @@ def refused(path: Path, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", ",".join(f"c{k}" for k in range(20_000)), "line 1: 20,000 columns, more than 1,000; leave some out"),
+        (
+            "t.csv",
+            ",".join(f"c{k}" for k in range(20_000)),
+            "line 1: 20,000 columns, more than 1,000; leave some out",
+        ),
         ("t.csv", "," * 100_000, "line 1: 100,001 columns"),
         ("t.csv", "a,b\n" + "," * 100_000, "line 2: 100001 fields where the header has 2"),
         ("t.jsonl", json.dumps({f"c{k}": k for k in range(20_000)}), "line 1: 20,000 columns"),
         ("t.csv", "a" * 201, "line 1: the name 'a+ of a column is longer than 200 characters"),
-        ("t.jsonl", json.dumps({"a" * 201: 1}), "line 1: the name 'a+ of a column is longer than 200 characters"),
+        (
+            "t.jsonl",
+            json.dumps({"a" * 201: 1}),
+            "line 1: the name 'a+ of a column is longer than 200 characters",
+        ),
         ("t.csv", "a\n" + "x" * 131_073, "line 2: .*field larger than field limit"),
         ("t.jsonl", '{"a": ' + "[" * 50_000, "line 1: this is not valid JSON"),
         ("t.jsonl", '{"a": ' + "[" * 40 + "]" * 40 + "}", "line 1: .*nested more than 32 deep"),
@@ -76,7 +84,9 @@ def test_a_small_file_that_unpacks_to_an_immense_one(
 ) -> None:
     monkeypatch.setattr(rows, "MAX_BYTES", 2**22)
     path = tmp_path / name
-    path.write_bytes(gzip.compress(filling) * 5 + GARBAGE)  # were it unpacked to the end, the garbage would be what is wrong
+    path.write_bytes(
+        gzip.compress(filling) * 5 + GARBAGE
+    )  # were it unpacked to the end, the garbage would be what is wrong
     with pytest.raises(InvalidTable, match=message) as caught:
         (read_lines if ".txt" in name else read_rows)(path)
     assert_one_sentence(caught.value)
@@ -84,9 +94,15 @@ def test_a_small_file_that_unpacks_to_an_immense_one(
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("t.csv", "a,b\n" + "1,2\n" * 40), ("t.jsonl", '{"a": [[], [1, 2]]}\n' * 40), ("t.jsonl", '{"a": {"b": 1}}\n' * 40)],
+    [
+        ("t.csv", "a,b\n" + "1,2\n" * 40),
+        ("t.jsonl", '{"a": [[], [1, 2]]}\n' * 40),
+        ("t.jsonl", '{"a": {"b": 1}}\n' * 40),
+    ],
 )
-def test_the_number_of_values_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str) -> None:
+def test_the_number_of_values_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str
+) -> None:
     monkeypatch.setattr(rows, "MAX_VALUES", 100)
     (tmp_path / name).write_text(content)
     refused(tmp_path / name, r"line \d+: the table has more than 100 values; split it")
@@ -94,9 +110,11 @@ def test_the_number_of_values_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl", "a.txt.gz", "a.csv.gz", "A.JSONL.GZ"])
 def test_the_command_line_reads_what_the_data_set_reads(tmp_path: Path, name: str) -> None:
-    text = {"csv": f"\ufeffarch,acc\n{GOOD},1\n", "jsonl": json.dumps({"arch": GOOD}) + "\n", "txt": f"\ufeff\n  {GOOD}  \n"}[
-        name.lower().split(".")[1]
-    ]
+    text = {
+        "csv": f"\ufeffarch,acc\n{GOOD},1\n",
+        "jsonl": json.dumps({"arch": GOOD}) + "\n",
+        "txt": f"\ufeff\n  {GOOD}  \n",
+    }[name.lower().split(".")[1]]
     content = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.lower().endswith("gz") else content)
     space = archenc.create_space("nasbench201")
@@ -110,8 +128,16 @@ def test_the_command_line_reads_what_the_data_set_reads(tmp_path: Path, name: st
         ("a.csv", f"arch,arch\n{GOOD},1\n", "line 1: the column 'arch' occurs twice"),
         ("a.csv", f'arch\n{GOOD}\n"{GOOD}\n', "line 3: not valid CSV"),
         ("a.csv", f"arch\n{GOOD}\n\0\n", "line 3: "),
-        ("a.jsonl", json.dumps({"arch": GOOD}) + '\n{"arch": ' + "[" * 10_000, "line 2: this is not valid JSON"),
-        ("a.jsonl", json.dumps({"arch": GOOD}) + '\n{"arch": 1' + "0" * 400 + "}", "line 2: .*beyond 64 bits"),
+        (
+            "a.jsonl",
+            json.dumps({"arch": GOOD}) + '\n{"arch": ' + "[" * 10_000,
+            "line 2: this is not valid JSON",
+        ),
+        (
+            "a.jsonl",
+            json.dumps({"arch": GOOD}) + '\n{"arch": 1' + "0" * 400 + "}",
+            "line 2: .*beyond 64 bits",
+        ),
         ("a.jsonl", json.dumps({"arch": None}), "line 1: there is no architecture in a column 'arch'"),
         ("a.txt", f"{GOOD}\n{GOOD}\nresnet\n", "line 3: .*resnet"),
         ("a.csv", "x,y\n" * 3, "line 2: there is no architecture in a column 'arch'"),
@@ -126,7 +152,22 @@ def test_the_command_line_refuses_what_the_data_set_refuses(
         parse_architectures(tmp_path / name, space)
     assert_one_sentence(caught.value)
     out = tmp_path / "e.npz"
-    assert main(["encode", "--space", "nasbench201", "--input", str(tmp_path / name), "--encoder", "path", "--out", str(out)]) == 2
+    assert (
+        main(
+            [
+                "encode",
+                "--space",
+                "nasbench201",
+                "--input",
+                str(tmp_path / name),
+                "--encoder",
+                "path",
+                "--out",
+                str(out),
+            ]
+        )
+        == 2
+    )
     assert capsys.readouterr().err.count("\n") == 1
     assert not out.exists()
 

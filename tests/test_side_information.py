@@ -27,10 +27,12 @@ NAN = np.nan
 
 def known(name, n=10):
     """Graphs of which their number and its negative are known."""
-    return SPACES[name].sample(n, 0).with_architecture_features(np.stack([np.arange(n), -np.arange(n)], axis=1))
+    return (
+        SPACES[name].sample(n, 0).with_architecture_features(np.stack([np.arange(n), -np.arange(n)], axis=1))
+    )
 
 
-# -- with the graphs -----------------------------------------------------------------------------------------------------
+# -- with the graphs -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201", "two inputs", "parallel"])
@@ -44,8 +46,17 @@ def test_it_is_indexed_with_the_architectures_whatever_their_cells(name, kind):
 def test_it_goes_through_changes_of_form_and_is_no_part_of_an_architecture(name):
     graphs = known(name)
     space, plain = graphs.space, graphs.with_architecture_features(None)
-    assert (graphs.num_architecture_features, plain.num_architecture_features, plain.architecture_features) == (2, 0, None)
-    for form in (space.node_form(graphs), space.simplify(graphs), graphs.to("cpu"), concatenate([graphs[:4], graphs[4:4], graphs[4:]])):
+    assert (
+        graphs.num_architecture_features,
+        plain.num_architecture_features,
+        plain.architecture_features,
+    ) == (2, 0, None)
+    for form in (
+        space.node_form(graphs),
+        space.simplify(graphs),
+        graphs.to("cpu"),
+        concatenate([graphs[:4], graphs[4:4], graphs[4:]]),
+    ):
         assert torch.equal(form.architecture_features, graphs.architecture_features)
     assert (graphs.hash() == plain.hash()).all()
     assert space.format(graphs) == space.format(plain)
@@ -59,7 +70,10 @@ def test_large_numbers_stay_exact_and_a_single_column_needs_no_axis():
     assert graphs.architecture_features[0, 0] == 123_456_789
 
 
-@pytest.mark.parametrize("values", [np.ones((3, 0)), np.ones((2, 1)), np.ones((3, 1, 1)), 1.0, [[1], [np.inf], [2]], ["a", "b", "c"]])
+@pytest.mark.parametrize(
+    "values",
+    [np.ones((3, 0)), np.ones((2, 1)), np.ones((3, 1, 1)), 1.0, [[1], [np.inf], [2]], ["a", "b", "c"]],
+)
 def test_what_is_no_side_information_is_refused(values):
     with pytest.raises(InvalidParameter) as caught:
         NB201.sample(3).with_architecture_features(values)
@@ -74,14 +88,20 @@ def test_all_or_none_of_concatenated_graphs_have_it():
         assert_one_sentence(caught.value)
 
 
-# -- in a data set ---------------------------------------------------------------------------------------------------------
+# -- in a data set -------------------------------------------------------------------------------------------
 
 
 def dataset(n=30, seed=0):
     """Cells whose accuracy depends on their convolutions and on luck, which early accuracies show, too."""
     graphs, rng = NB201.sample(n, seed), np.random.default_rng(seed)
     y = 50.0 + 5 * (graphs.ops == 4).sum((1, 2)).numpy() + 10 * rng.normal(size=n)
-    labels = {"acc": y, "early": y / 2 + rng.normal(size=n), "empty": np.full(n, NAN), "constant": np.full(n, 0.1), "leak": y.copy()}
+    labels = {
+        "acc": y,
+        "early": y / 2 + rng.normal(size=n),
+        "empty": np.full(n, NAN),
+        "constant": np.full(n, 0.1),
+        "leak": y.copy(),
+    }
     return ArchDataset("own", graphs, labels, "acc")
 
 
@@ -98,7 +118,12 @@ def test_labels_become_side_information():
 
 def test_twins_have_the_mean_of_what_is_known():
     graphs = concatenate([NB201.sample(3, 0)[[2, 0, 1]], NB201.sample(3, 0)])
-    data = ArchDataset("own", graphs.with_architecture_features([[1, NAN], [2, 7], [3, NAN], [4, 6], [5, NAN], [6, NAN]]), {}, "")
+    data = ArchDataset(
+        "own",
+        graphs.with_architecture_features([[1, NAN], [2, 7], [3, NAN], [4, 6], [5, NAN], [6, NAN]]),
+        {},
+        "",
+    )
     values = data.deduplicated("mean").graphs.architecture_features.numpy()
     np.testing.assert_array_equal(values, [[3.5, NAN], [3, 6.5], [4, NAN]])
     assert data.deduplicated("first").graphs.architecture_features[:, 0].tolist() == [1, 2, 3]
@@ -108,20 +133,28 @@ def test_the_table_loader_takes_columns_by_name(tmp_path):
     first, second = NB201.format(NB201.sample(2, 0))
     path = tmp_path / "runs.csv"
     path.write_text(f'arch,flops,accuracy,zc\n"{first}",10,90,\n"{second}",20,80,0.5\n"{first}",30,92,0.7\n')
-    data = load_dataset("table", path=path, space="nasbench201", architecture_features=["zc", "flops"], duplicates="mean")
+    data = load_dataset(
+        "table", path=path, space="nasbench201", architecture_features=["zc", "flops"], duplicates="mean"
+    )
     assert data.label == "accuracy", "what is side information is no label"
     assert data.y.tolist() == [91, 80]
     assert data.graphs.architecture_features.tolist() == [[0.7, 20], [0.5, 20]]
     assert data.architecture_features == ("zc", "flops")
     both = load_dataset(
-        "table", path=path, space="nasbench201", architecture_features="flops", labels=["accuracy", "flops"], duplicates="keep"
+        "table",
+        path=path,
+        space="nasbench201",
+        architecture_features="flops",
+        labels=["accuracy", "flops"],
+        duplicates="keep",
     )
     assert list(both.labels) == ["accuracy", "flops"]
     assert np.array_equal(both.graphs.architecture_features[:, 0], both.labels["flops"])
 
 
 @pytest.mark.parametrize(
-    ("column", "part"), [("flop", "did you mean 'flops'"), ("note", "not a finite number"), ("huge", "infinite or beyond")]
+    ("column", "part"),
+    [("flop", "did you mean 'flops'"), ("note", "not a finite number"), ("huge", "infinite or beyond")],
 )
 def test_columns_that_are_no_side_information(tmp_path, column, part):
     path = tmp_path / "runs.csv"
@@ -131,7 +164,7 @@ def test_columns_that_are_no_side_information(tmp_path, column, part):
     assert_one_sentence(caught.value)
 
 
-# -- what is learnt about it -----------------------------------------------------------------------------------------------
+# -- what is learnt about it ---------------------------------------------------------------------------------
 
 
 def side(columns):
@@ -141,7 +174,13 @@ def side(columns):
 
 def test_columns_are_ranked_filled_and_marked_where_there_are_gaps():
     """Oracle: scikit-learn's imputer on the ranks' normal quantiles, which are linear between two values."""
-    columns = [[1e9, 3e9, 2e9, 5e9, 4e9], [7, NAN, 7, 9, -1e8], [NAN] * 5, [0.3, 0.3 + 1e-9, 0.3, 0.3, 0.3], [NAN, 2, 2, NAN, 2]]
+    columns = [
+        [1e9, 3e9, 2e9, 5e9, 4e9],
+        [7, NAN, 7, 9, -1e8],
+        [NAN] * 5,
+        [0.3, 0.3 + 1e-9, 0.3, 0.3, 0.3],
+        [NAN, 2, 2, NAN, 2],
+    ]
     graphs = side(columns)
     learnt = SideInformation.fit(graphs)
     found = learnt.appended(np.zeros((5, 2), dtype=np.float32), graphs)
@@ -163,15 +202,30 @@ def test_gaps_and_outliers_that_the_training_had_not_stay_in_range():
     assert scores[1] > scores[4] > ndtri(0.3)
 
 
-# -- in a predictor --------------------------------------------------------------------------------------------------------
+# -- in a predictor ------------------------------------------------------------------------------------------
 
 PREDICTORS = {
     "ridge": {"encoder": "op-count", "head": "ridge", "loss": "mse"},
     "gp": {"encoder": "op-count", "head": "gp", "loss": "mse"},
-    "xgboost": {"encoder": "op-count", "head": "xgboost", "loss": "hinge", "head_params": {"n_estimators": 60}},
-    "forest": {"encoder": "op-count", "head": "random-forest", "loss": "mse", "head_params": {"n_estimators": 60}},
+    "xgboost": {
+        "encoder": "op-count",
+        "head": "xgboost",
+        "loss": "hinge",
+        "head_params": {"n_estimators": 60},
+    },
+    "forest": {
+        "encoder": "op-count",
+        "head": "random-forest",
+        "loss": "mse",
+        "head_params": {"n_estimators": 60},
+    },
     "mlp": {"encoder": "op-count", "head": "mlp", "loss": "mse", "epochs": 60, "lr": 1e-2},
-    "mlp-ensemble": {"encoder": "op-count", "head": "mlp-ensemble", "loss": "mse", "head_params": {"hidden": [20, 20], "epochs": 60}},
+    "mlp-ensemble": {
+        "encoder": "op-count",
+        "head": "mlp-ensemble",
+        "loss": "mse",
+        "head_params": {"hidden": [20, 20], "epochs": 60},
+    },
     "auto": {"encoder": "auto"},
 }
 each = pytest.mark.parametrize("name", PREDICTORS)
@@ -187,7 +241,9 @@ def test_it_tells_what_graphs_do_not_and_survives_a_folder(name, tmp_path):
     told = data.with_architecture_features(["early", "empty"])
     without, predictor = trained(name, data[:80]), trained(name, told[:80])
     scores = predictor.predict(told[80:].graphs)
-    assert kendall_tau(data.y[80:], scores) > kendall_tau(data.y[80:], without.predict(data[80:].graphs)) + 0.15
+    assert (
+        kendall_tau(data.y[80:], scores) > kendall_tau(data.y[80:], without.predict(data[80:].graphs)) + 0.15
+    )
     predictor.save(tmp_path)
     loaded = Predictor.load(tmp_path)
     assert np.array_equal(loaded.predict(told[80:].graphs), scores)
@@ -215,7 +271,9 @@ def test_a_column_that_leaks_the_label_is_believed(name):
 def test_a_predictor_that_was_trained_without_needs_none():
     data = dataset(40)
     predictor = trained("ridge", data)
-    assert np.array_equal(predictor.predict(data.with_architecture_features("early").graphs), predictor.predict(data.graphs))
+    assert np.array_equal(
+        predictor.predict(data.with_architecture_features("early").graphs), predictor.predict(data.graphs)
+    )
 
 
 @pytest.mark.parametrize("head", ["mlp", "ridge"])
@@ -268,7 +326,10 @@ def test_early_accuracies_are_worth_more_than_their_own_rank(data_root):
     rows, test = split.training_subset(78, 1), split.test[:1500]
     early = data.with_architecture_features("cifar10/val_accuracy@12/mean")
     tau = [
-        kendall_tau(data.y[test], Predictor("auto", random_state=0).fit(d.graphs[rows], data.y[rows]).predict(d.graphs[test]))
+        kendall_tau(
+            data.y[test],
+            Predictor("auto", random_state=0).fit(d.graphs[rows], data.y[rows]).predict(d.graphs[test]),
+        )
         for d in (data, early)
     ]
     assert tau[1] > tau[0] + 0.03

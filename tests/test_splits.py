@@ -48,7 +48,9 @@ def test_grouped_halves_keep_groups_together(groups: np.ndarray, seed: int) -> N
     assert not set(groups[split.pool]) & set(groups[split.test])
     assert len(split.pool) <= room
     left = [sizes[group] for group in set(groups[split.test])]
-    assert not left or len(split.pool) + min(left) > room, "a group of the test set would have fitted into the pool"
+    assert not left or len(split.pool) + min(left) > room, (
+        "a group of the test set would have fitted into the pool"
+    )
     assert split.name == f"halves-{seed}-grouped"
 
 
@@ -128,7 +130,11 @@ def test_everything_is_in_both_halves() -> None:
 @pytest.mark.parametrize("wrong", [-1, 2**32, 10.0, "x", None, True, [1]])
 def test_sizes_and_seeds_that_are_none(wrong: object) -> None:
     split = halves(10)
-    calls = [lambda: split.training_subset(3, wrong), lambda: halves(10, wrong), lambda: holdout(10, 2, wrong)]  # type: ignore[arg-type]
+    calls = [
+        lambda: split.training_subset(3, wrong),
+        lambda: halves(10, wrong),
+        lambda: holdout(10, 2, wrong),
+    ]  # type: ignore[arg-type]
     if wrong != 2**32:
         calls += [lambda: split.training_subset(wrong, 0), lambda: holdout(10, wrong)]  # type: ignore[arg-type]
     if not isinstance(wrong, list) and wrong not in (10.0, 2**32):
@@ -139,7 +145,9 @@ def test_sizes_and_seeds_that_are_none(wrong: object) -> None:
         assert_one_sentence(caught.value)
 
 
-@pytest.mark.parametrize("positions", [[0.5], [-1], ["a"], [[0, 1]], None, [float("nan")], np.array([True]) + 1j, 5])
+@pytest.mark.parametrize(
+    "positions", [[0.5], [-1], ["a"], [[0, 1]], None, [float("nan")], np.array([True]) + 1j, 5]
+)
 def test_positions_that_are_none(positions: object) -> None:
     with pytest.raises(InvalidParameter) as caught:
         Split("own", positions, np.array([7]))  # type: ignore[arg-type]

@@ -34,7 +34,9 @@ def test_a_trained_architecture_among_the_candidates_is_left_out_with_its_twins(
 
 
 def test_what_differs_in_dead_ends_only_is_a_twin_too():
-    texts = [f"|none~0|+|none~0|{dead}~1|+|nor_conv_3x3~0|none~1|none~2|" for dead in ("none", "avg_pool_3x3")]
+    texts = [
+        f"|none~0|+|none~0|{dead}~1|+|nor_conv_3x3~0|none~1|none~2|" for dead in ("none", "avg_pool_3x3")
+    ]
     other = "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
     assert len(np.unique(keys(SPACE.parse(texts).hash()))) == 2, "they are no isomorphic ones"
     assert untrained(SPACE.parse([texts[1], other]), SPACE.parse(texts[0])).tolist() == [1]
@@ -42,7 +44,16 @@ def test_what_differs_in_dead_ends_only_is_a_twin_too():
 
 
 @pytest.mark.parametrize(
-    "name", ["darts", "nasbench101", "nasbench-graph", "nasbench-macro", "genetic-cnn", "nasbench-nlp", "proxylessnas"]
+    "name",
+    [
+        "darts",
+        "nasbench101",
+        "nasbench-graph",
+        "nasbench-macro",
+        "genetic-cnn",
+        "nasbench-nlp",
+        "proxylessnas",
+    ],
 )
 def test_twins_are_found_in_every_kind_of_space(name):
     graphs = archenc.create_space(name).sample(12, 2)
@@ -73,7 +84,14 @@ def test_a_share_is_chosen_for_being_uncertain(explore, uncertain):
 
 
 def test_several_objectives_give_a_front_that_nothing_beats():
-    found = suggest(TRAINED, Y, 8, candidates=POOL, known=lambda graphs: -SPACE.costs(graphs)["parameters"][:, None], predictor=cheap())
+    found = suggest(
+        TRAINED,
+        Y,
+        8,
+        candidates=POOL,
+        known=lambda graphs: -SPACE.costs(graphs)["parameters"][:, None],
+        predictor=cheap(),
+    )
     fresh = POOL[untrained(POOL, TRAINED)]
     values = np.column_stack([found.predictors[0].predict(fresh), -SPACE.costs(fresh)["parameters"]])
     assert found.score.shape == (8, 2)
@@ -92,7 +110,9 @@ def test_a_space_too_large_to_list_is_sampled_around_the_best(monkeypatch):
     monkeypatch.setattr("archenc.search.suggest.SAMPLED", 200)
     space = archenc.create_space("darts")
     graphs = space.sample(12, 1)
-    count = (graphs.ops == graphs.ops.max()).flatten(1).sum(1).reshape(-1, 2).sum(1).numpy() + np.linspace(0, 0.5, 12)
+    count = (graphs.ops == graphs.ops.max()).flatten(1).sum(1).reshape(-1, 2).sum(1).numpy() + np.linspace(
+        0, 0.5, 12
+    )
     found, again = (suggest(graphs, count, 6, predictor=cheap(), random_state=3) for _ in range(2))
     space.validate(found.graphs)
     np.testing.assert_array_equal(found.graphs.hash(), again.graphs.hash())
@@ -106,7 +126,9 @@ def test_a_predictor_without_deviations_suggests_what_it_holds_for_best():
 
 
 def test_texts_are_taken_where_the_space_is_known():
-    found = suggest(SPACE.format(TRAINED), Y, 3, space="nasbench201", candidates=SPACE.format(POOL), predictor=cheap())
+    found = suggest(
+        SPACE.format(TRAINED), Y, 3, space="nasbench201", candidates=SPACE.format(POOL), predictor=cheap()
+    )
     same = suggest(TRAINED, Y, 3, candidates=POOL, predictor=cheap())
     np.testing.assert_array_equal(found.positions, same.positions)
 
@@ -145,7 +167,11 @@ def test_what_is_said_about_a_predictor_is_what_it_did(monkeypatch):
     order = np.argsort(-y)
     scores = y.copy()
     scores[order[[0, 1]]] = y.min() - 1  # two of the five best are missed
-    report = {"members": {"gp": {"weight": 1.0}, "trees": {"weight": 0.0}}, "out_of_fold_tau": 0.7123, "out_of_fold": scores.tolist()}
+    report = {
+        "members": {"gp": {"weight": 1.0}, "trees": {"weight": 0.0}},
+        "out_of_fold_tau": 0.7123,
+        "out_of_fold": scores.tolist(),
+    }
     monkeypatch.setattr(Predictor, "report_", report)
     assert str(trust(fitted, y)) == "gp on 24 labels; left out in turn: tau 0.71, top-5 hit 3 of 5"
     assert trust(fitted, y).better_than_chance

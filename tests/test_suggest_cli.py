@@ -42,12 +42,24 @@ def run(line, capsys, code=0):
 def test_the_table_and_the_line_of_honesty(place, capsys):
     printed = run("suggest runs.csv --space nasbench201 --count 4", capsys).out.splitlines()
     assert printed[0] == f"accuracy: op-count+gp+mse on {FEW} labels; how well it ranks was not measured"
-    assert printed[2].split() == ["rank", "predicted", "80", "%", "interval", "why", "parameters", "flops", "architecture"]
+    assert printed[2].split() == [
+        "rank",
+        "predicted",
+        "80",
+        "%",
+        "interval",
+        "why",
+        "parameters",
+        "flops",
+        "architecture",
+    ]
     assert len(printed) == 3 + 4
     found = suggest(TRAINED[:FEW], Y[:FEW], 4, predictor=cheap())
     for at, line in enumerate(printed[3:]):
         assert line.split()[0] == str(at + 1)
-        assert f"predicted best, close to row {found.nearest[at] + 2}  " in line, "rows are those of the file, whose first is the header"
+        assert f"predicted best, close to row {found.nearest[at] + 2}  " in line, (
+            "rows are those of the file, whose first is the header"
+        )
         assert line.endswith(SPACE.format(found.graphs)[at])
         assert f"{SPACE.costs(found.graphs)['flops'][at]:,}" in line
 
@@ -55,12 +67,17 @@ def test_the_table_and_the_line_of_honesty(place, capsys):
 def test_numbers_are_read_as_the_notation_says(place, capsys):
     ours = run("suggest runs.csv --space nasbench201 --count 4", capsys).out
     indices = SPACE.to_index(TRAINED[:FEW])
-    Path("numbers.csv").write_text("arch,accuracy\n" + "".join(f"{i},{y}\n" for i, y in zip(indices, accuracy(TRAINED[:FEW]), strict=True)))
+    Path("numbers.csv").write_text(
+        "arch,accuracy\n"
+        + "".join(f"{i},{y}\n" for i, y in zip(indices, accuracy(TRAINED[:FEW]), strict=True))
+    )
     assert run("suggest numbers.csv --space nasbench201 --notation index --count 4", capsys).out == ours
 
 
 def test_json_is_all_that_is_printed(place, capsys):
-    printed = json.loads(run("suggest runs.csv --space nasbench201 --count 3 --json --out next.csv --explore 1", capsys).out)
+    printed = json.loads(
+        run("suggest runs.csv --space nasbench201 --count 3 --json --out next.csv --explore 1", capsys).out
+    )
     assert printed["predictors"]["accuracy"]["labels"] == FEW
     assert [record["rank"] for record in printed["suggestions"]] == [1, 2, 3]
     for record in printed["suggestions"]:
@@ -79,23 +96,33 @@ def test_small_numbers_are_not_rounded_away(place, capsys):
 def test_the_loop_appends_results_and_asks_again(place, kind, capsys):
     if kind == "jsonl":
         rows = list(csv.DictReader(Path("runs.csv").read_text().splitlines()))
-        Path("runs.jsonl").write_text("".join(json.dumps({**row, "accuracy": float(row["accuracy"])}) + "\n" for row in rows))
+        Path("runs.jsonl").write_text(
+            "".join(json.dumps({**row, "accuracy": float(row["accuracy"])}) + "\n" for row in rows)
+        )
     seen = set(keys(TRAINED[:FEW].hash()))
     for step in range(3):
-        run(f"suggest runs.{kind} --space nasbench201 --count 10 --out next{step}.{kind} --seed {step}", capsys)
+        run(
+            f"suggest runs.{kind} --space nasbench201 --count 10 --out next{step}.{kind} --seed {step}",
+            capsys,
+        )
         text = Path(f"next{step}.{kind}").read_text()
         if kind == "csv":
             header, *lines = list(csv.reader(text.splitlines()))
             assert header == ["arch", "accuracy", "note"]
             architectures = [line[0] for line in lines]
             assert all(line[1:] == ["", ""] for line in lines)
-            results = [f"{arch},{value},done\n" for arch, value in zip(architectures, accuracy(SPACE.parse(architectures)), strict=True)]
+            results = [
+                f"{arch},{value},done\n"
+                for arch, value in zip(architectures, accuracy(SPACE.parse(architectures)), strict=True)
+            ]
         else:
             rows = [json.loads(line) for line in text.splitlines()]
             assert all(row == {"arch": row["arch"], "accuracy": None, "note": None} for row in rows)
             architectures = [row["arch"] for row in rows]
             values = accuracy(SPACE.parse(architectures)).tolist()
-            results = [json.dumps({**row, "accuracy": value}) + "\n" for row, value in zip(rows, values, strict=True)]
+            results = [
+                json.dumps({**row, "accuracy": value}) + "\n" for row, value in zip(rows, values, strict=True)
+            ]
         classes = set(keys(SPACE.parse(architectures).hash()))
         assert len(classes) == 10
         assert not classes & seen
@@ -118,7 +145,11 @@ def test_rank_orders_all_that_is_new(place, capsys):
 def test_a_column_can_be_low_and_twins_are_averaged(place, capsys):
     twice = archenc.graphs.concatenate([TRAINED[:FEW], TRAINED[:1]])
     write(Path("twice.csv"), twice, error=[*(100 - Y[:FEW]), 100 - Y[0] + 1], latency=[1.0] * (FEW + 1))
-    lowest = json.loads(run("suggest twice.csv --space nasbench201 --objective error:min --candidates pool.txt --json", capsys).out)
+    lowest = json.loads(
+        run(
+            "suggest twice.csv --space nasbench201 --objective error:min --candidates pool.txt --json", capsys
+        ).out
+    )
     predicted = [record["predicted"]["error"] for record in lowest["suggestions"]]
     assert predicted == sorted(predicted)
     assert lowest["predictors"]["error"]["labels"] == FEW
@@ -128,13 +159,20 @@ def test_a_column_can_be_low_and_twins_are_averaged(place, capsys):
     np.testing.assert_allclose(predicted, -found.score, rtol=1e-6)
 
 
-@pytest.mark.parametrize("objective", ["accuracy:max,params:min", "accuracy,params:min", "accuracy:max,size:min"])
+@pytest.mark.parametrize(
+    "objective", ["accuracy:max,params:min", "accuracy,params:min", "accuracy:max,size:min"]
+)
 def test_a_pareto_set_of_columns_and_costs(place, objective, capsys):
     sizes = SPACE.costs(TRAINED[:FEW])["parameters"].tolist()
     write(Path("both.csv"), TRAINED[:FEW], accuracy=Y[:FEW].tolist(), size=sizes)
-    printed = json.loads(run(f"suggest both.csv --space nasbench201 --objective {objective} --count 6 --json", capsys).out)
+    printed = json.loads(
+        run(f"suggest both.csv --space nasbench201 --objective {objective} --count 6 --json", capsys).out
+    )
     assert list(printed["predictors"]) == (["accuracy", "size"] if "size" in objective else ["accuracy"])
-    records = [(r["predicted"]["accuracy"], -r["predicted"].get("size", r["parameters"])) for r in printed["suggestions"]]
+    records = [
+        (r["predicted"]["accuracy"], -r["predicted"].get("size", r["parameters"]))
+        for r in printed["suggestions"]
+    ]
     values = np.array(records)
     assert not any(dominated(values, row) for row in values)
     assert len(np.unique(values[:, 1])) >= 5, "they are spread"
@@ -155,13 +193,23 @@ def test_a_space_of_ones_own_is_a_file(place, suffix, capsys):
     graphs = space.enumerate()[:: len(space.enumerate()) // 9]
     Path(f"mine.{suffix}").write_text(json.dumps(space.config()))
     cells = [json.loads(text) for text in space.format(graphs)]
-    rows = [[json.dumps(cell["adjacency"]), json.dumps(cell["ops"]), 3.0 * cell["ops"].count("conv") + at] for at, cell in enumerate(cells)]
+    rows = [
+        [json.dumps(cell["adjacency"]), json.dumps(cell["ops"]), 3.0 * cell["ops"].count("conv") + at]
+        for at, cell in enumerate(cells)
+    ]
     with Path("cells.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([["adjacency", "operations", "accuracy"], *rows])
-    printed = json.loads(run(f"suggest cells.csv --space mine.{suffix} --count 3 --out next.csv --json", capsys).out)
-    assert all('"conv"' in record["architecture"] and "parameters" not in record for record in printed["suggestions"])
+    printed = json.loads(
+        run(f"suggest cells.csv --space mine.{suffix} --count 3 --out next.csv --json", capsys).out
+    )
+    assert all(
+        '"conv"' in record["architecture"] and "parameters" not in record for record in printed["suggestions"]
+    )
     with Path("next.csv").open() as stream:
-        found = [{"adjacency": json.loads(r["adjacency"]), "ops": json.loads(r["operations"])} for r in csv.DictReader(stream)]
+        found = [
+            {"adjacency": json.loads(r["adjacency"]), "ops": json.loads(r["operations"])}
+            for r in csv.DictReader(stream)
+        ]
     assert space.format(space.parse(found)) == [record["architecture"] for record in printed["suggestions"]]
 
 
@@ -172,11 +220,18 @@ def test_a_folder_of_models(place, column, capsys):
     (nets / "more").mkdir(parents=True)
     for size in range(1, 9):
         value = onnx.helper.make_tensor_value_info
-        steps = [onnx.helper.make_node("Relu" if at % 2 else "Sigmoid", [f"x{at}"], [f"x{at + 1}"]) for at in range(size)]
+        steps = [
+            onnx.helper.make_node("Relu" if at % 2 else "Sigmoid", [f"x{at}"], [f"x{at + 1}"])
+            for at in range(size)
+        ]
         ends = [[value(f"x{at}", onnx.TensorProto.FLOAT, [1, 4])] for at in (0, size)]
-        model = onnx.helper.make_model(onnx.helper.make_graph(steps, "net", *ends), opset_imports=[onnx.helper.make_opsetid("", 17)])
+        model = onnx.helper.make_model(
+            onnx.helper.make_graph(steps, "net", *ends), opset_imports=[onnx.helper.make_opsetid("", 17)]
+        )
         onnx.save(model, nets / ("more" if size > 6 else "") / f"{size}.onnx")
-    (nets / "runs.csv").write_text(f"{column},accuracy\n" + "".join(f"{size}.onnx,{50 + size}\n" for size in (1, 2, 3, 5)))
+    (nets / "runs.csv").write_text(
+        f"{column},accuracy\n" + "".join(f"{size}.onnx,{50 + size}\n" for size in (1, 2, 3, 5))
+    )
     run(f"suggest {nets}/runs.csv --models {nets} --count 3 --out next.csv", capsys)
     with Path("next.csv").open() as stream:
         found = list(csv.DictReader(stream))
@@ -184,7 +239,10 @@ def test_a_folder_of_models(place, column, capsys):
     assert {row[column] for row in found} < {"4.onnx", "6.onnx", "more/7.onnx", "more/8.onnx"}
     Path("pool.txt").write_text("4.onnx\n1.onnx\n")
     assert "4.onnx" in run(f"rank {nets}/runs.csv --models {nets} --candidates pool.txt", capsys).out
-    assert "left out: 1 candidates" in run(f"rank {nets}/runs.csv --models {nets} --candidates pool.txt", capsys).out
+    assert (
+        "left out: 1 candidates"
+        in run(f"rank {nets}/runs.csv --models {nets} --candidates pool.txt", capsys).out
+    )
 
 
 def test_the_usual_predictor_says_what_it_did_and_warns_where_that_is_nothing(tmp_path, capsys):
@@ -193,7 +251,9 @@ def test_the_usual_predictor_says_what_it_did_and_warns_where_that_is_nothing(tm
     write(random, TRAINED, accuracy=np.random.default_rng(4).random(24).tolist())
     (tmp_path / "pool.txt").write_text("\n".join(SPACE.format(POOL[:20])))
     for file, warned in ((good, False), (random, True)):
-        captured = run(f"suggest {file} --space nasbench201 --candidates {tmp_path}/pool.txt --count 2", capsys)
+        captured = run(
+            f"suggest {file} --space nasbench201 --candidates {tmp_path}/pool.txt --count 2", capsys
+        )
         assert "on 24 labels; left out in turn: tau " in captured.out
         assert ("archenc: warning: accuracy is predicted no better than by chance" in captured.err) == warned
 
@@ -249,7 +309,9 @@ def test_nonsense_is_one_sentence_and_nothing_is_written(line, place, capsys):
     texts = SPACE.format(TRAINED[:5])
     lines = {"gap": "", "nan": "nan", "inf": "inf"}
     for name, third in lines.items():
-        Path(f"{name}.csv").write_text("arch,accuracy\n" + "".join(f"{t},{v}\n" for t, v in zip(texts, [1, 2, third, 4, 5], strict=True)))
+        Path(f"{name}.csv").write_text(
+            "arch,accuracy\n" + "".join(f"{t},{v}\n" for t, v in zip(texts, [1, 2, third, 4, 5], strict=True))
+        )
     Path("text.csv").write_text("arch,accuracy\n" + "".join(f"{text},good\n" for text in texts))
     Path("unknown.csv").write_text(f"arch,accuracy\n{texts[0]},1\n{texts[1].replace('~0', '~9')},2\n")
     Path("header.csv").write_text("arch,accuracy\n")
@@ -265,7 +327,9 @@ def test_nonsense_is_one_sentence_and_nothing_is_written(line, place, capsys):
     Path("bad.json").write_text("{")
     Path("list.yaml").write_text("- 1\n")
     Path("half.json").write_text('{"parameters": {}}')
-    Path("wrong.json").write_text('{"name": "cell", "parameters": {"name": "x", "operations": 5, "max_nodes": 4}}')
+    Path("wrong.json").write_text(
+        '{"name": "cell", "parameters": {"name": "x", "operations": 5, "max_nodes": 4}}'
+    )
     Path("nets").mkdir()
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     captured = run(f"{line} --json", capsys, code=2)

@@ -59,6 +59,14 @@ def test_markdown_shows_text_as_it_is(text: str, shown: str) -> None:
 
 
 def test_commands_print_in_no_other_way() -> None:
-    sources = [path for room in ("archenc", "encoders", "benchmarks", "datasets") for path in (ROOT / room).rglob("*.py")]
-    printing = {path.relative_to(ROOT).as_posix() for path in sources if re.search(r"\b(print|typer\.echo)\(", path.read_text("utf-8"))}
+    sources = [
+        path
+        for room in ("archenc", "encoders", "benchmarks", "datasets")
+        for path in (ROOT / room).rglob("*.py")
+    ]
+    printing = {
+        path.relative_to(ROOT).as_posix()
+        for path in sources
+        if re.search(r"\b(print|typer\.echo)\(", path.read_text("utf-8"))
+    }
     assert printing == {"archenc/text.py"}

@@ -1,4 +1,6 @@
-"""Nothing that torch keeps for the process or the thread changes a result, and no result costs the process its state."""
+"""Nothing that torch keeps for the process or the thread changes a result, and no result costs the process
+its state.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,12 @@ def default_dtype():
 
 @contextmanager
 def everything():
-    with torch.device("meta"), default_dtype(), torch.autocast("cpu", dtype=torch.bfloat16), torch.inference_mode():
+    with (
+        torch.device("meta"),
+        default_dtype(),
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        torch.inference_mode(),
+    ):
         yield
 
 
@@ -118,7 +125,10 @@ def architectures_inside(state, count=12):
 
 @pytest.mark.parametrize(
     ("part", "state"),
-    [*((part, "everything") for part in PARTS), *((("gates", "mlp", "hinge"), state) for state in STATES if state != "everything")],
+    [
+        *((part, "everything") for part in PARTS),
+        *((("gates", "mlp", "hinge"), state) for state in STATES if state != "everything"),
+    ],
     ids=lambda value: value if isinstance(value, str) else names(value),
 )
 def test_what_the_caller_has_set_changes_no_result(part, state, tmp_path):
@@ -153,7 +163,9 @@ def in_threads(task, count=4):
         drawing.join()
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # filters set in a thread are the process's
+@pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning"
+)  # filters set in a thread are the process's
 @pytest.mark.parametrize("part", PARTS, ids=names)
 def test_fits_in_several_threads_give_what_each_gives_alone(part):
     expected, graphs = undisturbed(part), architectures()
@@ -164,7 +176,9 @@ def test_fits_in_several_threads_give_what_each_gives_alone(part):
 def test_a_grid_search_in_threads_gives_what_it_gives_alone():
     def search():
         grid = {"lr": [1e-3, 1e-2], "encoder": ["gates", "gcn"]}
-        scores = GridSearchCV(Predictor("gcn", "mlp", "mse", epochs=2, random_state=0), grid, cv=2, n_jobs=4).fit(architectures(), Y)
+        scores = GridSearchCV(
+            Predictor("gcn", "mlp", "mse", epochs=2, random_state=0), grid, cv=2, n_jobs=4
+        ).fit(architectures(), Y)
         return scores.cv_results_["mean_test_score"]
 
     with parallel_backend("threading"):
@@ -173,7 +187,7 @@ def test_a_grid_search_in_threads_gives_what_it_gives_alone():
         np.testing.assert_array_equal(found, search())
 
 
-# -- pretraining -----------------------------------------------------------------------------------------------------------
+# -- pretraining ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +197,9 @@ def few_draws(monkeypatch):
 
 def pretrained(encoder, graphs, folder):
     """The card without what is measured by the clock, and what the loaded encoder gives."""
-    card = archenc.pretrain(encoder, graphs, folder, encoder_params=SMALL[encoder], epochs=2, batch_size=16, held_out=0.3, seed=1)
+    card = archenc.pretrain(
+        encoder, graphs, folder, encoder_params=SMALL[encoder], epochs=2, batch_size=16, held_out=0.3, seed=1
+    )
     losses = [[value for name, value in epoch.items() if name != "seconds"] for epoch in card["history"]]
     return losses, card["figures"], archenc.load_pretrained(folder).encode(graphs).tolist()
 
@@ -192,7 +208,10 @@ def pretrained(encoder, graphs, folder):
 def pretrained_undisturbed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PretrainableEncoder, "draws", 20)
-        return {name: pretrained(name, architectures(60), tmp_path_factory.mktemp("alone") / name) for name in pretrainable_encoders()}
+        return {
+            name: pretrained(name, architectures(60), tmp_path_factory.mktemp("alone") / name)
+            for name in pretrainable_encoders()
+        }
 
 
 @pytest.mark.parametrize("encoder", pretrainable_encoders())
@@ -206,22 +225,34 @@ def test_what_the_caller_has_set_changes_no_pretraining(encoder, pretrained_undi
 
 
 @pytest.mark.parametrize("encoder", pretrainable_encoders())
-def test_pretrainings_in_several_threads_give_what_each_gives_alone(encoder, pretrained_undisturbed, tmp_path):
+def test_pretrainings_in_several_threads_give_what_each_gives_alone(
+    encoder, pretrained_undisturbed, tmp_path
+):
     graphs = architectures(60)
     for found in in_threads(lambda number: pretrained(encoder, graphs, tmp_path / str(number)), count=2):
         assert found == pretrained_undisturbed[encoder]
 
 
-# -- the means -------------------------------------------------------------------------------------------------------------
+# -- the means -----------------------------------------------------------------------------------------------
 
 
 def modules():
     """One of each kind of initial weights that torch's modules have, and dropout behind them."""
     recurrent = nn.GRU(4, 4)
     transformer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
-    layers = [nn.Linear(4, 4), nn.LayerNorm(4), nn.Embedding(3, 4), nn.BatchNorm1d(4), nn.Bilinear(4, 4, 2), recurrent, transformer]
+    layers = [
+        nn.Linear(4, 4),
+        nn.LayerNorm(4),
+        nn.Embedding(3, 4),
+        nn.BatchNorm1d(4),
+        nn.Bilinear(4, 4, 2),
+        recurrent,
+        transformer,
+    ]
     weights = nn.Parameter(nn.init.trunc_normal_(torch.empty(40)))
-    return nn.ModuleList([*layers, nn.ParameterList([weights, torch.randn(3, 4), nn.init.orthogonal_(torch.zeros(4, 4))])])
+    return nn.ModuleList(
+        [*layers, nn.ParameterList([weights, torch.randn(3, 4), nn.init.orthogonal_(torch.zeros(4, 4))])]
+    )
 
 
 def test_own_generators_have_the_stream_of_torch():
@@ -248,7 +279,9 @@ def test_own_dropout_drops_what_torch_drops(shape, p):
         found = [swapped(x) for _ in range(3)]
     torch.manual_seed(5)
     outside = [swapped(x) for _ in range(3)]
-    assert all(torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(expected, found, outside, strict=True))
+    assert all(
+        torch.equal(a, b) and torch.equal(a, c) for a, b, c in zip(expected, found, outside, strict=True)
+    )
     assert torch.equal(swapped.eval()(x), x)
 
 

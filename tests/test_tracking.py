@@ -22,7 +22,10 @@ def test_json_lines(tmp_path: Path) -> None:
     tracker.log({"tau": 0.5}, step=1)
     tracker.log({"tau": float("nan")}, step=2)
     tracker.finish()
-    lines = [json.loads(line, parse_constant=pytest.fail) for line in (folder / "tracking.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line, parse_constant=pytest.fail)
+        for line in (folder / "tracking.jsonl").read_text().splitlines()
+    ]
     assert lines == [{"config": {"size": 10}}, {"step": 1, "tau": 0.5}, {"step": 2, "tau": None}]
 
 
@@ -55,7 +58,12 @@ def test_wandb_is_offline_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyP
     tracker.log({"tau": 0.5}, step=3)
     tracker.finish()
     (name, options), *others = calls
-    assert (name, options["mode"], options["config"], options["dir"]) == ("init", "offline", {"size": 10}, str(tmp_path))
+    assert (name, options["mode"], options["config"], options["dir"]) == (
+        "init",
+        "offline",
+        {"size": 10},
+        str(tmp_path),
+    )
     assert others == [("log", {"tau": 0.5}, 3), ("finish",)]
 
 

@@ -11,31 +11,47 @@ import archenc
 from archenc.errors import InvalidParameter
 from archenc.heads.neural import MLPHead
 from archenc.losses import MSELoss
-from archenc.training import AveragedWeights, Network, PretrainingSchedule, Schedule, Standardise, Task, fit_network
+from archenc.training import (
+    AveragedWeights,
+    Network,
+    PretrainingSchedule,
+    Schedule,
+    Standardise,
+    Task,
+    fit_network,
+)
 
 
 def test_rate_rises_then_falls_to_zero():
     schedule = Schedule(epochs=10, lr_schedule="cosine", warmup_epochs=2)
-    rates = [schedule.rate(step, 4) for step in (1, 3, 7, 23, 39)]  # 4 steps an epoch: the end of epoch 0.5, 1, 2, 6, 10
+    rates = [
+        schedule.rate(step, 4) for step in (1, 3, 7, 23, 39)
+    ]  # 4 steps an epoch: the end of epoch 0.5, 1, 2, 6, 10
     assert rates == pytest.approx([1e-3 * part for part in (0.25, 0.5, 1.0, 0.5, 0.0)])
     assert Schedule(epochs=10).rate(29, 4) == 1e-3
 
 
 def test_rate_of_a_pretraining_falls_in_a_line():
     schedule = PretrainingSchedule(epochs=2, lr=0.5, lr_schedule="linear", warmup_steps=2)
-    assert [schedule.rate(step, 3) for step in range(6)] == pytest.approx([0.25, 0.5, 0.5, 0.375, 0.25, 0.125])
+    assert [schedule.rate(step, 3) for step in range(6)] == pytest.approx(
+        [0.25, 0.5, 0.5, 0.375, 0.25, 0.125]
+    )
     with pytest.raises(InvalidParameter, match="averages no weights"):
         PretrainingSchedule(ema=0.9)
 
 
 def test_adamw_decays_weights_without_a_gradient():
-    """With targets that are met exactly, Adam leaves the weights alone and AdamW shrinks them by lr x decay a step."""
+    """With targets that are met exactly, Adam leaves the weights alone and AdamW shrinks them by lr x decay a
+    step.
+    """
     inputs, targets = torch.zeros(4, 2), torch.zeros(4)
     for optimizer, factor in (("adam", 1.0), ("adamw", (1 - 0.1 * 0.5) ** 3)):
         head = MLPHead(2, hidden=())
         torch.nn.init.zeros_(next(m for m in head.modules() if isinstance(m, torch.nn.Linear)).bias)
         network = Network(Standardise(inputs), head)
-        before = network.state_dict()["head." + next(n for n, _ in head.named_parameters() if "weight" in n)].clone()
+        before = network.state_dict()[
+            "head." + next(n for n, _ in head.named_parameters() if "weight" in n)
+        ].clone()
         decay = 0.5 if optimizer == "adamw" else 0.0
         schedule = Schedule(epochs=3, lr=0.1, weight_decay=decay, optimizer=optimizer)
         fit_network(Task(network, inputs, targets, MSELoss(), torch.Generator().manual_seed(0)), schedule)
@@ -58,7 +74,11 @@ def linear_network():
     """A linear head on finished encodings, with something to learn."""
     torch.manual_seed(0)
     inputs = torch.randn(12, 3)
-    return Network(Standardise(inputs), MLPHead(3, hidden=())), inputs, inputs @ torch.tensor([1.0, -2.0, 0.5])
+    return (
+        Network(Standardise(inputs), MLPHead(3, hidden=())),
+        inputs,
+        inputs @ torch.tensor([1.0, -2.0, 0.5]),
+    )
 
 
 def trained(**schedule):
@@ -76,10 +96,15 @@ def weights_of(network):
 
 
 def test_averaged_weights_are_the_mean_over_the_steps():
-    """With one step an epoch a run without averaging shows the weights of every step, so training does not see the averages either."""
+    """With one step an epoch a run without averaging shows the weights of every step, so training does not
+    see the averages either.
+    """
     plain = {"epochs": 5, "batch_size": 12, "lr": 0.1}
     last, steps = trained(**plain)
-    expected = [sum(0.7 ** (t - s) * steps[s] for s in range(t + 1)) / sum(0.7 ** (t - s) for s in range(t + 1)) for t in range(5)]
+    expected = [
+        sum(0.7 ** (t - s) * steps[s] for s in range(t + 1)) / sum(0.7 ** (t - s) for s in range(t + 1))
+        for t in range(5)
+    ]
     averaged, seen = trained(**plain, ema=0.7)
     torch.testing.assert_close(torch.stack(seen), torch.stack(expected))
     assert torch.equal(averaged, seen[-1])
@@ -101,7 +126,9 @@ def test_averages_are_used_only_for_a_while():
 
 def test_a_clipped_gradient_bounds_the_step(monkeypatch):
     """Gradient descent at rate 1 moves by the gradient, so by its greatest length at most."""
-    monkeypatch.setattr(torch.optim, "Adam", lambda parameters, lr, weight_decay: torch.optim.SGD(parameters, lr=lr))
+    monkeypatch.setattr(
+        torch.optim, "Adam", lambda parameters, lr, weight_decay: torch.optim.SGD(parameters, lr=lr)
+    )
     start, once = weights_of(linear_network()[0]), {"epochs": 1, "batch_size": 12, "lr": 1.0}
     free, clipped, loose = (trained(**once, gradient_clip=limit)[0] - start for limit in (None, 0.25, 1e6))
     assert free.norm() > 1.0

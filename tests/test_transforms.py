@@ -47,25 +47,34 @@ def read(graphs: ArchGraphs):
 @quick
 @given(seed=st.integers(0, 2**32 - 1), nodes=st.integers(2, 8))
 def test_reachability_and_paths_against_networkx(seed, nodes):
-    adjacency = torch.from_numpy(np.triu(np.random.default_rng(seed).random((5, nodes, nodes)) < 0.35, 1).astype(np.uint8))
+    adjacency = torch.from_numpy(
+        np.triu(np.random.default_rng(seed).random((5, nodes, nodes)) < 0.35, 1).astype(np.uint8)
+    )
     for row, closure, used in zip(adjacency, reachability(adjacency), on_path(adjacency), strict=True):
         graph = nx.from_numpy_array(row.numpy(), create_using=nx.DiGraph)
         assert (closure.numpy() == nx.to_numpy_array(nx.transitive_closure(graph))).all()
         from_input, to_output = nx.descendants(graph, 0) | {0}, nx.ancestors(graph, nodes - 1) | {nodes - 1}
         assert set(used.nonzero()[:, 0].tolist()) == from_input & to_output
     connected = is_connected(adjacency).tolist()
-    assert connected == [nx.has_path(nx.from_numpy_array(row.numpy(), create_using=nx.DiGraph), 0, nodes - 1) for row in adjacency]
+    assert connected == [
+        nx.has_path(nx.from_numpy_array(row.numpy(), create_using=nx.DiGraph), 0, nodes - 1)
+        for row in adjacency
+    ]
 
 
 def test_prune():
     """Node 1 leads nowhere, node 3 comes from nowhere; a "none" node on a path stays."""
-    graphs = cell(["input", "conv", "none", "pool", "skip", "output"], [(0, 1), (0, 2), (2, 4), (3, 4), (4, 5)])
+    graphs = cell(
+        ["input", "conv", "none", "pool", "skip", "output"], [(0, 1), (0, 2), (2, 4), (3, 4), (4, 5)]
+    )
     assert read(prune(graphs)) == (["input", "none", "skip", "output"], [(0, 1), (1, 2), (2, 5)])
     assert prune(graphs).mask.tolist() == [[True, True, True, False, False, True]]
 
 
 def test_bypass():
-    """Input -> skip -> {conv, output}, conv -> output: the skip's source feeds its targets; two routes to one target are one edge."""
+    """Input -> skip -> {conv, output}, conv -> output: the skip's source feeds its targets; two routes to one
+    target are one edge.
+    """
     graphs = cell(
         ["input", "skip", "conv", "<padding>", "<padding>", "output"],
         [(0, 1), (1, 2), (1, 5), (2, 5), (0, 5)],
@@ -76,9 +85,17 @@ def test_bypass():
 
 
 def test_bypass_of_a_chain_and_of_everything():
-    graphs = cell(["input", "skip", "skip", "conv", "skip", "output"], [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)])
-    assert read(bypass_nodes(graphs, node_op(graphs, "skip"))) == (["input", "conv", "output"], [(0, 1), (1, 5)])
-    assert read(bypass_nodes(graphs, torch.tensor([[False, True, True, True, True, False]]))) == (["input", "output"], [(0, 5)])
+    graphs = cell(
+        ["input", "skip", "skip", "conv", "skip", "output"], [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
+    )
+    assert read(bypass_nodes(graphs, node_op(graphs, "skip"))) == (
+        ["input", "conv", "output"],
+        [(0, 1), (1, 5)],
+    )
+    assert read(bypass_nodes(graphs, torch.tensor([[False, True, True, True, True, False]]))) == (
+        ["input", "output"],
+        [(0, 5)],
+    )
 
 
 def test_keep_nodes_never_drops_the_ends():
@@ -88,7 +105,9 @@ def test_keep_nodes_never_drops_the_ends():
 
 def test_keep_nodes_with_operations_on_edges():
     space = CellSpace("edges", ["a", "b"], op_on="edge", max_nodes=5, edges_per_pair=2)
-    graphs = space.parse({"edges": [[0, 1, "a"], [0, 2, "b"], [1, 3, "b"], [2, 3, "a"], [3, 4, "b"], [3, 4, "a"]]})
+    graphs = space.parse(
+        {"edges": [[0, 1, "a"], [0, 2, "b"], [1, 3, "b"], [2, 3, "a"], [3, 4, "b"], [3, 4, "a"]]}
+    )
     kept = keep_nodes(graphs, torch.tensor([[True, False, True, True, True]]))
     assert kept.mask.tolist() == [[True, True, True, False, True]]
     assert kept.edge_ops().nonzero().tolist() == [[0, 0, 0, 1], [0, 0, 1, 2], [0, 0, 2, 4], [0, 1, 2, 4]]
@@ -110,7 +129,9 @@ def test_simplify_nodes():
 
 
 def test_line_graph_of_nasbench201():
-    """Nodes in the order of the string; 0->1 feeds 1->2 and 1->3, 0->2 and 1->2 feed 2->3, what enters node 3 feeds the output."""
+    """Nodes in the order of the string; 0->1 feeds 1->2 and 1->3, 0->2 and 1->2 feed 2->3, what enters node 3
+    feeds the output.
+    """
     space = NASBench201()
     nodes = line_graph(space.parse([0, 1, 2, 3, 4, 0]))
     assert nodes.ops.tolist() == [[1, 3, 4, 5, 6, 7, 3, 2]]
@@ -124,18 +145,26 @@ def test_line_graph_of_nasbench201():
 
 def test_line_graph_with_absent_and_parallel_edges():
     space = CellSpace("edges", ["a", "b"], op_on="edge", max_nodes=4, edges_per_pair=2)
-    nodes = line_graph(space.parse({"nodes": 3, "edges": [[0, 1, "a"], [0, 1, "b"], [1, 2, "a"], [0, 2, "b"]]}))
+    nodes = line_graph(
+        space.parse({"nodes": 3, "edges": [[0, 1, "a"], [0, 1, "b"], [1, 2, "a"], [0, 2, "b"]]})
+    )
     assert nodes.num_nodes == 1 + 2 * 6 + 1
     # by target, then source, then slot: 0->1 "b", 0->1 "a", 0->3 "b", 1->3 "a"
     last = nodes.num_nodes - 1
-    assert read(nodes) == (["input", "b", "a", "b", "a", "output"], [(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, last), (4, last)])
+    assert read(nodes) == (
+        ["input", "b", "a", "b", "a", "output"],
+        [(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, last), (4, last)],
+    )
 
 
 def test_line_graph_of_two_inputs():
     space = CellSpace("edges", ["a"], op_on="edge", max_nodes=4, num_inputs=2)
     nodes = line_graph(space.parse({"edges": [[0, 2, "a"], [1, 2, "a"], [2, 3, "a"], [1, 3, "a"]]}))
     last = nodes.num_nodes - 1
-    assert read(nodes) == (["input", "input", *["a"] * 4, "output"], [(0, 2), (1, 3), (1, 4), (2, 5), (3, 5), (4, last), (5, last)])
+    assert read(nodes) == (
+        ["input", "input", *["a"] * 4, "output"],
+        [(0, 2), (1, 3), (1, 4), (2, 5), (3, 5), (4, last), (5, last)],
+    )
 
 
 def test_simplify_edges_against_networkx():
@@ -151,10 +180,11 @@ def test_simplify_edges_against_networkx():
     assert torch.equal(simple.adjacency, (simple.ops != 0).to(torch.uint8))
 
 
-# -- features of the operations ------------------------------------------------------------------------------------------
+# -- features of the operations ------------------------------------------------------------------------------
 
 
-# Nodes 1 and 2 may stand in either order, but their wirings differ: a relabelling that is not the fixed topology's.
+# Nodes 1 and 2 may stand in either order, but their wirings differ: a relabelling that is not the fixed
+# topology's.
 LOPSIDED = CellSpace("lopsided", ["a", "b"], max_nodes=5, topology=[(0, 1), (0, 2), (1, 3), (2, 4), (3, 4)])
 
 
@@ -166,19 +196,29 @@ def tagged(space, seed):
 
 
 def wirings(nodes: ArchGraphs):
-    """The edges of op-on-node graphs, between the first features of their ends; the ends of a cell go by their numbers."""
+    """The edges of op-on-node graphs, between the first features of their ends; the ends of a cell go by
+    their numbers.
+    """
     inputs, last = nodes.space.num_inputs, nodes.num_nodes - 1
     names = [
-        [("end", v) if v < inputs or v == last else tag for v, tag in enumerate(tags)] for tags in nodes.features[..., 0].int().tolist()
+        [("end", v) if v < inputs or v == last else tag for v, tag in enumerate(tags)]
+        for tags in nodes.features[..., 0].int().tolist()
     ]
-    return [{(row[i], row[j]) for i, j in edges.nonzero().tolist()} for row, edges in zip(names, nodes.adjacency, strict=True)]
+    return [
+        {(row[i], row[j]) for i, j in edges.nonzero().tolist()}
+        for row, edges in zip(names, nodes.adjacency, strict=True)
+    ]
 
 
 def assert_features_are_with_their_operations(graphs: ArchGraphs, original: ArchGraphs):
-    """Each operation is the one that stood at the place of which its features speak, and no two speak of the same."""
+    """Each operation is the one that stood at the place of which its features speak, and no two speak of the
+    same.
+    """
     ids = graphs.ops.long()
     if graphs.op_on != original.op_on:
-        ids = torch.where(ids < NODE_OFFSET, 0, ids - NODE_OFFSET + EDGE_OFFSET)  # the line graph's ends are no operations
+        ids = torch.where(
+            ids < NODE_OFFSET, 0, ids - NODE_OFFSET + EDGE_OFFSET
+        )  # the line graph's ends are no operations
     assert torch.equal(graphs.features[..., 1].long(), ids)
     places = graphs.features[..., 0].long().flatten(1)
     first = original.ops.flatten(1).long()
@@ -197,16 +237,27 @@ def test_features_stay_with_their_operations(space, seed):
     rng = np.random.default_rng(seed)
     keep = torch.from_numpy(rng.random(tuple(graphs.mask.shape)) < 0.7)
     twins = isomorphic_twin(graphs, seed)
-    for changed in (nodes, space.simplify(graphs), space.simplify(nodes), prune(graphs), keep_nodes(graphs, keep), twins):
+    for changed in (
+        nodes,
+        space.simplify(graphs),
+        space.simplify(nodes),
+        prune(graphs),
+        keep_nodes(graphs, keep),
+        twins,
+    ):
         assert_features_are_with_their_operations(changed, graphs)
     simple = space.simplify(nodes)  # without "none" edges, which a twin may turn round
     assert wirings(simple) == wirings(space.simplify(space.node_form(twins)))
-    order = torch.from_numpy(rng.permuted(np.tile(np.arange(space.num_inputs, nodes.num_nodes - 1), (len(nodes.mask), 1)), axis=1))
+    order = torch.from_numpy(
+        rng.permuted(np.tile(np.arange(space.num_inputs, nodes.num_nodes - 1), (len(nodes.mask), 1)), axis=1)
+    )
     ends = torch.arange(nodes.num_nodes).expand(len(nodes.mask), -1)
     order = torch.cat([ends[:, : space.num_inputs], order, ends[:, -1:]], dim=1)
     assert wirings(permute_nodes(nodes, order)) == wirings(nodes)
     if graphs.op_on == "edge":
-        order = torch.from_numpy(rng.permuted(np.tile(np.arange(graphs.num_nodes), (len(graphs.mask), 1)), axis=1))
+        order = torch.from_numpy(
+            rng.permuted(np.tile(np.arange(graphs.num_nodes), (len(graphs.mask), 1)), axis=1)
+        )
         assert_features_are_with_their_operations(permute_nodes(graphs, order), graphs)
 
 
@@ -222,4 +273,8 @@ def test_line_graph_takes_features_in_the_order_of_its_nodes():
     graphs = space.parse([1, 2, 3, 4, 1, 2])
     features = torch.arange(16.0).reshape(1, 4, 4, 1)
     nodes = line_graph(graphs.with_features(features))
-    assert nodes.features[0, :, 0].tolist() == [0, *(4 * i + j for i, j in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]), 0]
+    assert nodes.features[0, :, 0].tolist() == [
+        0,
+        *(4 * i + j for i, j in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]),
+        0,
+    ]

@@ -17,7 +17,9 @@ class _Count(TorchDispatchMode):
 
 
 def torch_calls(work: Callable[[], Any]) -> int:
-    """How many operations of torch ``work`` calls: a loop over architectures shows as thousands more for more of them."""
+    """How many operations of torch ``work`` calls: a loop over architectures shows as thousands more for more
+    of them.
+    """
     with _Count() as count:
         work()
     return count.calls

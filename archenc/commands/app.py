@@ -1,7 +1,9 @@
-"""The ``archenc`` command: assembles the subcommands that the rooms and other packages declare, and turns errors into one line.
+"""The ``archenc`` command: assembles the subcommands that the rooms and other packages declare, and turns
+errors into one line.
 
-A package adds a subcommand by an entry point of the group ``archenc.commands`` that names a function or a Typer application. Such a
-module must be cheap to import, as it is loaded for ``archenc --help``: import torch inside the functions.
+A package adds a subcommand by an entry point of the group ``archenc.commands`` that names a function or a
+Typer application. Such a module must be cheap to import, as it is loaded for ``archenc --help``: import torch
+inside the functions.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from archenc.files.text import say
 from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES
 from archenc.version import __version__
 
-_ClickException: Any = typer.BadParameter.__mro__[2]  # click's own, or that of the copy that newer Typers bring
+_ClickException: Any = typer.BadParameter.__mro__[
+    2
+]  # click's own, or that of the copy that newer Typers bring
 
 
 def _pretrained() -> list[str]:
@@ -39,8 +43,21 @@ _LISTS: dict[str, Callable[[], list[str]]] = {
 }
 
 
-_ORDER = ("suggest", "rank", "train", "predict", "data", "list", "encode", "pretrain", "embed-report", "bench")
-"""In which ``archenc --help`` shows the commands: the question that most come with first; those of other packages follow by name."""
+_ORDER = (
+    "suggest",
+    "rank",
+    "train",
+    "predict",
+    "data",
+    "list",
+    "encode",
+    "pretrain",
+    "embed-report",
+    "bench",
+)
+"""In which ``archenc --help`` shows the commands: the question that most come with first; those of other
+packages follow by name.
+"""
 
 
 class _Commands(TyperGroup):
@@ -50,7 +67,9 @@ class _Commands(TyperGroup):
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="encoders|heads|losses|spaces|datasets|pretrained", help="What to list.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="encoders|heads|losses|spaces|datasets|pretrained", help="What to list.")
+    ],
 ) -> None:
     """List the names that can be used, one a line."""
     if kind not in _LISTS:
@@ -65,7 +84,10 @@ def _show_version(wanted: bool) -> None:
 
 
 def _callback(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
 ) -> None:
     """What should I train next? 'archenc suggest' answers from a file of what was trained.
 
@@ -77,15 +99,26 @@ def _unavailable(point: EntryPoint, reason: Exception) -> Callable[[], None]:
     """Stands in for a subcommand whose module does not load, so that the others still work."""
 
     def command() -> None:
-        raise ArchencError(f"the command {point.name!r} cannot be loaded ({type(reason).__name__}: {reason}); repair or remove its package")
+        raise ArchencError(
+            f"the command {point.name!r} cannot be loaded ({type(reason).__name__}: {reason}); repair or "
+            "remove its package"
+        )
 
     command.__doc__ = f"(cannot be loaded: {type(reason).__name__})"
     return command
 
 
 def create_app() -> typer.Typer:
-    """The application with every declared subcommand; imports the modules that declare them and nothing heavier."""
-    app = typer.Typer(name="archenc", cls=_Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    """The application with every declared subcommand; imports the modules that declare them and nothing
+    heavier.
+    """
+    app = typer.Typer(
+        name="archenc",
+        cls=_Commands,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
     app.callback()(_callback)
     app.command("list")(list_names)
     for point in entry_points(group="archenc.commands"):
@@ -110,7 +143,9 @@ def _describe(error: OSError) -> str:
 
 
 def _replace_closed_streams() -> None:
-    """Let what is written to a closed standard stream vanish, so that no file that is opened later takes its place."""
+    """Let what is written to a closed standard stream vanish, so that no file that is opened later takes its
+    place.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
@@ -142,7 +177,9 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code: 0 done, 1 some part failed, 2 bad input, 130 interrupted."""
+    """Run the command line and give its exit code: 0 done, 1 some part failed, 2 bad input, 130
+    interrupted.
+    """
     _replace_closed_streams()
     code = _run(argv)
     if code == 130:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archenc.commands.options import MAX_SEED, Force, Notation, Settings, Simplify, check_output, check_types, parse_settings
+from archenc.commands.options import (
+    MAX_SEED,
+    Force,
+    Notation,
+    Settings,
+    Simplify,
+    check_output,
+    check_types,
+    parse_settings,
+)
 from archenc.errors import InvalidParameter
 from archenc.files.text import csv_text, say
 
@@ -22,14 +31,22 @@ if TYPE_CHECKING:
 
 def encode(
     encoder: Annotated[str, typer.Option(help="Name of an encoder.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.npz|.safetensors", help="Where to write encodings, hashes and metadata.")],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE.npz|.safetensors", help="Where to write encodings, hashes and metadata."),
+    ],
     dataset: Annotated[str | None, typer.Option(help="Encode a whole data set.")] = None,
     space: Annotated[str | None, typer.Option(help="Space of the architectures in --input.")] = None,
-    input_: Annotated[Path | None, typer.Option("--input", metavar="FILE", help="Text (one a line), .csv or .jsonl ('arch').")] = None,
+    input_: Annotated[
+        Path | None,
+        typer.Option("--input", metavar="FILE", help="Text (one a line), .csv or .jsonl ('arch')."),
+    ] = None,
     settings: Settings = None,
     simplify: Simplify = False,
     notation: Notation = None,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the weights of a learned encoder.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Seed of the weights of a learned encoder.")
+    ] = 0,
     force: Force = False,
 ) -> None:
     """Encode architectures as vectors."""
@@ -78,27 +95,41 @@ def _write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str,
             np.savez_compressed(temporary, **arrays, metadata=np.array(text))  # type: ignore[arg-type]
         else:
             # written by Python, as the library's own writing fails with errors that are none of the system's
-            temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"archenc": text}))
+            temporary.write_bytes(
+                save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, {"archenc": text})
+            )
 
 
 def train(
     dataset: Annotated[str, typer.Option(help="Name of a data set.")],
     size: Annotated[int, typer.Option(min=2, help="Number of training architectures.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to save the predictor.")],
-    label: Annotated[str | None, typer.Option(help="Label to learn; default: the data set's own choice.")] = None,
-    feature: Annotated[list[str] | None, typer.Option(metavar="LABEL", help="Another label as side information; repeatable.")] = None,
-    encoder: Annotated[str, typer.Option(help="Name of an encoder; 'auto' chooses head and loss too.")] = "auto",
+    label: Annotated[
+        str | None, typer.Option(help="Label to learn; default: the data set's own choice.")
+    ] = None,
+    feature: Annotated[
+        list[str] | None, typer.Option(metavar="LABEL", help="Another label as side information; repeatable.")
+    ] = None,
+    encoder: Annotated[
+        str, typer.Option(help="Name of an encoder; 'auto' chooses head and loss too.")
+    ] = "auto",
     head: Annotated[str, typer.Option(help="Name of a head, for an encoder of yours.")] = "mlp",
     loss: Annotated[str, typer.Option(help="Name of a loss, for an encoder of yours.")] = "hinge",
     simplify: Simplify = False,
     settings: Settings = None,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the training set and of the predictor.")] = 0,
-    track: Annotated[str | None, typer.Option(metavar="jsonl|wandb", help="Record each epoch; wandb stays offline by default.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Seed of the training set and of the predictor.")
+    ] = 0,
+    track: Annotated[
+        str | None,
+        typer.Option(metavar="jsonl|wandb", help="Record each epoch; wandb stays offline by default."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Train a predictor and print Kendall's tau on the held-out half of the data set.
 
-    Parameters are set by --set epochs=100, --set encoder.NAME=VALUE, --set head.NAME=VALUE or --set loss.NAME=VALUE.
+    Parameters are set by --set epochs=100, --set encoder.NAME=VALUE, --set head.NAME=VALUE or --set
+    loss.NAME=VALUE.
     """
     check_output(out, force)
     parameters = _predictor_parameters(parse_settings(settings))
@@ -130,7 +161,9 @@ def train(
     data = data.with_architecture_features(feature) if feature else data
     split = halves(data.labelled_rows(), seed=0)
     rows = split.training_subset(size, seed)
-    tracker = create_tracker(track, out, {"dataset": dataset, "label": data.label, "size": size, **predictor.get_params()})
+    tracker = create_tracker(
+        track, out, {"dataset": dataset, "label": data.label, "size": size, **predictor.get_params()}
+    )
     graphs, y = data.graphs[rows], data.y[rows]
 
     def on_epoch_end(epoch: int, fitted: Any) -> None:
@@ -156,11 +189,16 @@ def _predictor_parameters(settings: dict[str, Any]) -> dict[str, Any]:
         elif parameter and part in ("encoder", "head", "loss"):
             parameters.setdefault(f"{part}_params", {})[parameter] = value
         else:
-            raise InvalidParameter(f"--set {name}=... belongs to no part of a predictor; write encoder.NAME, head.NAME or loss.NAME")
+            raise InvalidParameter(
+                f"--set {name}=... belongs to no part of a predictor; write encoder.NAME, head.NAME or "
+                "loss.NAME"
+            )
     return parameters
 
 
-def _provenance(data: ArchDataset, split: str, split_digest: str, size: int, seed: int, tau: float) -> dict[str, Any]:
+def _provenance(
+    data: ArchDataset, split: str, split_digest: str, size: int, seed: int, tau: float
+) -> dict[str, Any]:
     return {
         "dataset": data.name,
         "label": data.label,
@@ -173,8 +211,12 @@ def _provenance(data: ArchDataset, split: str, split_digest: str, size: int, see
 
 def predict(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What 'archenc train --out' wrote.")],
-    input_: Annotated[Path, typer.Option("--input", metavar="FILE", help="Text (one a line), .csv or .jsonl ('arch').")],
-    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write a CSV file instead of printing.")] = None,
+    input_: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="Text (one a line), .csv or .jsonl ('arch').")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Write a CSV file instead of printing.")
+    ] = None,
     notation: Notation = None,
     force: Force = False,
 ) -> None:

@@ -20,26 +20,52 @@ if TYPE_CHECKING:
     from archenc.graphs import ArchGraphs
     from archenc.search.suggest import Suggestions, Trust
 
-Runs = Annotated[Path, typer.Argument(metavar="RUNS", help="What was trained: a .csv or .jsonl file with a column 'arch' and labels.")]
+Runs = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUNS", help="What was trained: a .csv or .jsonl file with a column 'arch' and labels."
+    ),
+]
 SpaceName = Annotated[
     str | None,
-    typer.Option("--space", metavar="NAME|FILE", help="Their search space ('archenc list spaces'), or a .json or .yaml file of one."),
+    typer.Option(
+        "--space",
+        metavar="NAME|FILE",
+        help="Their search space ('archenc list spaces'), or a .json or .yaml file of one.",
+    ),
 ]
-Dataset = Annotated[str | None, typer.Option(metavar="NAME", help="Choose among the architectures of a data set instead.")]
-Models = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Choose among ONNX files; RUNS names them in 'arch' or 'model'.")]
-Notation = Annotated[str | None, typer.Option(metavar="NAME", help="How numbers in RUNS and --candidates are read: naslib, index.")]
+Dataset = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Choose among the architectures of a data set instead.")
+]
+Models = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Choose among ONNX files; RUNS names them in 'arch' or 'model'."),
+]
+Notation = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="How numbers in RUNS and --candidates are read: naslib, index."),
+]
 Goal = Annotated[
     str | None,
     typer.Option(
         "--objective",
         metavar="NAME:max|min,...",
-        help="Columns to predict, params, flops; several give a Pareto set. Default: the only column of numbers, to be high.",
+        help="Columns to predict, params, flops; several give a Pareto set. Default: the only column of "
+        "numbers, to be high.",
     ),
 ]
-Candidates = Annotated[Path | None, typer.Option(metavar="FILE", help="Choose among these: text (one a line), .csv or .jsonl ('arch').")]
-Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the architectures with the columns of RUNS, to be filled in.")]
+Candidates = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Choose among these: text (one a line), .csv or .jsonl ('arch')."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the architectures with the columns of RUNS, to be filled in."),
+]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the predictor, and of candidates that are drawn.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Seed of the predictor, and of candidates that are drawn.")
+]
 
 
 def suggest(
@@ -51,7 +77,9 @@ def suggest(
     count: Annotated[int, typer.Option(min=1, max=100_000, help="How many architectures to suggest.")] = 10,
     objective: Goal = None,
     candidates: Candidates = None,
-    explore: Annotated[float, typer.Option(min=0, max=1, help="Share chosen for being uncertain and perhaps good.")] = 0.0,
+    explore: Annotated[
+        float, typer.Option(min=0, max=1, help="Share chosen for being uncertain and perhaps good.")
+    ] = 0.0,
     out: Out = None,
     as_json: AsJSON = False,
     seed: Seed = 0,
@@ -64,13 +92,20 @@ def suggest(
 
     source, results = _read(runs, (space, dataset, models), notation, candidates, objective, out)
     known = results.costs if results.known else None
-    options: dict[str, Any] = {"candidates": source.pool, "explore": explore, "known": known, "random_state": seed}
+    options: dict[str, Any] = {
+        "candidates": source.pool,
+        "explore": explore,
+        "known": known,
+        "random_state": seed,
+    }
     _finish(source, results, engine.suggest(results.graphs, results.labels, count, **options), out, as_json)
 
 
 def rank(
     runs: Runs,
-    candidates: Annotated[Path, typer.Option(metavar="FILE", help="What to rank: text (one a line), .csv or .jsonl ('arch').")],
+    candidates: Annotated[
+        Path, typer.Option(metavar="FILE", help="What to rank: text (one a line), .csv or .jsonl ('arch').")
+    ],
     space: SpaceName = None,
     dataset: Dataset = None,
     models: Models = None,
@@ -92,7 +127,9 @@ def rank(
     if not count:
         raise InvalidParameter(f"every architecture in {candidates} was trained already; give others")
     known = results.costs if results.known else None
-    found = engine.suggest(results.graphs, results.labels, count, candidates=source.pool, known=known, random_state=seed)
+    found = engine.suggest(
+        results.graphs, results.labels, count, candidates=source.pool, known=known, random_state=seed
+    )
     _finish(source, results, found, out, as_json, left_out=len(source.pool) - count)
 
 
@@ -116,10 +153,12 @@ def _read(
     return source.restricted(candidates), results
 
 
-# -- output ----------------------------------------------------------------------------------------------------------
+# -- output --------------------------------------------------------------------------------------------------
 
 
-def _finish(source: Source, results: Results, found: Suggestions, out: Path | None, as_json: bool, left_out: int = 0) -> None:
+def _finish(
+    source: Source, results: Results, found: Suggestions, out: Path | None, as_json: bool, left_out: int = 0
+) -> None:
     from archenc.search.suggest import trust
 
     texts = _texts(source, found)
@@ -131,12 +170,21 @@ def _finish(source: Source, results: Results, found: Suggestions, out: Path | No
     if out is not None:
         _write(out, results, texts)
     if as_json:
-        say(json.dumps({"predictors": {name: vars(value) for name, value in trusts.items()}, "suggestions": records}, ensure_ascii=False))
+        say(
+            json.dumps(
+                {"predictors": {name: vars(value) for name, value in trusts.items()}, "suggestions": records},
+                ensure_ascii=False,
+            )
+        )
     else:
         _print(trusts, records, left_out)
     for name, value in trusts.items():
         if value.better_than_chance is False:
-            say(f"archenc: warning: {name} is predicted no better than by chance; this is hardly more than a draw", file=sys.stderr)
+            say(
+                f"archenc: warning: {name} is predicted no better than by chance; this is hardly more than a "
+                "draw",
+                file=sys.stderr,
+            )
     if out is not None and not as_json:
         say("", f"{out}: {len(records)} architectures to train")
 
@@ -157,13 +205,18 @@ def _texts(source: Source, found: Suggestions) -> list[str]:
 
 def _records(results: Results, found: Suggestions, texts: list[str]) -> list[dict[str, Any]]:
     count, signs = len(texts), [objective.sign for objective in results.predicted]
-    score, low, high = (ends.reshape(count, -1)[:, : len(signs)] * signs for ends in (found.score, found.low, found.high))
+    score, low, high = (
+        ends.reshape(count, -1)[:, : len(signs)] * signs for ends in (found.score, found.low, found.high)
+    )
     names, costs = [objective.name for objective in results.predicted], _costs(found.graphs)
     return [
         {
             "rank": at + 1,
             "predicted": {name: _rounded(value) for name, value in zip(names, score[at], strict=True)},
-            "interval_80": {name: sorted(map(_rounded, ends)) for name, *ends in zip(names, low[at], high[at], strict=True)},
+            "interval_80": {
+                name: sorted(map(_rounded, ends))
+                for name, *ends in zip(names, low[at], high[at], strict=True)
+            },
             "why": found.reasons[at],
             "close_to_row": int(results.lines[found.nearest[at]]),
             **{name: int(values[at]) for name, values in costs.items()},
@@ -190,7 +243,11 @@ def _table(records: list[dict[str, Any]]) -> list[str]:
 
     names = list(records[0]["predicted"])
     costs = [name for name in ("parameters", "flops") if name in records[0]]
-    titles = ["predicted", "80 % interval"] if len(names) == 1 else [title for name in names for title in (name, "80 % interval")]
+    titles = (
+        ["predicted", "80 % interval"]
+        if len(names) == 1
+        else [title for name in names for title in (name, "80 % interval")]
+    )
     digits = {name: _digits([record["interval_80"][name] for record in records]) for name in names}
     lines = [
         [
@@ -217,18 +274,24 @@ def _digits(intervals: list[list[float]]) -> int:
 
 
 def _write(out: Path, results: Results, texts: list[str]) -> None:
-    """A table with the columns of the given one, in which everything but the architectures is to be filled in."""
+    """A table with the columns of the given one, in which everything but the architectures is to be filled
+    in.
+    """
     from archenc.files.trusted import atomic_write
 
     empty = "" if out.suffix == ".csv" else None
     records = [{**dict.fromkeys(results.columns, empty), **_cells(results, text)} for text in texts]
     lines = "".join(json.dumps(record) + "\n" for record in records)
     with atomic_write(out) as temporary:
-        temporary.write_text(csv_text(records) if out.suffix == ".csv" else lines, encoding="utf-8", newline="")
+        temporary.write_text(
+            csv_text(records) if out.suffix == ".csv" else lines, encoding="utf-8", newline=""
+        )
 
 
 def _cells(results: Results, text: str) -> dict[str, Any]:
-    """An architecture as the columns of the results have it: one text, or an adjacency matrix and operations."""
+    """An architecture as the columns of the results have it: one text, or an adjacency matrix and
+    operations.
+    """
     if results.column in results.columns:
         return {results.column: text}
     written = json.loads(text)

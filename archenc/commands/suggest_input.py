@@ -1,4 +1,6 @@
-"""What ``archenc suggest`` and ``archenc rank`` are given: a file of results, where its architectures come from, what is wanted of them."""
+"""What ``archenc suggest`` and ``archenc rank`` are given: a file of results, where its architectures come
+from, what is wanted of them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ COSTS = {"params": "parameters", "parameters": "parameters", "flops": "flops"}
 """What users call the numbers of :meth:`archenc.spaces.base.Space.costs`."""
 
 
-# -- objectives ------------------------------------------------------------------------------------------------------
+# -- objectives ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,25 @@ class Objective:
 
 
 def parse_objectives(text: str) -> list[Objective]:
-    """``"acc:max,params:min"``, in which ``:max`` can be left out; raises :class:`InvalidParameter` for anything else."""
+    """``"acc:max,params:min"``, in which ``:max`` can be left out; raises :class:`InvalidParameter` for
+    anything else.
+    """
     found = []
     for part in text.split(","):
         name, colon, goal = part.strip().rpartition(":")
         name, goal = (name, goal) if colon else (goal, "max")
         if not name or goal not in ("max", "min"):
-            raise InvalidParameter(f"--objective {text!r:.120} has the part {part!r:.60}; write NAME:max or NAME:min, with commas between")
+            raise InvalidParameter(
+                f"--objective {text!r:.120} has the part {part!r:.60}; write NAME:max or NAME:min, with "
+                "commas between"
+            )
         found.append(Objective(name, 1.0 if goal == "max" else -1.0))
     if len({objective.name for objective in found}) < len(found):
         raise InvalidParameter(f"--objective {text!r:.120} names something twice; name it once")
     return found
 
 
-# -- sources ---------------------------------------------------------------------------------------------------------
+# -- sources -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -84,16 +91,21 @@ class Source:
         return replace(self, pool=parse_rows(file, self.space, rows, self.notation), names=names)
 
 
-def find_source(space: str | None, dataset: str | None, models: Path | None, runs: Path, notation: str | None = None) -> Source:
+def find_source(
+    space: str | None, dataset: str | None, models: Path | None, runs: Path, notation: str | None = None
+) -> Source:
     """The source that one of three options names, the ``notation`` being that of a space."""
     if [space, dataset, models].count(None) != 2:
         raise InvalidParameter(
-            "it is not clear what the architectures are; give one of --space NAME, --space FILE, --dataset NAME and --models FOLDER"
+            "it is not clear what the architectures are; give one of --space NAME, --space FILE, --dataset "
+            "NAME and --models FOLDER"
         )
     if space is not None:
         return Source(_space(space), notation=notation)
     if notation is not None:
-        raise InvalidParameter("--notation says how numbers are read in a space; give it with --space, or leave it out")
+        raise InvalidParameter(
+            "--notation says how numbers are read in a space; give it with --space, or leave it out"
+        )
     if dataset is not None:
         graphs = load_dataset(dataset).graphs.with_features(None)
         return Source(graphs.space, graphs)
@@ -104,7 +116,9 @@ def find_source(space: str | None, dataset: str | None, models: Path | None, run
     names = files.names()
     graphs = files.parse(names)
     files.chosen = graphs.space  # type: ignore[assignment]  # what it gave is an OperationSpace
-    return Source(files, graphs, names, "arch" if any("arch" in row for _, row in read_rows(runs)[:1]) else "model")
+    return Source(
+        files, graphs, names, "arch" if any("arch" in row for _, row in read_rows(runs)[:1]) else "model"
+    )
 
 
 class _Definition(Record):
@@ -113,7 +127,9 @@ class _Definition(Record):
 
 
 def _space(text: str) -> Space:
-    """A registered space, or that which a file defines by a registered name and parameters, as :meth:`Space.config` gives them."""
+    """A registered space, or that which a file defines by a registered name and parameters, as
+    :meth:`Space.config` gives them.
+    """
     path = Path(text)
     if path.suffix.lower() not in (".json", ".yaml", ".yml"):
         return create_space(text)
@@ -122,7 +138,7 @@ def _space(text: str) -> Space:
     return from_config({"name": definition.name, "parameters": definition.parameters})
 
 
-# -- results ---------------------------------------------------------------------------------------------------------
+# -- results -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -187,7 +203,10 @@ def read_results(path: Path, source: Source, wanted: list[Objective] | None) -> 
     first = np.sort(np.unique(data.twins(), return_index=True)[1])
     data = data.deduplicated("mean")
     if len(data) < 2:
-        raise InvalidTable(f"{path} holds {len(data)} different trained architecture; at least 2 are needed to tell what is better")
+        raise InvalidTable(
+            f"{path} holds {len(data)} different trained architecture; at least 2 are needed to tell what is "
+            "better"
+        )
     labels = np.stack([objective.sign * data.labels[objective.name] for objective in predicted], axis=1)
     return Results(path, columns, source.column, data.graphs, lines[first], labels, predicted, known)
 
@@ -200,9 +219,15 @@ def _resolved(
     for name in (objective.name for objective in wanted):
         if columns and name not in columns and name not in COSTS:
             near = difflib.get_close_matches(name, [*columns, *COSTS], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose among {listed([*columns, 'params', 'flops'])}"
+            hint = (
+                f"did you mean {near[0]!r}?"
+                if near
+                else f"choose among {listed([*columns, 'params', 'flops'])}"
+            )
             raise UnknownName(f"{path} has no column {name!r:.60}; {hint}")
-    predicted = tuple(objective for objective in wanted if objective.name in columns or objective.name not in COSTS)
+    predicted = tuple(
+        objective for objective in wanted if objective.name in columns or objective.name not in COSTS
+    )
     known = tuple(objective for objective in wanted if objective not in predicted)
     if known and not predicted:
         raise InvalidParameter(f"--objective names no column of {path}; name one that is to be predicted")
@@ -215,7 +240,8 @@ def _resolved(
 def _only_label(path: Path, data: ArchDataset) -> Objective:
     if not data.label:
         raise UnknownName(
-            f"{path} has several columns of numbers; say which one to maximise by --objective NAME, such as {listed(data.labels)}"
+            f"{path} has several columns of numbers; say which one to maximise by --objective NAME, such as "
+            f"{listed(data.labels)}"
         )
     return Objective(data.label, 1.0)
 
@@ -223,4 +249,6 @@ def _only_label(path: Path, data: ArchDataset) -> Objective:
 def _check_complete(path: Path, lines: np.ndarray, values: np.ndarray, name: str) -> None:
     missing = np.flatnonzero(np.isnan(values))
     if len(missing):
-        raise InvalidTable(f"{path}, line {lines[missing[0]]}: no number in the column {name!r}; fill it in or drop the row")
+        raise InvalidTable(
+            f"{path}, line {lines[missing[0]]}: no number in the column {name!r}; fill it in or drop the row"
+        )

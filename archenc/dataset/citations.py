@@ -13,8 +13,9 @@ from archenc.files.trusted import cache_root, safe_name
 def remind(dataset: ArchDataset) -> None:
     """Print the citation of a data set on a terminal, the first time that it is loaded there.
 
-    One line on standard error, once for each data set and cache folder, which keeps a marker. Nothing is printed where standard error is
-    not a terminal (scripts, batch jobs, tests), where the data set has no citation, or where ``$ARCHENC_QUIET`` is set.
+    One line on standard error, once for each data set and cache folder, which keeps a marker. Nothing is
+    printed where standard error is not a terminal (scripts, batch jobs, tests), where the data set has no
+    citation, or where ``$ARCHENC_QUIET`` is set.
     """
     citation = dataset.provenance.citation
     if not citation or os.environ.get("ARCHENC_QUIET") or not sys.stderr.isatty():

@@ -9,11 +9,13 @@ from archenc.dataset.table import ArchDataset, Dedup
 from archenc.registry import DATASETS
 
 
-def load_dataset(name: str, label: str | None = None, *, dedup: Dedup = "keep", **options: Any) -> ArchDataset:
+def load_dataset(
+    name: str, label: str | None = None, *, dedup: Dedup = "keep", **options: Any
+) -> ArchDataset:
     """Load a data set by name, with ``label`` selected instead of its default one.
 
-    Isomorphic architectures stay rows of their own (``dedup="keep"``), or become one row with the labels of the ``"first"`` of them or
-    the ``"mean"`` of all; see :meth:`archenc.dataset.ArchDataset.deduplicated`.
+    Isomorphic architectures stay rows of their own (``dedup="keep"``), or become one row with the labels of
+    the ``"first"`` of them or the ``"mean"`` of all; see :meth:`archenc.dataset.ArchDataset.deduplicated`.
 
     The first time, a terminal is told what to cite (:func:`archenc.dataset.citations.remind`).
     """

@@ -22,7 +22,9 @@ class Lookup:
         self._same = None if self._twins.distinct else _Rows(_array_keys(graphs, digests))
 
     def rows(self, architectures: Any, notation: str | None) -> np.ndarray:
-        """int64: of each architecture the first row that is the same, else the first that is isomorphic, else -1."""
+        """int64: of each architecture the first row that is the same, else the first that is isomorphic, else
+        -1.
+        """
         if isinstance(architectures, ArchGraphs):
             return self._rows_of(architectures)
         space, items = self.graphs.space, as_items(architectures)
@@ -32,7 +34,9 @@ class Lookup:
             return self._rows_of(as_graphs(items, space, notation))
         digests = np.array([bytes.fromhex(items[at].strip()) for at in hashes], dtype="S16")
         stand_in = space.format(space.sample(1, 0))[0]
-        others = [stand_in if is_hash(item, space) else item for item in items]  # so that a message names the position of a wrong one
+        others = [
+            stand_in if is_hash(item, space) else item for item in items
+        ]  # so that a message names the position of a wrong one
         rows = self._rows_of(as_graphs(others, space, notation))
         rows[hashes] = self._twins.find(digests)
         return rows

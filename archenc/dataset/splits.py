@@ -20,7 +20,8 @@ class Split:
         name: what the split is called in results.
         pool: int64 (P,), positions from which training sets are drawn, in a meaningful order.
         test: int64 (T,), positions that are scored; never trained on, unless
-        overlapping: whether positions may be in both, as in protocols that score the training architectures too.
+        overlapping: whether positions may be in both, as in protocols that score the training architectures
+            too.
 
     Raises:
         InvalidParameter: a position stands twice, or in both halves though ``overlapping`` is False.
@@ -35,10 +36,14 @@ class Split:
         for half in ("pool", "test"):
             positions = as_positions(getattr(self, half), f"the {half} of the split {self.name!r}")
             if len(np.unique(positions)) < len(positions):
-                raise InvalidParameter(f"the {half} of the split {self.name!r} has a position twice; give each position once")
+                raise InvalidParameter(
+                    f"the {half} of the split {self.name!r} has a position twice; give each position once"
+                )
             object.__setattr__(self, half, positions)
         if not self.overlapping and np.intersect1d(self.pool, self.test).size:
-            raise InvalidParameter(f"the split {self.name!r} has architectures in both halves; make them disjoint")
+            raise InvalidParameter(
+                f"the split {self.name!r} has architectures in both halves; make them disjoint"
+            )
 
     @property
     def digest(self) -> str:
@@ -51,10 +56,14 @@ class Split:
 
         Smaller training sets of one seed are therefore parts of larger ones.
         """
-        size, seed = checked("the training set", "size", size, int), checked("the training set", "seed", seed, Seed)
+        size, seed = (
+            checked("the training set", "size", size, int),
+            checked("the training set", "seed", seed, Seed),
+        )
         if not 1 <= size <= len(self.pool):
             raise InvalidParameter(
-                f"a training set of {size} cannot be drawn from a pool of {len(self.pool)}; choose 1 to {len(self.pool)}"
+                f"a training set of {size} cannot be drawn from a pool of {len(self.pool)}; choose 1 to "
+                f"{len(self.pool)}"
             )
         return np.random.RandomState(seed).permutation(self.pool)[:size]
 
@@ -62,11 +71,13 @@ class Split:
 def halves(rows: np.ndarray | int, seed: int = 0, *, groups: np.ndarray | None = None) -> Split:
     """Random halves of ``rows`` (positions, or N for 0 to N - 1).
 
-    The first half of ``RandomState(seed).permutation(rows)`` (the larger one for odd counts) is the pool, the rest the test set.
+    The first half of ``RandomState(seed).permutation(rows)`` (the larger one for odd counts) is the pool, the
+    rest the test set.
 
-    With ``groups``, positions of one group stay together, so that isomorphic architectures are not on both sides: groups go to the pool
-    in the order in which the permutation meets them, as long as the pool gets no larger than that half; those that do not fit go to the
-    test set. Where every group has one member, these are the same halves as without.
+    With ``groups``, positions of one group stay together, so that isomorphic architectures are not on both
+    sides: groups go to the pool in the order in which the permutation meets them, as long as the pool gets no
+    larger than that half; those that do not fit go to the test set. Where every group has one member, these
+    are the same halves as without.
 
     Args:
         rows: the positions.
@@ -81,16 +92,24 @@ def halves(rows: np.ndarray | int, seed: int = 0, *, groups: np.ndarray | None =
     if groups is None:
         return Split(f"halves-{seed}", order[:cut], order[cut:])
     if order.max(initial=-1) >= len(groups):
-        raise InvalidParameter(f"position {order.max()} has no group, as there are {len(groups)}; give one for each position")
+        raise InvalidParameter(
+            f"position {order.max()} has no group, as there are {len(groups)}; give one for each position"
+        )
     pool = _whole_groups(groups[order], cut)
     if len(order) and not pool.any():
-        raise InvalidParameter(f"every group has more than half of the {len(order)} architectures; split them without groups")
+        raise InvalidParameter(
+            f"every group has more than half of the {len(order)} architectures; split them without groups"
+        )
     return Split(f"halves-{seed}-grouped", order[pool], order[~pool])
 
 
 def _rows(rows: np.ndarray | int) -> np.ndarray:
     """int64 (n,): the given positions, or 0 to N - 1."""
-    return np.arange(checked("the split", "rows", rows, Whole)) if np.ndim(rows) == 0 else as_positions(rows, "the rows of the split")
+    return (
+        np.arange(checked("the split", "rows", rows, Whole))
+        if np.ndim(rows) == 0
+        else as_positions(rows, "the rows of the split")
+    )
 
 
 def _permuted(rows: np.ndarray | int, seed: int) -> np.ndarray:
@@ -98,7 +117,9 @@ def _permuted(rows: np.ndarray | int, seed: int) -> np.ndarray:
 
 
 def _whole_groups(groups: np.ndarray, room: int) -> np.ndarray:
-    """Bool (N,): the members of groups taken in order of appearance, each that still fits in ``room`` places."""
+    """Bool (N,): the members of groups taken in order of appearance, each that still fits in ``room``
+    places.
+    """
     _, first, group, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     taken = np.zeros(len(sizes), dtype=bool)
     for number in np.argsort(first):
@@ -110,14 +131,17 @@ def _whole_groups(groups: np.ndarray, room: int) -> np.ndarray:
 
 
 def without_twins(split: Split, groups: np.ndarray) -> Split:
-    """The split without the positions of its pool whose group, (M,) for all positions, is also in the test set.
+    """The split without the positions of its pool whose group, (M,) for all positions, is also in the test
+    set.
 
     Raises:
         InvalidParameter: nothing would be left of the pool.
     """
     pool = split.pool[~np.isin(groups[split.pool], groups[split.test])]
     if len(split.pool) and not len(pool):
-        raise InvalidParameter(f"every architecture of the pool of {split.name!r} is also in its test set; choose another split")
+        raise InvalidParameter(
+            f"every architecture of the pool of {split.name!r} is also in its test set; choose another split"
+        )
     return Split(f"{split.name}-grouped", pool, split.test)
 
 
@@ -132,11 +156,16 @@ def holdout(rows: np.ndarray | int, test_size: int, seed: int = 0) -> Split:
     order = _permuted(rows, seed)
     test_size = checked("the split", "test_size", test_size, int)
     if not 1 <= test_size < len(order):
-        raise InvalidParameter(f"a test set of {test_size} cannot be cut from {len(order)} architectures; choose 1 to {len(order) - 1}")
+        raise InvalidParameter(
+            f"a test set of {test_size} cannot be cut from {len(order)} architectures; choose 1 to "
+            f"{len(order) - 1}"
+        )
     return Split(f"holdout-{test_size}-{seed}", order[:-test_size], order[-test_size:])
 
 
 def everything(rows: np.ndarray | int) -> Split:
-    """All ``rows`` (positions, or N for 0 to N - 1) as pool and as test set, the training architectures included (TNASP, NeurIPS 2021)."""
+    """All ``rows`` (positions, or N for 0 to N - 1) as pool and as test set, the training architectures
+    included (TNASP, NeurIPS 2021).
+    """
     positions = _rows(rows)
     return Split("all", positions, positions, overlapping=True)

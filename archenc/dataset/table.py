@@ -51,8 +51,8 @@ class Provenance:
 class ArchDataset:
     """N architectures with any number of labels, of which one is selected as ``y``.
 
-    A label's name says everything: ``cifar10/val_accuracy@200/mean`` is dataset / metric @ epochs / how seeds are reduced. Accuracies
-    are percent.
+    A label's name says everything: ``cifar10/val_accuracy@200/mean`` is dataset / metric @ epochs / how seeds
+    are reduced. Accuracies are percent.
 
     Attributes:
         name: the registered name, or the user's own.
@@ -63,12 +63,13 @@ class ArchDataset:
         splits: published splits by name.
         subsets: named parts, as int64 positions.
         groups: int (N,), equal for isomorphic architectures, where the benchmark publishes it.
-        duplicates: what was done about isomorphic architectures: there are ``"none"``, they were ``"kept"`` as rows of their own, the
-            ``"first"`` of each group was kept, they were ``"averaged"`` into one, or it is ``"unknown"``.
+        duplicates: what was done about isomorphic architectures: there are ``"none"``, they were ``"kept"``
+            as rows of their own, the ``"first"`` of each group was kept, they were ``"averaged"`` into one,
+            or it is ``"unknown"``.
         provenance: citation, licence, files.
         part: which part of a data set this is, such as ``"test set of halves-0"``; empty for a whole one.
-        architecture_features: names of what is known of each architecture (:meth:`with_architecture_features`), whose numbers are in
-            ``graphs.architecture_features``.
+        architecture_features: names of what is known of each architecture
+            (:meth:`with_architecture_features`), whose numbers are in ``graphs.architecture_features``.
     """
 
     name: str
@@ -87,19 +88,39 @@ class ArchDataset:
     def __post_init__(self) -> None:
         n = len(as_graphs(self.graphs))
         if not isinstance(self.labels, Mapping):
-            raise InvalidTable(f"{self.name}: the labels have no names; give a dict of one array for each name")
-        labels = {name: as_numbers(values, f"{self.name}: the label {name!r}") for name, values in self.labels.items()}
+            raise InvalidTable(
+                f"{self.name}: the labels have no names; give a dict of one array for each name"
+            )
+        labels = {
+            name: as_numbers(values, f"{self.name}: the label {name!r}")
+            for name, values in self.labels.items()
+        }
         for name, values in labels.items():
             if values.shape != (n,):
-                raise InvalidTable(f"{self.name}: label {name!r} has shape {values.shape} for {n} architectures; give one number each")
+                raise InvalidTable(
+                    f"{self.name}: label {name!r} has shape {values.shape} for {n} architectures; give one "
+                    "number each"
+                )
         groups = None if self.groups is None else np.asarray(self.groups)
         if groups is not None and (groups.shape != (n,) or groups.dtype.kind not in "iu"):
-            raise InvalidTable(f"{self.name}: the groups have shape {groups.shape} for {n} architectures; give one whole number each")
-        subsets = {name: as_positions(rows, f"{self.name}: the subset {name!r}") for name, rows in self.subsets.items()}
-        parts = {**subsets, **{name: np.concatenate([split.pool, split.test]) for name, split in self.splits.items()}}
+            raise InvalidTable(
+                f"{self.name}: the groups have shape {groups.shape} for {n} architectures; give one whole "
+                "number each"
+            )
+        subsets = {
+            name: as_positions(rows, f"{self.name}: the subset {name!r}")
+            for name, rows in self.subsets.items()
+        }
+        parts = {
+            **subsets,
+            **{name: np.concatenate([split.pool, split.test]) for name, split in self.splits.items()},
+        }
         for name, rows in parts.items():
             if rows.max(initial=-1) >= n:
-                raise InvalidTable(f"{self.name}: {name!r} has the position {rows.max()} of {n} architectures; give smaller ones")
+                raise InvalidTable(
+                    f"{self.name}: {name!r} has the position {rows.max()} of {n} architectures; give smaller "
+                    "ones"
+                )
         for field_name, value in (("labels", labels), ("groups", groups), ("subsets", subsets)):
             object.__setattr__(self, field_name, value)
         if self.label:
@@ -119,16 +140,23 @@ class ArchDataset:
     def y(self) -> np.ndarray:
         """float64 (N,): the selected label; raises :class:`InvalidTable` where none is selected."""
         if not self.labels:
-            raise InvalidTable(f"the data set {self.name!r} has no labels; use its graphs, or load one with labels")
+            raise InvalidTable(
+                f"the data set {self.name!r} has no labels; use its graphs, or load one with labels"
+            )
         if not self.label:
-            raise InvalidTable(f"no label is selected in {self.name!r}; choose one by with_label, such as {next(iter(self.labels))!r}")
+            raise InvalidTable(
+                f"no label is selected in {self.name!r}; choose one by with_label, such as "
+                f"{next(iter(self.labels))!r}"
+            )
         return self.labels[self.label]
 
     def __len__(self) -> int:
         return len(self.graphs)
 
     def __getitem__(self, index: Index) -> ArchDataset:
-        """The architectures at ``index`` with all their labels, without splits and subsets, whose positions no longer hold."""
+        """The architectures at ``index`` with all their labels, without splits and subsets, whose positions
+        no longer hold.
+        """
         at = positions(index, len(self))
         return replace(
             self,
@@ -140,14 +168,18 @@ class ArchDataset:
         )
 
     def with_label(self, label: str) -> ArchDataset:
-        """The same data set with another label selected; raises :class:`UnknownName` with the nearest name."""
+        """The same data set with another label selected; raises :class:`UnknownName` with the nearest
+        name.
+        """
         self._check_name("label", label, self.labels)
         return replace(self, label=label)
 
     def with_architecture_features(self, labels: str | Sequence[str]) -> ArchDataset:
-        """The same data set with the numbers of these labels as side information of its graphs (parameters, early accuracies, ...).
+        """The same data set with the numbers of these labels as side information of its graphs (parameters,
+        early accuracies, ...).
 
-        Predictors on fixed encodings then learn from them, too, and need them of every architecture that they score.
+        Predictors on fixed encodings then learn from them, too, and need them of every architecture that they
+        score.
 
         Args:
             labels: names of labels; none to leave side information away.
@@ -159,7 +191,9 @@ class ArchDataset:
         for name in names:
             self._check_name("label", name, self.labels)
         values = np.stack([self.labels[name] for name in names], axis=1) if names else None
-        return replace(self, graphs=self.graphs.with_architecture_features(values), architecture_features=names)
+        return replace(
+            self, graphs=self.graphs.with_architecture_features(values), architecture_features=names
+        )
 
     def labelled_rows(self) -> np.ndarray:
         """int64: positions whose selected label is a finite number."""
@@ -170,16 +204,20 @@ class ArchDataset:
         self._check_name("subset", name, self.subsets)
         return self[self.subsets[name]]
 
-    def find(self, architectures: Any, *, notation: str | None = None, missing: Missing = "error") -> np.ndarray:
-        """int64 (n,): the row of each of the given architectures, or of its first isomorphic twin where it has no row itself.
+    def find(
+        self, architectures: Any, *, notation: str | None = None, missing: Missing = "error"
+    ) -> np.ndarray:
+        """int64 (n,): the row of each of the given architectures, or of its first isomorphic twin where it
+        has no row itself.
 
         The first call hashes all architectures of the data set: seconds for tens of thousands.
 
         Args:
-            architectures: whatever :func:`archenc.graphs.as_graphs` takes; where the hashes of the space are the published ones
-                (NAS-Bench-101), also their texts of 32 hexadecimal digits.
+            architectures: whatever :func:`archenc.graphs.as_graphs` takes; where the hashes of the space are
+                the published ones (NAS-Bench-101), also their texts of 32 hexadecimal digits.
             notation: how numbers in them are read, one of the space's ``notations``.
-            missing: what an architecture is that the data set does not have: an ``"error"``, or the row -1 (``"mark"``).
+            missing: what an architecture is that the data set does not have: an ``"error"``, or the row -1
+                (``"mark"``).
 
         Raises:
             UnknownName: the first architecture that the data set does not have.
@@ -187,12 +225,15 @@ class ArchDataset:
             InvalidParameter: another ``missing``.
         """
         if missing not in get_args(Missing):
-            raise InvalidParameter(f"missing is {shown(missing)}; choose one of {', '.join(get_args(Missing))}")
+            raise InvalidParameter(
+                f"missing is {shown(missing)}; choose one of {', '.join(get_args(Missing))}"
+            )
         rows = self._lookup.rows(architectures, notation)
         absent = np.flatnonzero(rows < 0)
         if missing == "error" and absent.size:
             raise UnknownName(
-                f"{absent.size} of {len(rows)} architectures are not in the data set {self.name!r}, the first at position {absent[0]}; "
+                f"{absent.size} of {len(rows)} architectures are not in the data set {self.name!r}, the "
+                f"first at position {absent[0]}; "
                 "leave them out, or pass missing='mark' for rows of -1"
             )
         return rows
@@ -204,21 +245,27 @@ class ArchDataset:
         return Lookup(self.graphs)
 
     def twins(self) -> np.ndarray:
-        """int64 (N,): a number that isomorphic architectures share, from the published :attr:`groups`, else from their hashes."""
+        """int64 (N,): a number that isomorphic architectures share, from the published :attr:`groups`, else
+        from their hashes.
+        """
         return classes(self.graphs.hash() if self.groups is None else self.groups[:, None])
 
     def deduplicated(self, policy: Dedup = "first") -> ArchDataset:
-        """The data set with one row for each group of isomorphic architectures (:meth:`twins`), without splits and subsets.
+        """The data set with one row for each group of isomorphic architectures (:meth:`twins`), without
+        splits and subsets.
 
         Args:
-            policy: which labels that row has: those of the ``"first"`` member, or the ``"mean"`` of the members' labels, NaN left out;
-                ``"keep"`` gives the data set back as it is.
+            policy: which labels that row has: those of the ``"first"`` member, or the ``"mean"`` of the
+                members' labels, NaN left out; ``"keep"`` gives the data set back as it is.
 
         Raises:
             InvalidParameter: an unknown policy.
         """
         if policy not in get_args(Dedup):
-            raise InvalidParameter(f"{policy!r} is no way to treat isomorphic architectures; choose one of {', '.join(get_args(Dedup))}")
+            raise InvalidParameter(
+                f"{policy!r} is no way to treat isomorphic architectures; choose one of "
+                f"{', '.join(get_args(Dedup))}"
+            )
         if policy == "keep":
             return self
         _, first, group = np.unique(self.twins(), return_index=True, return_inverse=True)
@@ -228,7 +275,9 @@ class ArchDataset:
         if policy == "first":
             return replace(self[at], duplicates="first")
         means = {name: group_means(values, group)[np.argsort(first)] for name, values in self.labels.items()}
-        return replace(self[at], graphs=averaged_graphs(self.graphs, first, group), labels=means, duplicates="averaged")
+        return replace(
+            self[at], graphs=averaged_graphs(self.graphs, first, group), labels=means, duplicates="averaged"
+        )
 
     def split(
         self, name: str | None = None, *, train_size: int, seed: int = 0, group_aware: bool = False
@@ -236,12 +285,13 @@ class ArchDataset:
         """A training set and the test set that belongs to it.
 
         Args:
-            name: a published split, or None for random halves of the labelled rows (:func:`archenc.dataset.splits.halves` with ``seed``).
+            name: a published split, or None for random halves of the labelled rows
+                (:func:`archenc.dataset.splits.halves` with ``seed``).
             train_size: architectures to train on, drawn from the split's pool.
             seed: which ones (:meth:`archenc.dataset.splits.Split.training_subset`).
-            group_aware: whether isomorphic architectures (:meth:`twins`) must not be on both sides: random halves then keep them
-                together, and the pool of a published split loses those that are in its test set. The names of such splits end in
-                ``-grouped``.
+            group_aware: whether isomorphic architectures (:meth:`twins`) must not be on both sides: random
+                halves then keep them together, and the pool of a published split loses those that are in its
+                test set. The names of such splits end in ``-grouped``.
 
         Raises:
             UnknownName: there is no split of that name.
@@ -253,21 +303,32 @@ class ArchDataset:
         if name is not None and groups is not None:
             split = without_twins(split, groups)
         train, test = self[split.training_subset(train_size, seed)], self[split.test]
-        return replace(train, part=f"training set of {split.name}"), replace(test, part=f"test set of {split.name}")
+        return replace(train, part=f"training set of {split.name}"), replace(
+            test, part=f"test set of {split.name}"
+        )
 
     def _published(self, name: str) -> Split:
         self._check_name("split", name, self.splits)
         split = self.splits[name]
         missing = int(np.isnan(self.y[np.concatenate([split.pool, split.test])]).sum())
         if missing:
-            raise InvalidTable(f"{missing} architectures of the split {name!r} have no label {self.label!r}; select another label")
+            raise InvalidTable(
+                f"{missing} architectures of the split {name!r} have no label {self.label!r}; select another "
+                "label"
+            )
         return split
 
     @property
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of the space, the architectures with all their features and the selected label, for files of results."""
+        """Hexadecimal SHA-256 of the space, the architectures with all their features and the selected label,
+        for files of results.
+        """
         digest = hashlib.sha256(json.dumps([self.space.config(), self.label], sort_keys=True).encode())
-        features = [features for features in (self.graphs.features, self.graphs.architecture_features) if features is not None]
+        features = [
+            features
+            for features in (self.graphs.features, self.graphs.architecture_features)
+            if features is not None
+        ]
         for tensor in (self.graphs.adjacency, self.graphs.ops, *features):
             digest.update(str(tuple(tensor.shape)).encode() + tensor.cpu().contiguous().numpy().tobytes())
         if self.label:
@@ -278,7 +339,10 @@ class ArchDataset:
         chosen = f"y = {self.label!r}" if self.label else "no label selected"
         known = "" if self.duplicates == "unknown" else f", isomorphic duplicates: {self.duplicates}"
         part = f", {self.part}" if self.part else ""
-        return f"ArchDataset({self.name}: {len(self)} architectures of {self.space.name}, {chosen}, {len(self.labels)} labels{known}{part})"
+        return (
+            f"ArchDataset({self.name}: {len(self)} architectures of {self.space.name}, {chosen}, "
+            f"{len(self.labels)} labels{known}{part})"
+        )
 
 
 def group_means(values: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -310,4 +374,6 @@ def _hint(name: object, known: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(str(name), known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"choose one of {', '.join(known):.300}" if 0 < len(known) <= 8 else "'archenc data show' lists all"
+    return (
+        f"choose one of {', '.join(known):.300}" if 0 < len(known) <= 8 else "'archenc data show' lists all"
+    )

@@ -1,7 +1,7 @@
 """JSON and YAML that others wrote: bounded plain values, and records of a described shape.
 
-Each kind of file is a :class:`Record`, whose fields say what they hold; reading one is :func:`record`, which refuses what does not fit
-with the field and what to do. Nothing behind it needs to look again.
+Each kind of file is a :class:`Record`, whose fields say what they hold; reading one is :func:`record`, which
+refuses what does not fit with the field and what to do. Nothing behind it needs to look again.
 """
 
 from __future__ import annotations
@@ -31,10 +31,18 @@ MAX_VALUES = 2**20
 MAX_DEPTH = 32
 MAX_INTEGER = 2**63 - 1
 
-_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"  # with what turns the direction of text around
+# with what turns the direction of text around
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 
 Text = Annotated[str, Meta(max_length=10_000, description="a text of at most 10,000 characters")]
-Name = Annotated[str, Meta(max_length=200, pattern=rf"\A[^{_CONTROL}]+\Z", description="a name on one line, of at most 200 characters")]
+Name = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        pattern=rf"\A[^{_CONTROL}]+\Z",
+        description="a name on one line, of at most 200 characters",
+    ),
+]
 FileName = Annotated[
     str,
     Meta(
@@ -56,7 +64,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The described shape of a file, or of a part of one: a field that it does not name is refused."""
 
 
-# -- plain values ----------------------------------------------------------------------------------------------------
+# -- plain values --------------------------------------------------------------------------------------------
 
 
 def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> Any:
@@ -65,9 +73,14 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> 
 
 
 def parse_json(
-    content: bytes | str, where: str, remedy: str = "write it again or restore it", error: type[ArchencError] = CorruptFile
+    content: bytes | str,
+    where: str,
+    remedy: str = "write it again or restore it",
+    error: type[ArchencError] = CorruptFile,
 ) -> Any:
-    """The value of a JSON text; raises an ``error`` for what is none, is too deep or too much, or holds a number beyond 64 bits."""
+    """The value of a JSON text; raises an ``error`` for what is none, is too deep or too much, or holds a
+    number beyond 64 bits.
+    """
     try:
         if _count(content) > MAX_VALUES:
             raise ValueError(f"more than {MAX_VALUES:,} values")
@@ -85,7 +98,9 @@ def _count(content: bytes | str) -> int:
 
 
 def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The named values of a small UTF-8 YAML file; raises :class:`DataNotFound` or :class:`CorruptFile` with the line."""
+    """The named values of a small UTF-8 YAML file; raises :class:`DataNotFound` or :class:`CorruptFile` with
+    the line.
+    """
     content = parse_yaml(read_bytes(path, MAX_YAML_BYTES), str(path))
     if not isinstance(content, dict):
         raise CorruptFile(f"{path} does not hold named values; write lines such as 'name: value'")
@@ -95,8 +110,9 @@ def read_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 def parse_yaml(content: bytes | str, where: str) -> Any:
     """The value of a YAML text that uses no more of YAML than JSON has.
 
-    Null, true, false, numbers, text (a date is text), lists and mappings with text as keys. Anchors, tags and directives, keys that stand
-    twice, nesting beyond :data:`MAX_DEPTH`, integers beyond 64 bits and numbers that are not finite are refused.
+    Null, true, false, numbers, text (a date is text), lists and mappings with text as keys. Anchors, tags and
+    directives, keys that stand twice, nesting beyond :data:`MAX_DEPTH`, integers beyond 64 bits and numbers
+    that are not finite are refused.
 
     Raises:
         CorruptFile: the line, what is wrong, and what to do.
@@ -110,12 +126,16 @@ def parse_yaml(content: bytes | str, where: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
         problem = ", ".join(part for part in (error.context, error.problem) if part)
-        raise CorruptFile(f"{where}{line}: this is not YAML that can be read here ({problem}); repair it") from None
+        raise CorruptFile(
+            f"{where}{line}: this is not YAML that can be read here ({problem}); repair it"
+        ) from None
     except (yaml.YAMLError, ValueError) as error:
         raise CorruptFile(f"{where} is not YAML ({_reason(error)}); repair it") from None
 
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same language, ten times as fast where PyYAML has it
+_Loader: Any = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # the same language, ten times as fast where PyYAML has it
 
 
 class _PlainLoader(_Loader):
@@ -134,7 +154,9 @@ class _PlainLoader(_Loader):
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or not isinstance(self.construct_object(key), str):
-                raise _refused("named values have names that are text, in quotes if they look like something else", key)
+                raise _refused(
+                    "named values have names that are text, in quotes if they look like something else", key
+                )
             if key.value in seen:
                 raise _refused(f"the key {key.value[:60]!r} stands twice", key)
             seen.add(key.value)
@@ -143,7 +165,8 @@ class _PlainLoader(_Loader):
 
 _KEPT = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float")}
 _PlainLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag in _KEPT] for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    first: [(tag, pattern) for tag, pattern in rules if tag in _KEPT]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
 
@@ -168,7 +191,9 @@ def _refused(problem: str, place: Any) -> yaml.MarkedYAMLError:
 
 
 def check_bounds(value: Any) -> None:
-    """Raise :class:`ValueError` for nesting beyond :data:`MAX_DEPTH`, integers beyond 64 bits, and numbers that are not finite."""
+    """Raise :class:`ValueError` for nesting beyond :data:`MAX_DEPTH`, integers beyond 64 bits, and numbers
+    that are not finite.
+    """
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         if not level:
@@ -206,14 +231,17 @@ def _reason(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
-# -- records ---------------------------------------------------------------------------------------------------------
+# -- records -------------------------------------------------------------------------------------------------
 
 
-def record(value: Any, kind: type[T], where: str, remedy: str = "correct it", error: type[ArchencError] = CorruptFile) -> T:
+def record(
+    value: Any, kind: type[T], where: str, remedy: str = "correct it", error: type[ArchencError] = CorruptFile
+) -> T:
     """A plain value as a ``kind``, a :class:`Record` for the most part.
 
     Raises:
-        ArchencError: of the type ``error``: ``where``, which part of the value, what it should be, and the ``remedy``.
+        ArchencError: of the type ``error``: ``where``, which part of the value, what it should be, and the
+            ``remedy``.
     """
     try:
         return msgspec.convert(value, kind)
@@ -236,7 +264,10 @@ def canonical_json(value: Any) -> str:
 def _complaint(value: Any, kind: Any, problem: str, remedy: str) -> str:
     place, value, kind = _culprit(value, kind)
     if not (isinstance(value, dict) and _is_record(kind)):
-        return f"{f': {_at(place)}' if place else ''} is {reprlib.repr(value):.80}, not {_described(kind)}; {remedy}"
+        return (
+            f"{f': {_at(place)}' if place else ''} is {reprlib.repr(value):.80}, not {_described(kind)}; "
+            f"{remedy}"
+        )
     where = f", {_at(place)}" if place else ""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key in value:
@@ -247,10 +278,13 @@ def _complaint(value: Any, kind: Any, problem: str, remedy: str) -> str:
     for key, field in fields.items():
         if field.required and key not in value:
             return f"{where}: the key {key!r} is missing; {remedy}"
-    return f"{where}: {problem.partition(' - at `')[0]}; {remedy}"  # what the record itself says of fields that do not fit together
+    # what the record itself says of fields that do not fit together
+    return f"{where}: {problem.partition(' - at `')[0]}; {remedy}"
 
 
-def _culprit(value: Any, kind: Any, place: tuple[str | int, ...] = ()) -> tuple[tuple[str | int, ...], Any, Any]:
+def _culprit(
+    value: Any, kind: Any, place: tuple[str | int, ...] = ()
+) -> tuple[tuple[str | int, ...], Any, Any]:
     """Where the innermost part is that does not fit, the part, and what it should be."""
     for key, part, inner in _parts(value, _bare(kind)):
         try:

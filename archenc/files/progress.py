@@ -1,4 +1,6 @@
-"""One way to show progress: a bar on standard error, only in a terminal and only for what takes longer than two seconds."""
+"""One way to show progress: a bar on standard error, only in a terminal and only for what takes longer than
+two seconds.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from archenc.files.text import visible
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], description: str, *, total: int | None = None, show: bool = True) -> Iterable[T]:
+def progress(
+    items: Iterable[T], description: str, *, total: int | None = None, show: bool = True
+) -> Iterable[T]:
     """Iterate over ``items`` behind a bar; silent when standard error is not a terminal or ``show`` is False.
 
     Args:
@@ -24,7 +28,9 @@ def progress(items: Iterable[T], description: str, *, total: int | None = None, 
         return items
     from tqdm import tqdm
 
-    bar: Iterable[T] = tqdm(items, desc=visible(description), total=total, delay=2, leave=False, dynamic_ncols=True)
+    bar: Iterable[T] = tqdm(
+        items, desc=visible(description), total=total, delay=2, leave=False, dynamic_ncols=True
+    )
     return bar
 
 

@@ -1,4 +1,6 @@
-"""What reports are made of: numbers and tables as text and Markdown, figures as SVG, and one HTML page that needs nothing else."""
+"""What reports are made of: numbers and tables as text and Markdown, figures as SVG, and one HTML page that
+needs nothing else.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from typing import Any
 
 from archenc.files.text import markdown, visible
 
-# -- text --------------------------------------------------------------------------------------------------------------
+# -- text ----------------------------------------------------------------------------------------------------
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -25,7 +27,10 @@ def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Columns of equal width for a terminal."""
     table = [[visible(cell) for cell in line] for line in (header, *lines)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    )
 
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -37,14 +42,16 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str
     return "\n".join(line(cells) for cells in (header, ["---"] * len(header), *lines))
 
 
-# -- figures -----------------------------------------------------------------------------------------------------------
+# -- figures -------------------------------------------------------------------------------------------------
 
 MAX_LABEL = 40
 """Characters of a name in a figure."""
 
 
 def figure_label(name: str) -> str:
-    """A name for a figure: on one line, in the middle cut to 40 characters, and such that legends do not leave it out."""
+    """A name for a figure: on one line, in the middle cut to 40 characters, and such that legends do not
+    leave it out.
+    """
     text = visible(name)
     if len(text) > MAX_LABEL:
         text = f"{text[: MAX_LABEL // 2]}…{text[1 - MAX_LABEL // 2 :]}"
@@ -52,7 +59,8 @@ def figure_label(name: str) -> str:
 
 
 def svg(width: float, height: float, draw: Callable[[Any], None]) -> str:
-    """What ``draw`` puts on a matplotlib figure of that size in inches, as SVG; the same drawing always gives the same text.
+    """What ``draw`` puts on a matplotlib figure of that size in inches, as SVG; the same drawing always gives
+    the same text.
 
     Text is shown as it is, ``$`` too. Names from data go through :func:`figure_label`.
     """
@@ -69,7 +77,9 @@ def svg(width: float, height: float, draw: Callable[[Any], None]) -> str:
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name in a script that the font lacks: boxes are drawn
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing from"
+        )  # a name in a script that the font lacks: boxes are drawn
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         stream = io.StringIO()
@@ -77,14 +87,16 @@ def svg(width: float, height: float, draw: Callable[[Any], None]) -> str:
     return stream.getvalue()
 
 
-# -- page --------------------------------------------------------------------------------------------------------------
+# -- page ----------------------------------------------------------------------------------------------------
 
 
 def page(package: str, template: str, **values: Any) -> str:
-    """One HTML page that needs nothing else, from a template of ``package`` that extends ``page.html`` of this one.
+    """One HTML page that needs nothing else, from a template of ``package`` that extends ``page.html`` of
+    this one.
 
-    Values are text: the template engine escapes them, control characters are shown, and one that the template needs and does not get is an
-    error. The page's policy lets a browser use its own script and style alone, and load nothing.
+    Values are text: the template engine escapes them, control characters are shown, and one that the template
+    needs and does not get is an error. The page's policy lets a browser use its own script and style alone,
+    and load nothing.
 
     Args:
         package: whose folder ``templates`` holds the template.
@@ -102,7 +114,10 @@ def page(package: str, template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["data_address"] = _data_address
-    style, script = (f"\n{(files('archenc.files') / 'templates' / name).read_text(encoding='utf-8')}" for name in ("page.css", "page.js"))
+    style, script = (
+        f"\n{(files('archenc.files') / 'templates' / name).read_text(encoding='utf-8')}"
+        for name in ("page.css", "page.js")
+    )
     allowed = f"img-src data:; style-src {_source(style)}; script-src {_source(script)}"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
     return environment.get_template(template).render(style=style, script=script, policy=policy, **values)

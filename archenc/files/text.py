@@ -1,4 +1,6 @@
-"""Text that others wrote, made harmless for where it goes: messages, a terminal, a spreadsheet, Markdown. HTML is made by templates."""
+"""Text that others wrote, made harmless for where it goes: messages, a terminal, a spreadsheet, Markdown.
+HTML is made by templates.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from archenc.errors import visible as visible
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-# -- terminal --------------------------------------------------------------------------------------------------------
+# -- terminal ------------------------------------------------------------------------------------------------
 
 
 def say(*lines: str, file: TextIO | None = None) -> None:
@@ -24,11 +26,13 @@ def say(*lines: str, file: TextIO | None = None) -> None:
     print(*map(visible, lines), sep="\n", file=sys.stdout if file is None else file)
 
 
-# -- spreadsheet -----------------------------------------------------------------------------------------------------
+# -- spreadsheet ---------------------------------------------------------------------------------------------
 
 
 def csv_text(records: Sequence[Mapping[str, Any]], delimiter: str = ",") -> str:
-    """Records as CSV, one a line, with a header of all their keys; no text in it is a formula to a spreadsheet (:func:`csv_cell`)."""
+    """Records as CSV, one a line, with a header of all their keys; no text in it is a formula to a
+    spreadsheet (:func:`csv_cell`).
+    """
     stream = io.StringIO()
     fields = list(dict.fromkeys(name for record in records for name in record))
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
@@ -38,7 +42,9 @@ def csv_text(records: Sequence[Mapping[str, Any]], delimiter: str = ",") -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """A value for a CSV cell: :func:`visible` text, with an apostrophe before what a spreadsheet would take for a formula; numbers stay."""
+    """A value for a CSV cell: :func:`visible` text, with an apostrophe before what a spreadsheet would take
+    for a formula; numbers stay.
+    """
     if not isinstance(value, str):
         return value
     return f"'{visible(value)}" if value.startswith(_FORMULA) and not _is_number(value) else visible(value)
@@ -52,7 +58,7 @@ def _is_number(text: str) -> bool:
     return text == text.strip()
 
 
-# -- Markdown --------------------------------------------------------------------------------------------------------
+# -- Markdown ------------------------------------------------------------------------------------------------
 
 _MARKUP = re.compile(
     r"[\\`*<&|~$]"
@@ -63,5 +69,7 @@ _MARKUP = re.compile(
 
 
 def markdown(text: str) -> str:
-    """``text`` on one line of Markdown that shows it as it is: no code, HTML, link, emphasis, formula or table cell begins in it."""
+    """``text`` on one line of Markdown that shows it as it is: no code, HTML, link, emphasis, formula or
+    table cell begins in it.
+    """
     return _MARKUP.sub(r"\\\g<0>", visible(text))

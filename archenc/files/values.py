@@ -1,4 +1,6 @@
-"""Numbers that users hand over - labels, predictions, features - as arrays, or refused before anything is lost in conversion."""
+"""Numbers that users hand over - labels, predictions, features - as arrays, or refused before anything is
+lost in conversion.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 def as_numbers(values: Any, what: str, error: type[ArchencError] = InvalidTable) -> np.ndarray:
     """float64 array of real numbers.
 
-    Arrays, lists, generators, columns of a table (pandas) and tensors, on any device, with or without gradients, are taken; True and
-    False are 1 and 0.
+    Arrays, lists, generators, columns of a table (pandas) and tensors, on any device, with or without
+    gradients, are taken; True and False are 1 and 0.
 
     Args:
         values: what was given.
@@ -28,7 +30,8 @@ def as_numbers(values: Any, what: str, error: type[ArchencError] = InvalidTable)
         error: the type of the error.
 
     Raises:
-        ArchencError: of the type ``error``: masked entries, complex numbers, dates, text, gaps that are not NaN, rows of unequal length.
+        ArchencError: of the type ``error``: masked entries, complex numbers, dates, text, gaps that are not
+            NaN, rows of unequal length.
     """
     try:
         array = np.asarray(_unwrapped(values, what, error))
@@ -39,11 +42,20 @@ def as_numbers(values: Any, what: str, error: type[ArchencError] = InvalidTable)
     except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
         if isinstance(problem, ArchencError):
             raise
-        raise error(f"{what} cannot be read as an array of numbers; give a list of numbers, or rows of equally many") from None
-    wrong = [value for value in array.flat if not isinstance(value, Real | Decimal)] if array.dtype == object else array.flat
+        raise error(
+            f"{what} cannot be read as an array of numbers; give a list of numbers, or rows of equally many"
+        ) from None
+    wrong = (
+        [value for value in array.flat if not isinstance(value, Real | Decimal)]
+        if array.dtype == object
+        else array.flat
+    )
     first = shown(wrong[0]) if array.size else f"no {array.dtype} at all"
     kinds = {"c": "complex numbers", "M": "dates", "m": "durations", "U": "text", "S": "text"}
-    raise error(f"{what} holds {kinds.get(array.dtype.kind, 'values that are not numbers')}, such as {first}; give real numbers")
+    raise error(
+        f"{what} holds {kinds.get(array.dtype.kind, 'values that are not numbers')}, such as {first}; give "
+        "real numbers"
+    )
 
 
 def as_labels(values: Any, what: str = "y") -> np.ndarray:
@@ -56,7 +68,9 @@ def _unwrapped(values: Any, what: str, error: type[ArchencError]) -> Any:
     """``values`` in a form that numpy takes without loss."""
     if np.ma.isMaskedArray(values):
         if np.ma.getmaskarray(values).any():
-            raise error(f"{what} has masked entries, which have no value; drop them, or fill them by .filled(...)")
+            raise error(
+                f"{what} has masked entries, which have no value; drop them, or fill them by .filled(...)"
+            )
         return values.data
     if hasattr(values, "detach"):  # a tensor; numpy has no bfloat16
         values = values.detach().cpu()
@@ -81,5 +95,7 @@ def as_frame(columns: Mapping[str, Any]) -> pandas.DataFrame:
     try:
         import pandas
     except ImportError:
-        raise DataNotFound("a DataFrame needs the package pandas, which is not installed; run: pip install pandas") from None
+        raise DataNotFound(
+            "a DataFrame needs the package pandas, which is not installed; run: pip install pandas"
+        ) from None
     return pandas.DataFrame(columns)

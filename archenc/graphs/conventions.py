@@ -1,14 +1,18 @@
 """What the arrays of a batch mean, the same for every space.
 
-* ``adjacency[n, i, j] = 1`` is an edge from node ``i`` to node ``j``; nodes are in topological order (strictly upper triangular).
-* The input nodes come first (``0 .. num_inputs - 1``), the output node is always the last one (``V - 1``), padding lies just
-  before it.
-* Operations on nodes: ``ops`` is (R, V) with 0 padding, 1 input, 2 output, ``k + 3`` the space's k-th operation.
-* Operations on edges: ``ops`` is (R, V, V), or (R, S, V, V) where a pair of nodes may be joined by up to S edges,
-  with 0 no edge, ``k + 1`` the space's k-th operation.
+* ``adjacency[n, i, j] = 1`` is an edge from node ``i`` to node ``j``; nodes are in topological order
+    (strictly upper triangular).
+* The input nodes come first (``0 .. num_inputs - 1``), the output node is always the last one (``V - 1``),
+  padding lies just before it.
+* Operations on nodes: ``ops`` is (R, V) with 0 padding, 1 input, 2 output, ``k + 3`` the space's k-th
+    operation.
+* Operations on edges: ``ops`` is (R, V, V), or (R, S, V, V) where a pair of nodes may be joined by up to S
+  edges, with 0 no edge, ``k + 1`` the space's k-th operation.
 * An architecture of several cells (DARTS: normal and reduction) is that many consecutive rows: R = N * cells.
-* Features of the operations, where there are any, have the shape of ``ops`` and one axis more, and are zero where there is no operation.
-* Features of whole architectures, where there are any, are (N, k): a row for each architecture, not for each cell.
+* Features of the operations, where there are any, have the shape of ``ops`` and one axis more, and are zero
+    where there is no operation.
+* Features of whole architectures, where there are any, are (N, k): a row for each architecture, not for each
+    cell.
 """
 
 from __future__ import annotations
@@ -25,11 +29,15 @@ Index = int | slice | Sequence[int] | np.ndarray | Tensor
 PAD, INPUT, OUTPUT, NODE_OFFSET = 0, 1, 2, 3
 ABSENT, EDGE_OFFSET = 0, 1
 LARGEST_FEATURE = 1e100
-"""Magnitude of what is known of an architecture: differences of two such numbers, and their products, are still numbers."""
+"""Magnitude of what is known of an architecture: differences of two such numbers, and their products, are
+still numbers.
+"""
 
 
 class SpaceOfGraphs(Protocol):
-    """What is asked of the search space of a batch: a part of :class:`archenc.spaces.base.Space`, which explains it."""
+    """What is asked of the search space of a batch: a part of :class:`archenc.spaces.base.Space`, which
+    explains it.
+    """
 
     @property
     def name(self) -> str: ...
@@ -87,7 +95,9 @@ class SpaceOfGraphs(Protocol):
 
 
 class Batch(Protocol):
-    """What is asked of a batch where it is turned into something else: a part of :class:`archenc.graphs.ArchGraphs`."""
+    """What is asked of a batch where it is turned into something else: a part of
+    :class:`archenc.graphs.ArchGraphs`.
+    """
 
     @property
     def space(self) -> Any: ...

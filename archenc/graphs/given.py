@@ -1,4 +1,6 @@
-"""Architectures as people hold them - texts, dicts, networkx graphs, objects, lists of all these - as one batch of a known space."""
+"""Architectures as people hold them - texts, dicts, networkx graphs, objects, lists of all these - as one
+batch of a known space.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,20 @@ from archenc.graphs.store import NO_BATCH, ArchGraphs, concatenate
 _HASH = re.compile(r"\s*[0-9a-fA-F]{32}\s*")
 
 
-def as_graphs(architectures: Any, space: SpaceOfGraphs | None = None, notation: str | None = None) -> ArchGraphs:
+def as_graphs(
+    architectures: Any, space: SpaceOfGraphs | None = None, notation: str | None = None
+) -> ArchGraphs:
     """What somebody gave as architectures: the one place where they come in.
 
     Args:
-        architectures: graphs, or a list of graphs. If the space is known, also what its ``parse`` takes, objects with ``matrix`` and
-            ``ops``, networkx graphs (:func:`archenc.graphs.networkx.from_networkx`), and lists, tuples, arrays and pandas columns of all these,
-            mixed as they come.
-        space: the space they are expected to be of, where that is known; graphs of another one come back as they are.
-        notation: how numbers are read, one of the space's ``notations``; None for the one that its ``parse`` documents as the default.
+        architectures: graphs, or a list of graphs. If the space is known, also what its ``parse`` takes,
+            objects with ``matrix`` and ``ops``, networkx graphs
+            (:func:`archenc.graphs.networkx.from_networkx`), and lists, tuples, arrays and pandas columns of
+            all these, mixed as they come.
+        space: the space they are expected to be of, where that is known; graphs of another one come back as
+            they are.
+        notation: how numbers are read, one of the space's ``notations``; None for the one that its ``parse``
+            documents as the default.
 
     Raises:
         InvalidArchitecture: something else, or one that does not belong to the space, with its position.
@@ -35,7 +42,11 @@ def as_graphs(architectures: Any, space: SpaceOfGraphs | None = None, notation: 
     if isinstance(architectures, ArchGraphs):
         return architectures
     if space is None:
-        if isinstance(architectures, list | tuple) and architectures and all(isinstance(item, ArchGraphs) for item in architectures):
+        if (
+            isinstance(architectures, list | tuple)
+            and architectures
+            and all(isinstance(item, ArchGraphs) for item in architectures)
+        ):
             return concatenate(architectures)
         raise InvalidArchitecture(NO_BATCH.format(shown(architectures)))
     return _read(architectures, space, notation)
@@ -56,23 +67,32 @@ def _read(architectures: Any, space: SpaceOfGraphs, notation: str | None) -> Arc
     found = [batch for batch in batches if batch is not None]
     if found and len(found) == len(items):
         return concatenate(found)
-    mixed = [item if batch is None else _text(batch, number) for number, (item, batch) in enumerate(zip(items, batches, strict=True))]
+    mixed = [
+        item if batch is None else _text(batch, number)
+        for number, (item, batch) in enumerate(zip(items, batches, strict=True))
+    ]
     return _parse(mixed, space, notation)
 
 
 def as_items(architectures: Any) -> list[Any] | None:
-    """What a list, a column of a table or an array holds; None for what is one architecture by itself, or none.
+    """What a list, a column of a table or an array holds; None for what is one architecture by itself, or
+    none.
 
-    Objects with ``matrix`` and ``ops`` are dicts of the two, as many a program keeps the cells of NAS-Bench-101.
+    Objects with ``matrix`` and ``ops`` are dicts of the two, as many a program keeps the cells of
+    NAS-Bench-101.
     """
     if isinstance(architectures, str | bytes | Mapping) or hasattr(architectures, "_fields"):
         return None
     if isinstance(architectures, ArchGraphs) or _is_networkx(architectures) or _is_spec(architectures):
         return [_plain(architectures)]
-    if hasattr(architectures, "columns") and hasattr(architectures, "to_numpy"):  # a table of pandas, whose items are its columns' names
+    if hasattr(architectures, "columns") and hasattr(
+        architectures, "to_numpy"
+    ):  # a table of pandas, whose items are its columns' names
         architectures = architectures.to_numpy()
     try:
-        items = list(architectures.tolist() if isinstance(architectures, np.ndarray | Tensor) else architectures)
+        items = list(
+            architectures.tolist() if isinstance(architectures, np.ndarray | Tensor) else architectures
+        )
     except (TypeError, RuntimeError):
         return None
     shape: tuple[int, ...] = getattr(architectures, "shape", ())
@@ -114,7 +134,10 @@ def _batch(space: SpaceOfGraphs, item: Any, where: str) -> ArchGraphs | None:
 
         return from_networkx(item, space, where)
     if isinstance(item, ArchGraphs) and item.space != space:
-        raise InvalidArchitecture(f"{where} belongs to the space {item.space.name!r}, not to {space.name!r}; give those of one space")
+        raise InvalidArchitecture(
+            f"{where} belongs to the space {item.space.name!r}, not to {space.name!r}; give those of one "
+            "space"
+        )
     return item if isinstance(item, ArchGraphs) else None
 
 
@@ -123,6 +146,7 @@ def _text(graphs: ArchGraphs, number: int) -> Any:
     known_more = graphs.features is not None or graphs.architecture_features is not None
     if len(graphs) != 1 or graphs.simplified or known_more or graphs.op_on != graphs.space.op_on:
         raise InvalidArchitecture(
-            f"item {number} is a batch that stands beside texts or dicts and is not one plain architecture; give all of them as graphs"
+            f"item {number} is a batch that stands beside texts or dicts and is not one plain architecture; "
+            "give all of them as graphs"
         )
     return graphs.space.format(graphs)[0]

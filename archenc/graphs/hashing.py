@@ -1,9 +1,10 @@
 """Isomorphism-invariant hashes of whole batches, by Weisfeiler-Lehman colour refinement on 64-bit words.
 
-Each node starts from its operation and its degrees and is refined, as many rounds as there are nodes, by the multisets of its
-sources' and targets' colours; the graph's hash is the multiset of its nodes' colours (Weisfeiler, Lehman 1968; the use on
-cells follows NAS-Bench-101, ICML 2019, section 2.2). Two isomorphic graphs always get the same hash. The converse holds but for
-graphs that colour refinement cannot tell apart; the enumerable spaces of this package (NAS-Bench-101, -201, -Graph) contain none.
+Each node starts from its operation and its degrees and is refined, as many rounds as there are nodes, by the
+multisets of its sources' and targets' colours; the graph's hash is the multiset of its nodes' colours
+(Weisfeiler, Lehman 1968; the use on cells follows NAS-Bench-101, ICML 2019, section 2.2). Two isomorphic
+graphs always get the same hash. The converse holds but for graphs that colour refinement cannot tell apart;
+the enumerable spaces of this package (NAS-Bench-101, -201, -Graph) contain none.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from archenc.graphs.conventions import ABSENT
 from archenc.graphs.store import ArchGraphs
 from archenc.graphs.transforms import live_edges
 
-_LANES = (np.uint64(0x243F6A8885A308D3), np.uint64(0x13198A2E03707344))  # digits of pi: two independent 64-bit hashes
+_LANES = (
+    np.uint64(0x243F6A8885A308D3),
+    np.uint64(0x13198A2E03707344),
+)  # digits of pi: two independent 64-bit hashes
 _CHUNK = 65_536
 
 
 def mix(words: np.ndarray) -> np.ndarray:
-    """A bijection of 64-bit words whose every output bit depends on every input bit (the finaliser of SplitMix64)."""
+    """A bijection of 64-bit words whose every output bit depends on every input bit (the finaliser of
+    SplitMix64).
+    """
     words = words + np.uint64(0x9E3779B97F4A7C15)
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -50,13 +56,17 @@ def _words(graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Node words (R, V), edge words (R, V, V; 0 = no edge) and mask of a batch."""
     mask = graphs.mask.numpy()
     role = np.zeros(graphs.num_nodes, dtype=np.uint64)
-    role[: graphs.space.num_inputs] = np.arange(1, graphs.space.num_inputs + 1)  # the inputs of a cell are not exchangeable
+    role[: graphs.space.num_inputs] = np.arange(
+        1, graphs.space.num_inputs + 1
+    )  # the inputs of a cell are not exchangeable
     role[-1] = np.uint64(255)
     if graphs.op_on == "node":
         nodes = mix(graphs.ops.numpy().astype(np.uint64)) + role
         return nodes, graphs.adjacency.numpy().astype(np.uint64), mask
     slots = np.where(live_edges(graphs).numpy(), graphs.edge_ops().numpy(), ABSENT).astype(np.uint64)
-    words = np.where(slots != 0, mix(slots), np.uint64(0)).sum(axis=1, dtype=np.uint64)  # the slots of a pair are a multiset
+    words = np.where(slots != 0, mix(slots), np.uint64(0)).sum(
+        axis=1, dtype=np.uint64
+    )  # the slots of a pair are a multiset
     touched = (words != 0).any(1) | (words != 0).any(2)
     touched[:, : graphs.space.num_inputs] = True
     touched[:, -1] = True
@@ -64,7 +74,9 @@ def _words(graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def wl_hash(graphs: ArchGraphs) -> np.ndarray:
-    """(N, 16) uint8: one 128-bit hash per architecture; "none" edges count as absent, several cells are hashed in order."""
+    """(N, 16) uint8: one 128-bit hash per architecture; "none" edges count as absent, several cells are
+    hashed in order.
+    """
     graphs = graphs.to("cpu")
     digests = []
     for start in range(0, max(len(graphs), 1), _CHUNK):
@@ -82,18 +94,24 @@ _SWEEPS = 3
 
 
 def sweep_hash(graphs: ArchGraphs) -> np.ndarray:
-    """(N, 16) uint8: a hash of large graphs with operations on nodes, equal for isomorphic ones with equal features (to four decimals).
+    """(N, 16) uint8: a hash of large graphs with operations on nodes, equal for isomorphic ones with equal
+    features (to four decimals).
 
-    Each node is coloured by its operation and features, then by the multiset of its sources' colours from the inputs to the output, and by
-    that of its targets' back to the inputs, three times; the hash is the multiset of the colours. The time is that of a few passes over the
-    adjacency matrices, where :func:`wl_hash` needs as many as there are nodes. Padding does not count.
+    Each node is coloured by its operation and features, then by the multiset of its sources' colours from the
+    inputs to the output, and by that of its targets' back to the inputs, three times; the hash is the
+    multiset of the colours. The time is that of a few passes over the adjacency matrices, where
+    :func:`wl_hash` needs as many as there are nodes. Padding does not count.
     """
     used = graphs.mask.any(0)
     used[: graphs.space.num_inputs] = True  # also where there are no architectures
-    graphs = graphs.map_arrays(lambda array: array[:, used] if array is not graphs.adjacency else array[:, used][:, :, used])
+    graphs = graphs.map_arrays(
+        lambda array: array[:, used] if array is not graphs.adjacency else array[:, used][:, :, used]
+    )
     edges = graphs.adjacency.bool().cpu().numpy()
     words = graphs.ops.cpu().numpy().astype(np.uint64)
-    words[:, : graphs.space.num_inputs] += np.arange(graphs.space.num_inputs, dtype=np.uint64) << np.uint64(8)  # not exchangeable
+    words[:, : graphs.space.num_inputs] += np.arange(graphs.space.num_inputs, dtype=np.uint64) << np.uint64(
+        8
+    )  # not exchangeable
     if graphs.features is not None:
         rounded = (graphs.features.cpu().double() * 1e4).round().to(torch.int64).numpy().view(np.uint64)
         for feature in np.moveaxis(rounded, -1, 0):
@@ -103,13 +121,17 @@ def sweep_hash(graphs: ArchGraphs) -> np.ndarray:
     for seed in _SWEEP_SEEDS:
         colours = mix(words ^ seed)
         for _ in range(_SWEEPS):
-            colours = _sweep(_sweep(colours, edges)[:, ::-1], edges.transpose(0, 2, 1)[:, ::-1, ::-1])[:, ::-1]
+            colours = _sweep(_sweep(colours, edges)[:, ::-1], edges.transpose(0, 2, 1)[:, ::-1, ::-1])[
+                :, ::-1
+            ]
         digests.append(mix(np.where(mask, mix(colours), np.uint64(0)).sum(axis=1, dtype=np.uint64)))
     return np.ascontiguousarray(np.stack(digests, axis=1)).view(np.uint8).reshape(len(graphs), 16)
 
 
 def _sweep(colours: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Colours (R, V) refined by those of the sources, which are refined themselves, along edges (R, V, V) in topological order."""
+    """Colours (R, V) refined by those of the sources, which are refined themselves, along edges (R, V, V) in
+    topological order.
+    """
     refined = np.zeros_like(colours)
     sent = np.zeros_like(colours)
     for node in range(colours.shape[1]):

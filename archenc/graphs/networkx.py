@@ -19,10 +19,12 @@ from archenc.graphs.to_networkx import to_networkx as to_networkx
 def from_networkx(graph: nx.Graph, space: SpaceOfGraphs, where: str = "the graph") -> ArchGraphs:
     """A batch of the one architecture that a graph of networkx describes, as :func:`to_networkx` does.
 
-    Nodes may come in any order; where several orders are topological, whole numbers as names and then the order in the graph decide.
-    Operations on nodes are the node attribute ``op``, with one ``"input"`` for each input and one ``"output"``. Operations on edges are the
-    edge attribute ``op``; what no edge enters is an input and what no edge leaves the output, unless the node attribute ``role`` says so.
-    The nodes of several cells have the attribute ``cell``. What lies on no input-output path is cut where the space does so, too.
+    Nodes may come in any order; where several orders are topological, whole numbers as names and then the
+    order in the graph decide. Operations on nodes are the node attribute ``op``, with one ``"input"`` for
+    each input and one ``"output"``. Operations on edges are the edge attribute ``op``; what no edge enters is
+    an input and what no edge leaves the output, unless the node attribute ``role`` says so. The nodes of
+    several cells have the attribute ``cell``. What lies on no input-output path is cut where the space does
+    so, too.
 
     Args:
         graph: directed.
@@ -33,12 +35,19 @@ def from_networkx(graph: nx.Graph, space: SpaceOfGraphs, where: str = "the graph
         InvalidArchitecture: what is wrong with it, or that it does not belong to the space.
     """
     if not graph.is_directed():
-        raise InvalidArchitecture(f"{where}: the graph has no directions; give a DiGraph or MultiDiGraph of networkx")
-    cells = [[node for node, cell in graph.nodes(data="cell", default=0) if cell == number] for number in range(space.cells)]
+        raise InvalidArchitecture(
+            f"{where}: the graph has no directions; give a DiGraph or MultiDiGraph of networkx"
+        )
+    cells = [
+        [node for node, cell in graph.nodes(data="cell", default=0) if cell == number]
+        for number in range(space.cells)
+    ]
     left_over = graph.number_of_nodes() - sum(map(len, cells))
     if left_over or not all(cells):
         fault = f"{left_over} nodes are in no cell" if left_over else "a cell has no nodes"
-        raise InvalidArchitecture(f"{where}: {fault} of {space.name}; set the node attribute 'cell' to 0 ... {space.cells - 1}")
+        raise InvalidArchitecture(
+            f"{where}: {fault} of {space.name}; set the node attribute 'cell' to 0 ... {space.cells - 1}"
+        )
     rows = [_Row(graph.subgraph(cell), space, where) for cell in cells]
     try:
         graphs: ArchGraphs = space.validate(_batch(rows, space))
@@ -60,15 +69,24 @@ class _Row:
         inputs = [node for node in order if self._is_end(graph, node, "input")]
         outputs = [node for node in order if self._is_end(graph, node, "output")]
         if len(inputs) != space.num_inputs or len(outputs) != 1:
-            remedy = f"{space.name} has {space.num_inputs} and 1, named by the attribute {'op' if self.on_nodes else 'role'!r}"
-            raise InvalidArchitecture(f"{where}: {len(inputs)} input and {len(outputs)} output nodes; {remedy}")
+            remedy = (
+                f"{space.name} has {space.num_inputs} and 1, named by the attribute "
+                f"{'op' if self.on_nodes else 'role'!r}"
+            )
+            raise InvalidArchitecture(
+                f"{where}: {len(inputs)} input and {len(outputs)} output nodes; {remedy}"
+            )
         if space.reads_only_paths:
-            used = {node for start in inputs for node in nx.descendants(graph, start)} & nx.ancestors(graph, outputs[0])
+            used = {node for start in inputs for node in nx.descendants(graph, start)} & nx.ancestors(
+                graph, outputs[0]
+            )
             order = [node for node in order if node in used]
         middle = [node for node in order if node not in inputs and node not in outputs]
         self.nodes = [*inputs, *middle, *outputs]
         if len(self.nodes) > space.max_nodes:
-            raise InvalidArchitecture(f"{where}: {len(self.nodes)} nodes, and {space.name} allows {space.max_nodes}; remove some")
+            raise InvalidArchitecture(
+                f"{where}: {len(self.nodes)} nodes, and {space.name} allows {space.max_nodes}; remove some"
+            )
         self.graph = graph.subgraph(self.nodes)
 
     def _topological(self, graph: Any) -> list[Hashable]:
@@ -88,7 +106,10 @@ class _Row:
     def number(self, values: dict[str, Any], what: str) -> int:
         """Number k of an operation from the attributes of its node or edge."""
         if not isinstance(name := values.get("op"), str):
-            raise InvalidArchitecture(f"{self.where}: {what} has no attribute 'op'; give it the name of an operation of {self.space.name}")
+            raise InvalidArchitecture(
+                f"{self.where}: {what} has no attribute 'op'; give it the name of an operation of "
+                f"{self.space.name}"
+            )
         return self.space.operation_number(name, f"{self.where}, {what}")
 
 
@@ -110,14 +131,22 @@ def _batch(rows: list[_Row], space: SpaceOfGraphs) -> ArchGraphs:
                 features[index] = values["features"]
     tensor = torch.from_numpy(ops if on_nodes or slots > 1 else ops[:, 0])
     graphs = ArchGraphs(space, torch.from_numpy(adjacency), tensor, torch.from_numpy(mask))
-    return graphs.with_features(_as_array(features, ops, on_nodes, rows[0].where).reshape(*tensor.shape, -1)) if features else graphs
+    return (
+        graphs.with_features(_as_array(features, ops, on_nodes, rows[0].where).reshape(*tensor.shape, -1))
+        if features
+        else graphs
+    )
 
 
 def _node_ops(row: _Row, place: dict[Hashable, int], at: int) -> list[_Found]:
     inputs = row.nodes[: row.space.num_inputs]
     ends = {**dict.fromkeys(inputs, INPUT), row.nodes[-1]: OUTPUT}
     return [
-        ((at, place[node]), ends[node] if node in ends else row.number(values, f"node {shown(node)}") + NODE_OFFSET, values)
+        (
+            (at, place[node]),
+            ends[node] if node in ends else row.number(values, f"node {shown(node)}") + NODE_OFFSET,
+            values,
+        )
         for node, values in row.graph.nodes(data=True)
     ]
 
@@ -125,7 +154,12 @@ def _node_ops(row: _Row, place: dict[Hashable, int], at: int) -> list[_Found]:
 def _edge_ops(row: _Row, place: dict[Hashable, int], at: int) -> list[_Found]:
     """Those that join the same two nodes are in descending order of their ids."""
     edges = [
-        (row.number(values, f"edge {shown(source)} -> {shown(target)}") + EDGE_OFFSET, place[source], place[target], values)
+        (
+            row.number(values, f"edge {shown(source)} -> {shown(target)}") + EDGE_OFFSET,
+            place[source],
+            place[target],
+            values,
+        )
         for source, target, values in row.graph.edges(data=True)
     ]
     found: list[_Found] = []
@@ -133,14 +167,21 @@ def _edge_ops(row: _Row, place: dict[Hashable, int], at: int) -> list[_Found]:
     for number, source, target, values in sorted(edges, key=lambda edge: -edge[0]):
         slot = taken[source, target]
         if slot == row.space.edges_per_pair:
-            raise InvalidArchitecture(f"{row.where}: more edges {source} -> {target} than the {slot} of {row.space.name}; remove one")
+            raise InvalidArchitecture(
+                f"{row.where}: more edges {source} -> {target} than the {slot} of {row.space.name}; remove "
+                "one"
+            )
         taken[source, target] += 1
         found.append(((at, slot, source, target), number, values))
     return found
 
 
-def _as_array(features: dict[tuple[int, ...], Any], ops: np.ndarray, on_nodes: bool, where: str) -> np.ndarray:
-    """The features at their places, NaN where an operation has none, which is refused later; an input or output may have none."""
+def _as_array(
+    features: dict[tuple[int, ...], Any], ops: np.ndarray, on_nodes: bool, where: str
+) -> np.ndarray:
+    """The features at their places, NaN where an operation has none, which is refused later; an input or
+    output may have none.
+    """
     try:
         vectors = np.array(list(features.values()), dtype=np.float32)
         if vectors.ndim != 2:

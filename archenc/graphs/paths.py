@@ -18,7 +18,9 @@ def reachability(adjacency: Tensor) -> Tensor:
 
 
 def on_path(adjacency: Tensor, num_inputs: int = 1) -> Tensor:
-    """Bool (R, V): the nodes that lie on some path from an input node to the output node (both ends included)."""
+    """Bool (R, V): the nodes that lie on some path from an input node to the output node (both ends
+    included).
+    """
     edges = adjacency.bool()
     nodes = adjacency.shape[-1]
     ahead = torch.zeros(edges.shape[:2], dtype=torch.bool, device=edges.device)

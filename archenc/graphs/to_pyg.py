@@ -1,9 +1,11 @@
 """Architectures as graphs of PyTorch Geometric.
 
-One architecture is one ``Data``. Operations on nodes: ``x`` int64 (n, 1) holds the ids of :mod:`archenc.graphs`. Operations on
-edges: ``edge_attr`` int64 (e, 1) holds them, and ``x`` says 1 for an input node, 2 for the output and 3 for the rest. Padding is left
-out. The nodes of several cells (DARTS: normal and reduction) are disjoint, and ``cell`` int64 (n,) tells them apart. Features of the
-operations, where there are any, are ``op_features`` float32 (n, k) or (e, k).
+One architecture is one ``Data``. Operations on nodes: ``x`` int64 (n, 1) holds the ids of
+:mod:`archenc.graphs`. Operations on
+edges: ``edge_attr`` int64 (e, 1) holds them, and ``x`` says 1 for an input node, 2 for the output and 3 for
+    the rest. Padding is left
+out. The nodes of several cells (DARTS: normal and reduction) are disjoint, and ``cell`` int64 (n,) tells them
+apart. Features of the operations, where there are any, are ``op_features`` float32 (n, k) or (e, k).
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from archenc.graphs.conventions import ABSENT, INPUT, NODE_OFFSET, OUTPUT, Batch
 
 
 def collated(graphs: Batch) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """All architectures in a row: tensors by name, nodes (N,) and edges (N,) of each; node numbers start at 0 in each architecture."""
+    """All architectures in a row: tensors by name, nodes (N,) and edges (N,) of each; node numbers start at 0
+    in each architecture.
+    """
     cells = graphs.space.cells
     mask = graphs.mask
     number = mask.flatten().cumsum(0).reshape(mask.shape) - 1  # of each node in the whole batch
@@ -37,7 +41,10 @@ def collated(graphs: Batch) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         roles = torch.full((graphs.num_nodes,), NODE_OFFSET)
         roles[: graphs.space.num_inputs] = INPUT
         roles[-1] = OUTPUT
-        tensors = {"x": roles.expand(mask.shape)[mask][:, None], "edge_attr": ops[row, slot, source, target].long()[:, None]}
+        tensors = {
+            "x": roles.expand(mask.shape)[mask][:, None],
+            "edge_attr": ops[row, slot, source, target].long()[:, None],
+        }
         features = None if features is None else features[row, slot, source, target]
     edge_index = torch.stack([number[row, source], number[row, target]]) - first[row // cells]
     tensors = {"x": tensors.pop("x"), "edge_index": edge_index, **tensors}
@@ -49,10 +56,14 @@ def collated(graphs: Batch) -> tuple[dict[str, Tensor], Tensor, Tensor]:
 
 
 def targets_of(graphs: Batch, y: Any) -> Tensor:
-    """float32 (N,): a target for each architecture; raises :class:`InvalidParameter` for other numbers of them."""
+    """float32 (N,): a target for each architecture; raises :class:`InvalidParameter` for other numbers of
+    them.
+    """
     targets = torch.as_tensor(as_numbers(y, "y", InvalidParameter), dtype=torch.float32)
     if targets.shape != (len(graphs),):
-        raise InvalidParameter(f"y has shape {tuple(targets.shape)} for {len(graphs)} architectures; give one number each")
+        raise InvalidParameter(
+            f"y has shape {tuple(targets.shape)} for {len(graphs)} architectures; give one number each"
+        )
     return targets
 
 
@@ -69,12 +80,17 @@ def to_data_list(graphs: Batch, y: Any = None) -> list[Data]:
     if y is not None:
         tensors["y"] = targets_of(graphs, y)
     bounds = {name: slices.diff().tolist() for name, slices in slices_of(tensors, nodes, edges).items()}
-    parts = {name: torch.split(tensor, bounds[name], dim=1 if name == "edge_index" else 0) for name, tensor in tensors.items()}
+    parts = {
+        name: torch.split(tensor, bounds[name], dim=1 if name == "edge_index" else 0)
+        for name, tensor in tensors.items()
+    }
     return [Data(**dict(zip(parts, values, strict=True))) for values in zip(*parts.values(), strict=True)]
 
 
 def to_batch(graphs: Batch, y: Any = None) -> PyGBatch:
-    """The whole batch as one disconnected graph, as ``Batch.from_data_list(to_data_list(graphs, y))`` but without its loop."""
+    """The whole batch as one disconnected graph, as ``Batch.from_data_list(to_data_list(graphs, y))`` but
+    without its loop.
+    """
     tensors, nodes, edges = collated(graphs)
     if y is not None:
         tensors["y"] = targets_of(graphs, y)
@@ -83,7 +99,9 @@ def to_batch(graphs: Batch, y: Any = None) -> PyGBatch:
     none = torch.zeros_like(first)
     increments = {name: first if name == "edge_index" else none for name in tensors}
     tensors["edge_index"] = tensors["edge_index"] + first.repeat_interleave(edges)
-    batch = PyGBatch(_base_cls=Data, batch=torch.arange(len(graphs)).repeat_interleave(nodes), ptr=slices["x"], **tensors)
+    batch = PyGBatch(
+        _base_cls=Data, batch=torch.arange(len(graphs)).repeat_interleave(nodes), ptr=slices["x"], **tensors
+    )
     batch._num_graphs = len(graphs)  # what Batch.to_data_list and indexing read
     batch._slice_dict = slices
     batch._inc_dict = increments

@@ -17,14 +17,17 @@ from archenc.graphs.paths import on_path
 from archenc.graphs.store import ArchGraphs
 
 WIDE = 64
-"""Nodes from which on the work of a batch follows the nodes that it has, and not those that its space allows."""
+"""Nodes from which on the work of a batch follows the nodes that it has, and not those that its space
+allows.
+"""
 
 
 def narrowed(graphs: ArchGraphs, spare: int = 0) -> ArchGraphs:
-    """Graphs of many nodes without the last places that no row uses, but for ``spare`` of them; others as they are.
+    """Graphs of many nodes without the last places that no row uses, but for ``spare`` of them; others as
+    they are.
 
-    Of graphs with operations on nodes. The result is no batch of the space any more, whose arrays all have as many nodes: it is for what
-    passes over a batch once, or is :func:`widened` again.
+    Of graphs with operations on nodes. The result is no batch of the space any more, whose arrays all have as
+    many nodes: it is for what passes over a batch once, or is :func:`widened` again.
     """
     nodes = graphs.num_nodes
     if nodes < WIDE or graphs.op_on == "edge" or not len(graphs.mask):
@@ -36,15 +39,22 @@ def narrowed(graphs: ArchGraphs, spare: int = 0) -> ArchGraphs:
     if kept >= nodes - 1:
         return graphs
     place = torch.tensor([*range(kept), nodes - 1], device=graphs.device)
-    return graphs.map_arrays(lambda array: array[:, place] if array is not graphs.adjacency else array[:, place][:, :, place])
+    return graphs.map_arrays(
+        lambda array: array[:, place] if array is not graphs.adjacency else array[:, place][:, :, place]
+    )
 
 
 def widened(graphs: ArchGraphs, nodes: int) -> ArchGraphs:
-    """Graphs with operations on nodes, and without features, in arrays of as many nodes as that, the output last."""
+    """Graphs with operations on nodes, and without features, in arrays of as many nodes as that, the output
+    last.
+    """
     more = nodes - graphs.num_nodes
     if not more:
         return graphs
-    ops, mask = (torch.cat([array[:, :-1], array.new_zeros(len(array), more), array[:, -1:]], 1) for array in (graphs.ops, graphs.mask))
+    ops, mask = (
+        torch.cat([array[:, :-1], array.new_zeros(len(array), more), array[:, -1:]], 1)
+        for array in (graphs.ops, graphs.mask)
+    )
     adjacency = graphs.adjacency.new_zeros(len(ops), nodes, nodes)
     last = graphs.num_nodes - 1
     adjacency[:, :last, :last] = graphs.adjacency[:, :last, :last]
@@ -56,7 +66,10 @@ def permute_nodes(graphs: ArchGraphs, order: Tensor) -> ArchGraphs:
     """Reorder nodes: new node ``k`` of row ``r`` is old node ``order[r, k]``; ``order`` is int64 (R, V)."""
 
     def single(values: Tensor) -> Tensor:
-        return values.gather(-1, order.reshape(order.shape[0], *([1] * (values.dim() - 2)), order.shape[1]).expand(values.shape))
+        return values.gather(
+            -1,
+            order.reshape(order.shape[0], *([1] * (values.dim() - 2)), order.shape[1]).expand(values.shape),
+        )
 
     def both(matrix: Tensor) -> Tensor:
         index = order.reshape(order.shape[0], *([1] * (matrix.dim() - 3)), order.shape[1])
@@ -65,11 +78,18 @@ def permute_nodes(graphs: ArchGraphs, order: Tensor) -> ArchGraphs:
 
     of_ops = single if graphs.op_on == "node" else both
     features = None if graphs.features is None else of_ops(graphs.features.movedim(-1, 1)).movedim(1, -1)
-    return replace(graphs, adjacency=both(graphs.adjacency), ops=of_ops(graphs.ops), mask=single(graphs.mask), features=features)
+    return replace(
+        graphs,
+        adjacency=both(graphs.adjacency),
+        ops=of_ops(graphs.ops),
+        mask=single(graphs.mask),
+        features=features,
+    )
 
 
 def keep_nodes(graphs: ArchGraphs, keep: Tensor) -> ArchGraphs:
-    """The graphs without the nodes where ``keep`` (R, V) is False and without their edges; the rest closes up, the output stays last.
+    """The graphs without the nodes where ``keep`` (R, V) is False and without their edges; the rest closes
+    up, the output stays last.
 
     Input nodes and the output node are always kept.
     """
@@ -81,19 +101,24 @@ def keep_nodes(graphs: ArchGraphs, keep: Tensor) -> ArchGraphs:
         ops = torch.where(keep, graphs.ops, PAD)
     else:
         ops = graphs.ops * (pairs if graphs.ops.dim() == 3 else pairs.unsqueeze(1))
-    cut = replace(graphs, adjacency=graphs.adjacency * pairs, ops=ops, mask=keep).with_features(graphs.features)
+    cut = replace(graphs, adjacency=graphs.adjacency * pairs, ops=ops, mask=keep).with_features(
+        graphs.features
+    )
     place = torch.where(keep, 0, 1)
     place[:, -1] = 2  # behind the padding
     return permute_nodes(cut, torch.argsort(place, dim=1, stable=True))
 
 
 def prune(graphs: ArchGraphs) -> ArchGraphs:
-    """The graphs without the nodes that lie on no input-output path, whatever their operations are (NAS-Bench-101, section 2)."""
+    """The graphs without the nodes that lie on no input-output path, whatever their operations are
+    (NAS-Bench-101, section 2).
+    """
     return keep_nodes(graphs, on_path(graphs.adjacency, graphs.space.num_inputs))
 
 
 def bypass_nodes(graphs: ArchGraphs, bypass: Tensor) -> ArchGraphs:
-    """Op-on-node graphs in which each node where ``bypass`` (R, V) is True is replaced by edges from its sources to its targets.
+    """Op-on-node graphs in which each node where ``bypass`` (R, V) is True is replaced by edges from its
+    sources to its targets.
 
     Two routes between the same pair of nodes become one edge: an adjacency matrix does not count them.
     """
@@ -105,7 +130,9 @@ def bypass_nodes(graphs: ArchGraphs, bypass: Tensor) -> ArchGraphs:
 
 
 def node_op(graphs: ArchGraphs, name: str | None) -> Tensor:
-    """Bool (R, V): the nodes that carry the operation called ``name`` (nowhere, if the space has none such)."""
+    """Bool (R, V): the nodes that carry the operation called ``name`` (nowhere, if the space has none
+    such).
+    """
     if name is None:
         return torch.zeros_like(graphs.mask)
     carries: Tensor = graphs.ops == graphs.space.operations.index(name) + NODE_OFFSET
@@ -134,8 +161,9 @@ def live_edges(graphs: ArchGraphs) -> Tensor:
 def simplify_edges(graphs: ArchGraphs) -> ArchGraphs:
     """Cut "none" edges and edges on no input-output path.
 
-    A skip edge stays: between given nodes it cannot be bypassed without a change of the node set. Encoders that work on edges treat it as
-    the identity (GATES' fixed gate); the node form (:func:`line_graph`) bypasses it.
+    A skip edge stays: between given nodes it cannot be bypassed without a change of the node set. Encoders
+    that work on edges treat it as the identity (GATES' fixed gate); the node form (:func:`line_graph`)
+    bypasses it.
     """
     live = live_edges(graphs)
     used = on_path(live.any(1), graphs.space.num_inputs)
@@ -145,18 +173,22 @@ def simplify_edges(graphs: ArchGraphs) -> ArchGraphs:
 
 
 def simplify(graphs: ArchGraphs) -> ArchGraphs:
-    """The same computations without what computes nothing; see :func:`simplify_nodes` and :func:`simplify_edges`."""
+    """The same computations without what computes nothing; see :func:`simplify_nodes` and
+    :func:`simplify_edges`.
+    """
     simple = simplify_nodes(graphs) if graphs.op_on == "node" else simplify_edges(graphs)
     return replace(simple, simplified=True)
 
 
 def line_graph(graphs: ArchGraphs) -> ArchGraphs:
-    """Op-on-edge graphs in op-on-node form: each operation becomes a node, between the input nodes and one output node.
+    """Op-on-edge graphs in op-on-node form: each operation becomes a node, between the input nodes and one
+    output node.
 
-    An operation on edge i -> j feeds the operations on edges j -> k; operations that leave an input node are fed by it, those that enter
-    the output node feed it. The nodes are ordered by (target, source, slot), which is a topological order and the order of
-    NAS-Bench-201's architecture string. Slots that no architecture of the space can use get no node, and absent operations are padding.
-    Features go with their operations; those of the input and output nodes are zero.
+    An operation on edge i -> j feeds the operations on edges j -> k; operations that leave an input node are
+    fed by it, those that enter the output node feed it. The nodes are ordered by (target, source, slot),
+    which is a topological order and the order of NAS-Bench-201's architecture string. Slots that no
+    architecture of the space can use get no node, and absent operations are padding. Features go with their
+    operations; those of the input and output nodes are zero.
     """
     space = graphs.space
     slots = space.edge_slots()  # (E, 3): source, target, slot
@@ -176,14 +208,17 @@ def line_graph(graphs: ArchGraphs) -> ArchGraphs:
     features = graphs.edge_features()
     if features is not None:
         features = pad(features[:, slot, source, target], (0, 0, space.num_inputs, 1))
-    return keep_nodes(replace(graphs, adjacency=adjacency, ops=ops, mask=mask, simplified=False, features=features), mask)
+    return keep_nodes(
+        replace(graphs, adjacency=adjacency, ops=ops, mask=mask, simplified=False, features=features), mask
+    )
 
 
 def isomorphic_twin(graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
     """The same architectures with their interior nodes relabelled at random, in a topological order.
 
-    In a space of a fixed topology only relabellings that give back that topology are used; where a "none" edge would then point
-    backwards, it is turned round, as it carries nothing. Rows without such a relabelling stay as they are.
+    In a space of a fixed topology only relabellings that give back that topology are used; where a "none"
+    edge would then point backwards, it is turned round, as it carries nothing. Rows without such a
+    relabelling stay as they are.
     """
     rng = np.random.default_rng(seed)
     turnable = graphs.op_on == "edge" and graphs.space.topology is not None
@@ -203,8 +238,12 @@ def isomorphic_twin(graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> 
     def chosen(turned: Tensor, given: Tensor) -> Tensor:
         return torch.where(same.reshape(-1, *([1] * (given.dim() - 1))), turned, given)
 
-    features = None if twin.features is None or graphs.features is None else chosen(twin.features, graphs.features)
-    return replace(graphs, ops=chosen(twin.ops, graphs.ops), mask=chosen(twin.mask, graphs.mask), features=features)
+    features = (
+        None if twin.features is None or graphs.features is None else chosen(twin.features, graphs.features)
+    )
+    return replace(
+        graphs, ops=chosen(twin.ops, graphs.ops), mask=chosen(twin.mask, graphs.mask), features=features
+    )
 
 
 def _turned(edges: Tensor) -> Tensor:
@@ -212,8 +251,12 @@ def _turned(edges: Tensor) -> Tensor:
     return edges.triu() + edges.tril().transpose(-1, -2)
 
 
-def _random_topological_order(edges: Tensor, mask: Tensor, num_inputs: int, rng: np.random.Generator) -> Tensor:
-    """int64 (R, V): inputs first, then the interior nodes in random topological order, padding and the output node where they are."""
+def _random_topological_order(
+    edges: Tensor, mask: Tensor, num_inputs: int, rng: np.random.Generator
+) -> Tensor:
+    """int64 (R, V): inputs first, then the interior nodes in random topological order, padding and the output
+    node where they are.
+    """
     rows, nodes = mask.shape
     order = torch.arange(nodes).repeat(rows, 1)
     open_ = mask.clone()

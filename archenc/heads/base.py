@@ -1,7 +1,7 @@
 """The contract of a head: an encoding in, a score out; higher is better.
 
-There are two kinds. A :class:`NeuralHead` is a module that is trained by gradient descent, together with a learned encoder. An
-:class:`EstimatorHead` is fitted once on finished encodings.
+There are two kinds. A :class:`NeuralHead` is a module that is trained by gradient descent, together with a
+learned encoder. An :class:`EstimatorHead` is fitted once on finished encodings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from archenc.losses import ComparatorLoss, Loss, MSELoss, ScoreLoss
 from archenc.registry.parameters import Checked
 
 GIVE_DEVIATIONS = (
-    "choose 'mixture', 'gp', 'dngo', 'random-forest' or 'mlp-ensemble', or give boosted trees by head_params={'bags': 10} bags to differ"
+    "choose 'mixture', 'gp', 'dngo', 'random-forest' or 'mlp-ensemble', or give boosted trees by "
+    "head_params={'bags': 10} bags to differ"
 )
 """What to do where a head has no deviations."""
 
@@ -31,17 +32,20 @@ INTERVAL = float(norm.ppf((1 + COVERAGE) / 2))
 
 
 class Head(Checked, ABC):
-    """What both kinds share; the annotations of a constructor's keywords are checked (:mod:`archenc.registry.rules`).
+    """What both kinds share; the annotations of a constructor's keywords are checked
+    (:mod:`archenc.registry.rules`).
 
     Attributes:
         paper: authors, venue, year and section of the source, where there is one.
         accepts: the kinds of losses that it can be trained with.
-        outputs: labels of an architecture that it learns and predicts. With more than one, scores and targets are (n, outputs), and the
-            head takes an encoding of as many parts (:attr:`archenc.encoder.Encoder.parts`).
-        has_std: whether it says how sure it is (:meth:`EstimatorHead.predict_distribution`); where that depends on parameters, the class
-            says what holds for the defaults, and an instance what holds for its own.
-        calibrated: whether deviations are scaled by what was predicted without an architecture's own label, so that 1.28 of them to either
-            side are to hold 80 percent of unseen labels.
+        outputs: labels of an architecture that it learns and predicts. With more than one, scores and targets
+            are (n, outputs), and the head takes an encoding of as many parts
+            (:attr:`archenc.encoder.Encoder.parts`).
+        has_std: whether it says how sure it is (:meth:`EstimatorHead.predict_distribution`); where that
+            depends on parameters, the class says what holds for the defaults, and an instance what holds for
+            its own.
+        calibrated: whether deviations are scaled by what was predicted without an architecture's own label,
+            so that 1.28 of them to either side are to hold 80 percent of unseen labels.
     """
 
     paper: ClassVar[str] = ""
@@ -55,15 +59,18 @@ class Head(Checked, ABC):
         """Why the head cannot be trained with ``loss``, with the remedy, or None if it can."""
         if isinstance(loss, cls.accepts):
             return None
-        return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'bce'"
+        return (
+            "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss "
+            "'bce'"
+        )
 
 
 class NeuralHead(nn.Module, Head):
     """A module ``Head(dim, **hyperparameters)`` on encodings of length ``dim``.
 
-    A subclass gives :meth:`forward`. One that learns from something else than scores, as a comparator does from
-    pairs of encodings, gives :meth:`loss` too, and :meth:`after_epoch` if its scores depend on what it was
-    trained on.
+    A subclass gives :meth:`forward`. One that learns from something else than scores, as a comparator does
+    from pairs of encodings, gives :meth:`loss` too, and :meth:`after_epoch` if its scores depend on what it
+    was trained on.
     """
 
     @abstractmethod
@@ -106,18 +113,24 @@ class EstimatorHead(Head):
 
     @abstractmethod
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Any) -> EstimatorHead:
-        """Fit on (n, dim) float32 encodings and (n,) float64 targets, higher is better, under a loss that it does not reject."""
+        """Fit on (n, dim) float32 encodings and (n,) float64 targets, higher is better, under a loss that it
+        does not reject.
+        """
 
     @abstractmethod
     def predict(self, encodings: np.ndarray) -> np.ndarray:
         """(n, dim) to float64 (n,) scores, in the units of the targets where the loss is pointwise."""
 
     def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, dim) to what :meth:`predict` gives and its standard deviations, float64 (n,) each, of heads that have some (``has_std``).
+        """(n, dim) to what :meth:`predict` gives and its standard deviations, float64 (n,) each, of heads
+        that have some (``has_std``).
 
-        They are those of a label that would be observed, noise included, as far as the head's docstring says nothing else.
+        They are those of a label that would be observed, noise included, as far as the head's docstring says
+        nothing else.
         """
-        raise InvalidParameter(f"the head {type(self).__name__} does not say how sure it is; {GIVE_DEVIATIONS}")
+        raise InvalidParameter(
+            f"the head {type(self).__name__} does not say how sure it is; {GIVE_DEVIATIONS}"
+        )
 
     @abstractmethod
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -136,9 +149,13 @@ class EstimatorHead(Head):
         return True
 
     def _check_fitted(self) -> None:
-        """Raises :class:`NotFitted` unless there are attributes that :meth:`fit` or :meth:`restore` set, whose names end in ``_``."""
+        """Raises :class:`NotFitted` unless there are attributes that :meth:`fit` or :meth:`restore` set,
+        whose names end in ``_``.
+        """
         if not any(name.endswith("_") for name in vars(self)):
-            raise NotFitted(f"this {type(self).__name__} is not fitted; call fit(encodings, targets, loss) first")
+            raise NotFitted(
+                f"this {type(self).__name__} is not fitted; call fit(encodings, targets, loss) first"
+            )
 
 
 class SquaredErrorHead(EstimatorHead):
@@ -151,4 +168,7 @@ class SquaredErrorHead(EstimatorHead):
         if isinstance(loss, MSELoss) and not loss.sigmoid:
             return None
         other = "'comparator'" if isinstance(loss, ComparatorLoss) else "'lightgbm', 'xgboost' or 'mlp'"
-        return f"it minimises the squared error; use the loss 'mse' without sigmoid, or the head {other} with {loss.name!r}"
+        return (
+            f"it minimises the squared error; use the loss 'mse' without sigmoid, or the head {other} with "
+            f"{loss.name!r}"
+        )

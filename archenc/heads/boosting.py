@@ -28,8 +28,9 @@ LEAST_CURVATURE = 1e-6
 def newton_terms(loss: ScoreLoss, scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gradient and a positive curvature for each architecture.
 
-    The curvature is the loss's Hessian diagonal, kept above ``LEAST_CURVATURE``. A loss that has none at all, the hinge loss, gets ones:
-    first-order gradient boosting (Friedman, Greedy Function Approximation: A Gradient Boosting Machine, Annals of Statistics 2001).
+    The curvature is the loss's Hessian diagonal, kept above ``LEAST_CURVATURE``. A loss that has none at all,
+    the hinge loss, gets ones: first-order gradient boosting (Friedman, Greedy Function Approximation: A
+    Gradient Boosting Machine, Annals of Statistics 2001).
     """
     gradient, hessian = loss.derivatives(scores, targets)
     return gradient, np.maximum(hessian, LEAST_CURVATURE) if hessian.any() else np.ones_like(hessian)
@@ -38,13 +39,14 @@ def newton_terms(loss: ScoreLoss, scores: np.ndarray, targets: np.ndarray) -> tu
 class BoostingHead(EstimatorHead):
     """Trees that are added one by one, each a Newton step on the loss.
 
-    Every loss goes through the same custom objective. The start is one Newton step from zero for all architectures alike: the mean of the
-    targets under MSE, and zero under losses that see only differences of scores. Runs on one thread, and gives the same trees for the same
-    ``random_state``.
+    Every loss goes through the same custom objective. The start is one Newton step from zero for all
+    architectures alike: the mean of the targets under MSE, and zero under losses that see only differences of
+    scores. Runs on one thread, and gives the same trees for the same ``random_state``.
 
-    With ``bags``, as many further models are fitted on bootstrap samples, which takes as many times longer and does not change what is
-    predicted. The variance of a prediction is then that of their scores and, where scores are in the units of the targets, the noise: how
-    much larger the mean squared error on architectures that a bag has not seen is than the variance of the bags there.
+    With ``bags``, as many further models are fitted on bootstrap samples, which takes as many times longer
+    and does not change what is predicted. The variance of a prediction is then that of their scores and,
+    where scores are in the units of the targets, the noise: how much larger the mean squared error on
+    architectures that a bag has not seen is than the variance of the bags there.
 
     Args:
         n_estimators: number of trees.
@@ -76,7 +78,10 @@ class BoostingHead(EstimatorHead):
         random_state: Seed | None = None,
     ) -> None:
         if bags == 1:
-            raise InvalidParameter(f"the head {type(self).__name__} got bags = 1, which differs from nothing; give at least 2, or 0")
+            raise InvalidParameter(
+                f"the head {type(self).__name__} got bags = 1, which differs from nothing; give at least 2, "
+                "or 0"
+            )
         self.n_estimators = n_estimators
         self.learning_rate = learning_rate
         self.max_depth = max_depth
@@ -92,15 +97,21 @@ class BoostingHead(EstimatorHead):
         self.start_ = float(-gradient.sum() / hessian.sum())
         self.saved_ = None
         seed = self._seed()
-        self.booster_ = self._boost(without_noise(encodings), lambda raw: newton_terms(loss, self.start_ + raw, targets), seed)
+        self.booster_ = self._boost(
+            without_noise(encodings), lambda raw: newton_terms(loss, self.start_ + raw, targets), seed
+        )
         self.bags_, self.noise_ = [], 0.0
         if self.bags:
             self._fit_bags(encodings, targets, loss, RandomState(seed))
         return self
 
-    def _fit_bags(self, encodings: np.ndarray, targets: np.ndarray, loss: ScoreLoss, rng: RandomState) -> None:
+    def _fit_bags(
+        self, encodings: np.ndarray, targets: np.ndarray, loss: ScoreLoss, rng: RandomState
+    ) -> None:
         rows = rng.randint(len(targets), size=(self.bags, len(targets)))
-        self.bags_ = [bag.fit(encodings[at], targets[at], loss) for bag, at in zip(self._new_bags(), rows, strict=True)]
+        self.bags_ = [
+            bag.fit(encodings[at], targets[at], loss) for bag, at in zip(self._new_bags(), rows, strict=True)
+        ]
         scores = np.stack([bag.predict(encodings) for bag in self.bags_])
         unseen = np.stack([~np.isin(np.arange(len(targets)), at) for at in rows])
         if unseen.any() and not loss.ranks and loss.to_targets(scores) is scores:
@@ -143,7 +154,8 @@ class BoostingHead(EstimatorHead):
         self.start_, *noise = saved_numbers(own_values, "start", *(["noise"] if self.bags else []))
         self.noise_ = sum(noise)
         self.bags_ = [
-            bag.restore(under(f"bag.{number}", arrays), under(f"bag.{number}", values)) for number, bag in enumerate(self._new_bags())
+            bag.restore(under(f"bag.{number}", arrays), under(f"bag.{number}", values))
+            for number, bag in enumerate(self._new_bags())
         ]
         own = {name: array for name, array in arrays.items() if not name.startswith(of_bags)}
         (model,) = saved_arrays(own, {"model": ((None,), "u")})
@@ -151,11 +163,15 @@ class BoostingHead(EstimatorHead):
             self.saved_ = self._parse(model.tobytes())
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             reason = f"{type(error).__name__}: {error!s:.80}"
-            raise CorruptFile(f"the saved {type(self).__name__} cannot be read ({reason}); train and save it again") from error
+            raise CorruptFile(
+                f"the saved {type(self).__name__} cannot be read ({reason}); train and save it again"
+            ) from error
         return self
 
     def takes(self, dim: int) -> bool:
-        return (self.saved_ is None or self.saved_.columns in (None, dim)) and all(bag.takes(dim) for bag in self.bags_)
+        return (self.saved_ is None or self.saved_.columns in (None, dim)) and all(
+            bag.takes(dim) for bag in self.bags_
+        )
 
     @abstractmethod
     def _boost(self, encodings: np.ndarray, objective: Objective, seed: int) -> Any:
@@ -189,13 +205,17 @@ class LightGBMHead(BoostingHead):
             "learning_rate": self.learning_rate,
             "max_depth": self.max_depth,
             "num_leaves": 2**self.max_depth,
-            "bagging_fraction": self.subsample if self.subsample * len(encodings) >= 1 else 1.5 / len(encodings),  # at least one
+            "bagging_fraction": self.subsample
+            if self.subsample * len(encodings) >= 1
+            else 1.5 / len(encodings),  # at least one
             "bagging_freq": 1,
             "feature_fraction": self.colsample,
             "lambda_l2": self.reg_lambda,
-            "min_data_in_leaf": 2,  # the defaults, 20 and 3, would forbid every split of some 40 architectures
+            # the defaults, 20 and 3, would forbid every split of some 40 architectures
+            "min_data_in_leaf": 2,
             "min_data_in_bin": 1,
-            "feature_pre_filter": False,  # LightGBM stops where it finds nothing to split, as with 3 architectures
+            # LightGBM stops where it finds nothing to split, as with 3 architectures
+            "feature_pre_filter": False,
             "seed": seed,
             "deterministic": True,
             "force_col_wise": True,
@@ -205,7 +225,11 @@ class LightGBMHead(BoostingHead):
         return lightgbm.train(parameters, lightgbm.Dataset(encodings), num_boost_round=self.n_estimators)
 
     def _raw(self, encodings: np.ndarray) -> Any:
-        return np.zeros(len(encodings)) if self.booster_ is None else self.booster_.predict(encodings, raw_score=True, num_threads=1)
+        return (
+            np.zeros(len(encodings))
+            if self.booster_ is None
+            else self.booster_.predict(encodings, raw_score=True, num_threads=1)
+        )
 
     def _dump(self) -> bytes:
         return b"" if self.booster_ is None else str(self.booster_.model_to_string()).encode()
@@ -235,7 +259,9 @@ class XGBoostHead(BoostingHead):
             "verbosity": 0,
         }
         data = xgboost.DMatrix(encodings, nthread=1)
-        return xgboost.train(parameters, data, num_boost_round=self.n_estimators, obj=lambda raw, _: objective(raw))
+        return xgboost.train(
+            parameters, data, num_boost_round=self.n_estimators, obj=lambda raw, _: objective(raw)
+        )
 
     def _raw(self, encodings: np.ndarray) -> Any:
         import xgboost

@@ -30,17 +30,22 @@ ARRAYS = ("encodings_scale", "targets_scale", "precisions", "mean", "root")
 class DNGOHead(SquaredErrorHead):
     """The predictive mean of Bayesian linear regression on the last hidden layer of a multi-layer perceptron.
 
-    The perceptron, with tanh behind each hidden layer, is fitted to the targets by Adam on the squared error. Its output layer is then
-    replaced: with phi the last hidden layer and a constant 1, t = w·phi + noise, w ~ N(0, I / alpha), noise ~ N(0, 1 / beta), and alpha and
-    beta are those of the highest marginal likelihood. With K = beta Phiᵀ Phi + alpha I and m = beta K⁻¹ Phiᵀ t, the prediction at phi has
-    the mean m·phi and the variance phiᵀ K⁻¹ phi + 1 / beta (:meth:`predict_distribution`). Encodings and targets are standardised first.
+    The perceptron, with tanh behind each hidden layer, is fitted to the targets by Adam on the squared error.
+    Its output layer is then
+    replaced: with phi the last hidden layer and a constant 1, t = w·phi + noise, w ~ N(0, I / alpha), noise ~
+        N(0, 1 / beta), and alpha and
+    beta are those of the highest marginal likelihood. With K = beta Phiᵀ Phi + alpha I and m = beta K⁻¹ Phiᵀ
+    t, the prediction at phi has the mean m·phi and the variance phiᵀ K⁻¹ phi + 1 / beta
+    (:meth:`predict_distribution`). Encodings and targets are standardised first.
 
-    Size, minibatches and epochs of the perceptron are those of CATE's released search (whose loss is a weighted one); pybnn, the
-    implementation behind it, has ``hidden=(50, 50, 50), epochs=500, weight_decay=0.0``. Without decay the basis fits the training targets
-    so closely that ranks suffer and the standard deviation is far too small; the default was chosen on adjacency and path encodings of
-    cells of NAS-Bench-101 and NAS-Bench-201, with 78 and 250 labels.
+    Size, minibatches and epochs of the perceptron are those of CATE's released search (whose loss is a
+    weighted one); pybnn, the implementation behind it, has ``hidden=(50, 50, 50), epochs=500,
+    weight_decay=0.0``. Without decay the basis fits the training targets so closely that ranks suffer and the
+    standard deviation is far too small; the default was chosen on adjacency and path encodings of cells of
+    NAS-Bench-101 and NAS-Bench-201, with 78 and 250 labels.
 
-    Deviations: the original averages over draws of alpha and beta by slice sampling, tunes the network's hyper-parameters, decay included,
+    Deviations: the original averages over draws of alpha and beta by slice sampling, tunes the network's
+        hyper-parameters, decay included,
     by Bayesian optimisation, and has a quadratic prior mean, for which the constant stands here.
 
     Args:
@@ -48,7 +53,8 @@ class DNGOHead(SquaredErrorHead):
         epochs: passes over the training set.
         batch_size: architectures in a minibatch.
         lr: Adam's rate.
-        weight_decay: lambda in the loss (|errors|² + lambda |weights|²) / (2 n) of a minibatch of n, without the biases.
+        weight_decay: lambda in the loss (|errors|² + lambda |weights|²) / (2 n) of a minibatch of n, without
+            the biases.
         random_state: seed of initial weights and minibatches.
     """
 
@@ -123,7 +129,9 @@ class DNGOHead(SquaredErrorHead):
         return self.predict_distribution(encodings)[0]
 
     def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, dim) to the mean and the standard deviation (n,) of what would be observed, noise included, in the units of the targets."""
+        """(n, dim) to the mean and the standard deviation (n,) of what would be observed, noise included, in
+        the units of the targets.
+        """
         self._check_fitted()
         means, variances = [np.zeros(0)], [np.zeros(0)]
         for start in range(0, len(encodings), ROWS_PER_BLOCK):
@@ -154,11 +162,16 @@ class DNGOHead(SquaredErrorHead):
         for number, (inputs, outputs) in enumerate(pairwise(sizes)):
             fields |= {f"weights.{number}": ((inputs, outputs), "f"), f"biases.{number}": ((outputs,), "f")}
         found = dict(zip(fields, saved_arrays(arrays, fields), strict=True))
-        if min(found["encodings_scale"][1].min(initial=1), found["targets_scale"][1], *found["precisions"]) <= 0:
+        if (
+            min(found["encodings_scale"][1].min(initial=1), found["targets_scale"][1], *found["precisions"])
+            <= 0
+        ):
             raise CorruptFile("a scale or a precision of the head is not positive; train and save again")
         for name in ARRAYS:
             setattr(self, f"{name}_", found[name])
-        self.layers_ = [(found[f"weights.{number}"], found[f"biases.{number}"]) for number in range(len(self.hidden))]
+        self.layers_ = [
+            (found[f"weights.{number}"], found[f"biases.{number}"]) for number in range(len(self.hidden))
+        ]
         return self
 
     def takes(self, dim: int) -> bool:
@@ -166,27 +179,35 @@ class DNGOHead(SquaredErrorHead):
 
 
 def posterior(phi: np.ndarray, t: np.ndarray, alpha: float, beta: float) -> tuple[np.ndarray, np.ndarray]:
-    """The mean m (D,) of the weights and a root R (D, D) of their covariance K⁻¹ = R Rᵀ, given a basis Phi (n, D) and targets t (n,)."""
+    """The mean m (D,) of the weights and a root R (D, D) of their covariance K⁻¹ = R Rᵀ, given a basis Phi
+    (n, D) and targets t (n,).
+    """
     eigenvalues, axes = np.linalg.eigh(phi.T @ phi)
     root = axes / np.sqrt(beta * np.maximum(eigenvalues, 0.0) + alpha)
     return beta * root @ (root.T @ (phi.T @ t)), root
 
 
 def log_marginal_likelihood(phi: np.ndarray, t: np.ndarray, alpha: float, beta: float) -> float:
-    """The logarithm of N(t | 0, Phi Phiᵀ / alpha + I / beta), the weights integrated out, for a basis Phi (n, D) and targets t (n,)."""
+    """The logarithm of N(t | 0, Phi Phiᵀ / alpha + I / beta), the weights integrated out, for a basis Phi (n,
+    D) and targets t (n,).
+    """
     return _Evidence(phi, t)(np.log([alpha, beta]))
 
 
 def best_precisions(phi: np.ndarray, t: np.ndarray) -> tuple[float, float]:
     """The alpha and beta of the highest marginal likelihood, from exp(-10) to exp(10)."""
     evidence = _Evidence(phi, t)
-    search = minimize(lambda logs: -evidence(logs), np.log([1.0, 10.0]), method="L-BFGS-B", bounds=[LOG_BOUNDS] * 2)
+    search = minimize(
+        lambda logs: -evidence(logs), np.log([1.0, 10.0]), method="L-BFGS-B", bounds=[LOG_BOUNDS] * 2
+    )
     alpha, beta = np.exp(search.x)
     return float(alpha), float(beta)
 
 
 class _Evidence:
-    """The log marginal likelihood along the principal axes of the basis, where the covariance of the targets is diagonal."""
+    """The log marginal likelihood along the principal axes of the basis, where the covariance of the targets
+    is diagonal.
+    """
 
     def __init__(self, phi: np.ndarray, t: np.ndarray) -> None:
         axes, lengths, _ = np.linalg.svd(phi, full_matrices=False)
@@ -199,4 +220,6 @@ class _Evidence:
         variances = self.squares / alpha + 1 / beta
         log_determinant = np.log(variances).sum() - self.others * logs[1]
         distance = (self.along**2 / variances).sum() + beta * self.outside
-        return float(-0.5 * (log_determinant + distance + (len(variances) + self.others) * math.log(2 * math.pi)))
+        return float(
+            -0.5 * (log_determinant + distance + (len(variances) + self.others) * math.log(2 * math.pi))
+        )

@@ -24,14 +24,17 @@ Layer = tuple[Tensor, Tensor]
 
 
 class MLPEnsembleHead(EstimatorHead):
-    """The mean score of several multi-layer perceptrons that differ in initial weights and in the order of their minibatches.
+    """The mean score of several multi-layer perceptrons that differ in initial weights and in the order of
+    their minibatches.
 
-    Each member is a stack of linear maps with a ReLU behind all but the last. It starts from Glorot's uniform weights and zero biases, and
-    Adam trains it at a constant rate. All members are trained at once as batched matrices; as no gradient passes between them, each
-    learns what it would learn alone. The defaults are those of BANANAS; its encoding is "path", its loss the absolute error. Standard
-    deviations are those of the members' scores, as in BANANAS: they say how much the members differ, without the noise of labels.
+    Each member is a stack of linear maps with a ReLU behind all but the last. It starts from Glorot's uniform
+    weights and zero biases, and Adam trains it at a constant rate. All members are trained at once as batched
+    matrices; as no gradient passes between them, each learns what it would learn alone. The defaults are
+    those of BANANAS; its encoding is "path", its loss the absolute error. Standard deviations are those of
+    the members' scores, as in BANANAS: they say how much the members differ, without the noise of labels.
 
-    Deviation: the targets are what the predictor's label transform gives, where BANANAS divides its absolute error by the distance of the
+    Deviation: the targets are what the predictor's label transform gives, where BANANAS divides its absolute
+        error by the distance of the
     true error from a lower bound.
 
     Args:
@@ -73,26 +76,41 @@ class MLPEnsembleHead(EstimatorHead):
     @classmethod
     def rejects(cls, loss: Loss) -> str | None:
         if not isinstance(loss, ScoreLoss):
-            return "it scores one architecture at a time; use the head 'comparator' with this loss, or the loss 'mae'"
+            return (
+                "it scores one architecture at a time; use the head 'comparator' with this loss, or the "
+                "loss 'mae'"
+            )
         if not isinstance(loss, PointwiseLoss):
             remedy = f"use the loss 'mae' or 'mse', or the head 'mlp' with {loss.name!r}"
-            return f"it averages the scores of its members, which are on one scale only under a pointwise loss; {remedy}"
+            return (
+                "it averages the scores of its members, which are on one scale only under a pointwise "
+                f"loss; {remedy}"
+            )
         if isinstance(loss, MSERankLoss):
-            return "it takes one mean over all members, between which this loss would form pairs; use the loss 'mse', or the head 'mlp'"
+            return (
+                "it takes one mean over all members, between which this loss would form pairs; use the "
+                "loss 'mse', or the head 'mlp'"
+            )
         return None
 
     @plain_torch()
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: PointwiseLoss) -> MLPEnsembleHead:
-        generator = torch.Generator().manual_seed(int(np.random.RandomState(self.random_state).randint(2**31)))
+        generator = torch.Generator().manual_seed(
+            int(np.random.RandomState(self.random_state).randint(2**31))
+        )
         x, y = (torch.tensor(values, dtype=torch.float32) for values in (encodings, targets))
         layers = self._initial_layers(x.shape[1], generator)
-        optimiser = torch.optim.Adam([tensor for layer in layers for tensor in layer], lr=self.lr, betas=self.betas)
+        optimiser = torch.optim.Adam(
+            [tensor for layer in layers for tensor in layer], lr=self.lr, betas=self.betas
+        )
         for _ in range(self.epochs):
             orders = torch.rand(self.members, len(y), generator=generator, dtype=torch.float32).argsort(1)
             for batch in torch.split(orders, self.batch_size, dim=1):
                 scores = ensemble_scores(layers, x[batch])
                 optimiser.zero_grad()
-                total = self.members * loss(scores.flatten(), y[batch].flatten())  # the sum of the members' own mean losses
+                total = self.members * loss(
+                    scores.flatten(), y[batch].flatten()
+                )  # the sum of the members' own mean losses
                 total.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
         self.layers_ = [(weights.detach(), biases.detach()) for weights, biases in layers]
@@ -102,7 +120,9 @@ class MLPEnsembleHead(EstimatorHead):
         layers = []
         for inputs, outputs in pairwise([dim, *self.hidden, 1]):
             bound = math.sqrt(6 / (inputs + outputs))
-            weights = torch.empty(self.members, inputs, outputs, dtype=torch.float32).uniform_(-bound, bound, generator=generator)
+            weights = torch.empty(self.members, inputs, outputs, dtype=torch.float32).uniform_(
+                -bound, bound, generator=generator
+            )
             biases = torch.zeros(self.members, 1, outputs, dtype=torch.float32)
             layers.append((weights.requires_grad_(), biases.requires_grad_()))
         return layers
@@ -123,7 +143,10 @@ class MLPEnsembleHead(EstimatorHead):
         """(E, n): those of each member."""
         self._check_fitted()
         blocks = torch.split(torch.tensor(encodings, dtype=torch.float32), ROWS_PER_BLOCK)
-        return torch.cat([ensemble_scores(self.layers_, block.expand(self.members, -1, -1)).double() for block in blocks], dim=1)
+        return torch.cat(
+            [ensemble_scores(self.layers_, block.expand(self.members, -1, -1)).double() for block in blocks],
+            dim=1,
+        )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()
@@ -136,7 +159,9 @@ class MLPEnsembleHead(EstimatorHead):
         saved_numbers(values)
         fields: dict[str, Field] = {}
         first = arrays.get("weights.0", np.zeros(0)).shape  # (E, dim, out)
-        for number, (inputs, outputs) in enumerate(pairwise([first[1] if len(first) == 3 else None, *self.hidden, 1])):
+        for number, (inputs, outputs) in enumerate(
+            pairwise([first[1] if len(first) == 3 else None, *self.hidden, 1])
+        ):
             fields[f"weights.{number}"] = ((self.members, inputs, outputs), "f")
             fields[f"biases.{number}"] = ((self.members, 1, outputs), "f")
         tensors = [torch.tensor(array, dtype=torch.float32) for array in saved_arrays(arrays, fields)]

@@ -23,10 +23,12 @@ ROWS_PER_BLOCK = 1024
 class RandomForestHead(SquaredErrorHead):
     """The mean of regression trees, each grown on a bootstrap sample of the training architectures.
 
-    Trees are grown by scikit-learn and kept as flat arrays, so a saved forest predicts the same whatever version reads it.
+    Trees are grown by scikit-learn and kept as flat arrays, so a saved forest predicts the same whatever
+    version reads it.
 
-    The variance of a prediction is that of the leaves' means over the trees, plus the mean over the trees of the variance in the leaf: the
-    law of total variance (Hutter, Xu, Hoos, Leyton-Brown: Algorithm runtime prediction, Artificial Intelligence 2014).
+    The variance of a prediction is that of the leaves' means over the trees, plus the mean over the trees of
+    the variance in the leaf: the law of total variance (Hutter, Xu, Hoos, Leyton-Brown: Algorithm runtime
+    prediction, Artificial Intelligence 2014).
 
     Args:
         n_estimators: number of trees.
@@ -63,12 +65,16 @@ class RandomForestHead(SquaredErrorHead):
             n_jobs=1,
         )
         self.trees_ = _flat_trees(forest.fit(without_noise(encodings), targets))
-        impurities = [estimator.tree_.impurity for estimator in forest.estimators_]  # of squared errors: variances
+        impurities = [
+            estimator.tree_.impurity for estimator in forest.estimators_
+        ]  # of squared errors: variances
         self.variance_ = np.maximum(np.concatenate(impurities), 0.0)  # rounding may leave -1e-17
         return self
 
     def predict(self, encodings: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.zeros(0), *(self.trees_.value[leaves].mean(axis=1) for leaves in self._leaves(encodings))])
+        return np.concatenate(
+            [np.zeros(0), *(self.trees_.value[leaves].mean(axis=1) for leaves in self._leaves(encodings))]
+        )
 
     def predict_distribution(self, encodings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         means, variances = [np.zeros(0)], [np.zeros(0)]
@@ -82,7 +88,10 @@ class RandomForestHead(SquaredErrorHead):
         """(block, T): the leaves that blocks of encodings reach."""
         self._check_fitted()
         values = encodings.astype(np.float32)  # as scikit-learn compares them
-        return (self.trees_.leaves(values[start : start + ROWS_PER_BLOCK]) for start in range(0, len(values), ROWS_PER_BLOCK))
+        return (
+            self.trees_.leaves(values[start : start + ROWS_PER_BLOCK])
+            for start in range(0, len(values), ROWS_PER_BLOCK)
+        )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()
@@ -92,14 +101,18 @@ class RandomForestHead(SquaredErrorHead):
         saved_numbers(values)
         fields: dict[str, Field] = dict.fromkeys(("root", "left", "right", "feature"), ((None,), "i"))
         fields |= dict.fromkeys(("threshold", "value", "variance"), ((None,), "f"))
-        found = {name: array for name, array in arrays.items() if name != "depth"}  # which was written formerly
+        found = {
+            name: array for name, array in arrays.items() if name != "depth"
+        }  # which was written formerly
         found.setdefault("variance", np.zeros(len(found.get("value", ()))))  # which was not
         *trees, self.variance_ = saved_arrays(found, fields)
         self.trees_ = Trees(*trees)
         if len(self.trees_.root) == 0:
             raise CorruptFile("the saved forest has no tree; train and save again")
         if len(self.variance_) != len(self.trees_.value) or self.variance_.min(initial=0.0) < 0:
-            raise CorruptFile("the saved forest has not one variance from 0 up for each node; train and save again")
+            raise CorruptFile(
+                "the saved forest has not one variance from 0 up for each node; train and save again"
+            )
         return self
 
     def takes(self, dim: int) -> bool:
@@ -112,7 +125,12 @@ def _flat_trees(forest: RandomForestRegressor) -> Trees:
     itself = np.arange(sum(tree.node_count for tree in trees))
 
     def children(name: str) -> np.ndarray:
-        child = np.concatenate([getattr(tree, name) + start * (getattr(tree, name) >= 0) for tree, start in zip(trees, root, strict=True)])
+        child = np.concatenate(
+            [
+                getattr(tree, name) + start * (getattr(tree, name) >= 0)
+                for tree, start in zip(trees, root, strict=True)
+            ]
+        )
         return np.where(child >= 0, child, itself)
 
     return Trees(

@@ -20,22 +20,31 @@ from archenc.registry.rules import Count, Seed, Whole
 class GroupedGaussianProcessHead(GaussianProcessHead):
     """The posterior mean of a Gaussian process whose kernel has a length scale for each group of columns.
 
-    The kernel is a Matern-5/2 (:class:`archenc.heads.kernels.GroupedMatern`) + b z·z' + noise, on standardised encodings. Its
-    hyper-parameters are the mode of their posterior under log-normal priors: l_g around sqrt(G d_g), the typical distance in d_g varying
-    columns of G groups. With few architectures that keeps apart groups of features of unlike sizes, which one length scale for all mixes,
-    and with priors the search needs no restarts.
+    The kernel is a Matern-5/2 (:class:`archenc.heads.kernels.GroupedMatern`) + b z·z' + noise, on
+    standardised encodings. Its hyper-parameters are the mode of their posterior under log-normal priors: l_g
+    around sqrt(G d_g), the typical distance in d_g varying columns of G groups. With few architectures that
+    keeps apart groups of features of unlike sizes, which one length scale for all mixes, and with priors the
+    search needs no restarts.
 
     Args:
         groups: the lengths of the groups in an encoding, for each cell again; empty for a single group.
-        side_columns: how many columns at the end are one more group, for the architecture as a whole; :meth:`archenc.Predictor.fit` sets it
-            where ``groups`` are given and there is side information.
+        side_columns: how many columns at the end are one more group, for the architecture as a whole;
+            :meth:`archenc.Predictor.fit` sets it where ``groups`` are given and there is side information.
         search_size, random_state: as in :class:`archenc.heads.gp.GaussianProcessHead`.
     """
 
-    paper = "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 4.2.1, 5.1 and 5.4"
+    paper = (
+        "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 4.2.1, "
+        "5.1 and 5.4"
+    )
 
     def __init__(
-        self, *, groups: Sequence[Count] = (), side_columns: Whole = 0, search_size: Count = 450, random_state: Seed | None = None
+        self,
+        *,
+        groups: Sequence[Count] = (),
+        side_columns: Whole = 0,
+        search_size: Count = 450,
+        random_state: Seed | None = None,
     ) -> None:
         super().__init__(search_size=search_size, random_state=random_state)
         self.groups = groups
@@ -48,7 +57,8 @@ class GroupedGaussianProcessHead(GaussianProcessHead):
         """Int (dim,): the group of each column."""
         if self.side_columns >= dim:
             raise InvalidParameter(
-                f"the head 'grouped-gp' got side_columns = {self.side_columns} for encodings of {dim} numbers; give how many of them are "
+                f"the head 'grouped-gp' got side_columns = {self.side_columns} for encodings of {dim} "
+                "numbers; give how many of them are "
                 "side information"
             )
         ends = np.cumsum(self.groups or [dim])
@@ -67,7 +77,8 @@ class GroupedGaussianProcessHead(GaussianProcessHead):
         columns = np.maximum(np.bincount(self._group_of(encodings.shape[1]), weights=scaler.varies), 1)
         scales = np.log(np.sqrt(columns * len(columns)))
         priors = LogNormalPriors(
-            means=[0.0, *scales, np.log(0.1 / columns.sum()), np.log(0.1)], deviations=[1.0, *np.ones(len(scales)), 1.5, 1.2]
+            means=[0.0, *scales, np.log(0.1 / columns.sum()), np.log(0.1)],
+            deviations=[1.0, *np.ones(len(scales)), 1.5, 1.2],
         )
         kernel = self._kernel(encodings.shape[1]).clone_with_theta(priors.means)
         process = GaussianProcessRegressor(kernel, optimizer=priors, normalize_y=True)

@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
-from sklearn.gaussian_process.kernels import Hyperparameter, Kernel, NormalizedKernelMixin, StationaryKernelMixin
+from sklearn.gaussian_process.kernels import (
+    Hyperparameter,
+    Kernel,
+    NormalizedKernelMixin,
+    StationaryKernelMixin,
+)
 
 
 class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # type: ignore[misc]
-    """Matern-5/2 of a distance that weighs groups of columns: k = (1 + q + q²/3) exp(-q), q² = 5 sum_g |z_g - z'_g|² / l_g².
+    """Matern-5/2 of a distance that weighs groups of columns: k = (1 + q + q²/3) exp(-q), q² = 5 sum_g |z_g -
+    z'_g|² / l_g².
 
-    Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, equation 4.17; automatic relevance determination
-    (section 5.1) by group.
+    Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, equation 4.17; automatic
+    relevance determination (section 5.1) by group.
 
     Args:
         length_scale: l_g, (G,); scikit-learn gives a single one as a number.
@@ -23,7 +29,9 @@ class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # ty
         length_scale_bounds: of each l_g.
     """
 
-    def __init__(self, length_scale: np.ndarray, groups: np.ndarray, length_scale_bounds: Any = (1e-3, 1e5)) -> None:
+    def __init__(
+        self, length_scale: np.ndarray, groups: np.ndarray, length_scale_bounds: Any = (1e-3, 1e5)
+    ) -> None:
         self.length_scale = length_scale
         self.groups = groups
         self.length_scale_bounds = length_scale_bounds
@@ -35,7 +43,8 @@ class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # ty
 
     def __call__(self, X: np.ndarray, Y: np.ndarray | None = None, eval_gradient: bool = False) -> Any:  # noqa: N803
         squared = [
-            self._squared(X, X if Y is None else Y, group) / scale**2 for group, scale in enumerate(np.atleast_1d(self.length_scale))
+            self._squared(X, X if Y is None else Y, group) / scale**2
+            for group, scale in enumerate(np.atleast_1d(self.length_scale))
         ]
         q = np.sqrt(5 * sum(squared))
         decay = np.exp(-q)
@@ -52,7 +61,8 @@ class GroupedMatern(StationaryKernelMixin, NormalizedKernelMixin, Kernel):  # ty
 
 
 class LogNormalPriors:
-    """Priors of kernel hyper-parameters and the search for their posterior mode, in the place of scikit-learn's optimiser.
+    """Priors of kernel hyper-parameters and the search for their posterior mode, in the place of
+    scikit-learn's optimiser.
 
     Args:
         means, deviations: of the logarithms.
@@ -72,5 +82,12 @@ class LogNormalPriors:
             z = (theta - self.means) / self.deviations
             return value + 0.5 * float(z @ z), slope + z / self.deviations
 
-        found = minimize(negative_log_posterior, initial, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60})
+        found = minimize(
+            negative_log_posterior,
+            initial,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": 60},
+        )
         return found.x, float(found.fun)

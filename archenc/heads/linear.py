@@ -15,14 +15,18 @@ from archenc.registry.rules import NotNegative, Seed
 
 
 class RidgeHead(SquaredErrorHead):
-    """Linear regression with an L2 penalty: the least sum of (y - w z - b)² + alpha |w|², z being standardised encodings.
+    """Linear regression with an L2 penalty: the least sum of (y - w z - b)² + alpha |w|², z being
+    standardised encodings.
 
     Args:
         alpha: strength of the penalty; b is not penalised.
         random_state: unused, as the solution is unique.
     """
 
-    paper = "Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems, Technometrics 1970"
+    paper = (
+        "Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems, Technometrics "
+        "1970"
+    )
 
     coefficients_: np.ndarray
     intercept_: float

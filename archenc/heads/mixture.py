@@ -1,4 +1,6 @@
-"""Unlike estimators on one encoding, brought to one scale by what they predict for architectures they have not seen."""
+"""Unlike estimators on one encoding, brought to one scale by what they predict for architectures they have
+not seen.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,17 @@ from archenc.registry.rules import Count, NotNegative, Positive, Seed
 
 DEFAULT_MEMBERS: Mapping[str, Mapping[str, Any]] = {"grouped-gp": {}, "xgboost": {}}
 CLEARLY = 0.02
-"""By how much the tau of a single member must be higher than what it replaces; less is noise of the out-of-fold predictions."""
+"""By how much the tau of a single member must be higher than what it replaces; less is noise of the
+out-of-fold predictions.
+"""
 LEAST_TO_CHOOSE = 78
 """Labels from which out-of-fold predictions tell reliably whether a member is better left out."""
 
 
 class _Numbers(Record):
-    """What the out-of-fold predictions gave; lists hold a number for each member, ``tau`` that of the mixture behind them."""
+    """What the out-of-fold predictions gave; lists hold a number for each member, ``tau`` that of the mixture
+    behind them.
+    """
 
     centre: list[float]
     spread: list[Positive]
@@ -49,24 +55,26 @@ class _Held(Record):
 
 
 class MixtureHead(SquaredErrorHead):
-    """The mean of several estimators' scores, each standardised by its out-of-fold predictions on the training set.
+    """The mean of several estimators' scores, each standardised by its out-of-fold predictions on the
+    training set.
 
-    Every member predicts each training architecture from a fit without it (``folds``-fold cross-validation, Stone, JRSS B 1974). These
-    predictions give each member its scale; say, from 78 labels on, whether a single member ranks better; and calibrate the result by the
-    line of least squares. Residuals from that line, over the predicted deviations, give the factor that
-    makes the 80 percent interval cover 80 percent of them (split conformal prediction with normalised residuals, Lei et al., JASA 2018,
-    section 5.2, on out-of-fold instead of held-out residuals).
+    Every member predicts each training architecture from a fit without it (``folds``-fold cross-validation,
+    Stone, JRSS B 1974). These predictions give each member its scale; say, from 78 labels on, whether a
+    single member ranks better; and calibrate the result by the line of least squares. Residuals from that
+    line, over the predicted deviations, give the factor that makes the 80 percent interval cover 80 percent
+    of them (split conformal prediction with normalised residuals, Lei et al., JASA 2018, section 5.2, on
+    out-of-fold instead of held-out residuals).
 
     Args:
         members: the keyword parameters of each member by its head's name; the first must predict deviations.
-        combine: ``"mean"`` of all members, or ``"best"``, which is the first. From 78 labels on, a single member that ranks clearly
-            better takes their place.
+        combine: ``"mean"`` of all members, or ``"best"``, which is the first. From 78 labels on, a single
+            member that ranks clearly better takes their place.
         folds: parts of the cross-validation.
         random_state: seed of folds and members.
 
     Attributes:
-        report_: members, weights, out-of-fold Kendall's tau of each and of the mixture, seconds of each; and what the mixture predicts for
-            each training architecture without its label.
+        report_: members, weights, out-of-fold Kendall's tau of each and of the mixture, seconds of each; and
+            what the mixture predicts for each training architecture without its label.
     """
 
     paper = "no paper: this package's own"
@@ -88,10 +96,14 @@ class MixtureHead(SquaredErrorHead):
         wanted = DEFAULT_MEMBERS if members is None else members
         factories = {name: HEADS.get(name) for name in wanted}
         if not wanted or not all(issubclass(factory, EstimatorHead) for factory in factories.values()):
-            raise InvalidParameter(f"the head 'mixture' got the members {', '.join(wanted) or 'none'}; give heads that are estimators")
+            raise InvalidParameter(
+                f"the head 'mixture' got the members {', '.join(wanted) or 'none'}; give heads that are "
+                "estimators"
+            )
         if not next(iter(factories.values())).has_std:
             raise InvalidParameter(
-                f"the first member of the head 'mixture' is {next(iter(wanted))!r}; give one with deviations, such as 'gp'"
+                f"the first member of the head 'mixture' is {next(iter(wanted))!r}; give one with "
+                "deviations, such as 'gp'"
             )
         self.members = members
         self.combine = combine
@@ -103,7 +115,7 @@ class MixtureHead(SquaredErrorHead):
         seed = 0 if self.random_state is None else self.random_state
         return {name: HEADS.create(name, **{"random_state": seed, **given}) for name, given in wanted.items()}
 
-    # -- fitting ---------------------------------------------------------------------------------------------------
+    # -- fitting ---------------------------------------------------------------------------------------------
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> MixtureHead:
         self.members_ = self._build()
@@ -132,8 +144,12 @@ class MixtureHead(SquaredErrorHead):
             member.fit(encodings, targets, loss)
         return self
 
-    def _out_of_fold(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> tuple[np.ndarray, np.ndarray, list[float]]:
-        """Predictions (M, n) by each member without the architecture's own label, deviations (n,) by the first, seconds of each member."""
+    def _out_of_fold(
+        self, encodings: np.ndarray, targets: np.ndarray, loss: Loss
+    ) -> tuple[np.ndarray, np.ndarray, list[float]]:
+        """Predictions (M, n) by each member without the architecture's own label, deviations (n,) by the
+        first, seconds of each member.
+        """
         unseen, deviations, seconds = np.empty((len(self.members_), len(targets))), np.empty(len(targets)), []
         for at, member in enumerate(self.members_.values()):
             start = time.perf_counter()
@@ -141,14 +157,18 @@ class MixtureHead(SquaredErrorHead):
                 rest = np.setdiff1d(np.arange(len(targets)), held_out)
                 member.fit(encodings[rest], targets[rest], loss)
                 if at == 0:
-                    unseen[at, held_out], deviations[held_out] = member.predict_distribution(encodings[held_out])
+                    unseen[at, held_out], deviations[held_out] = member.predict_distribution(
+                        encodings[held_out]
+                    )
                 else:
                     unseen[at, held_out] = member.predict(encodings[held_out])
             seconds.append(round(time.perf_counter() - start, 3))
         return unseen, np.maximum(deviations, 1e-9), seconds
 
     def _folds(self, encodings: np.ndarray) -> Iterator[np.ndarray]:
-        """Rows of each fold; equal encodings, such as one architecture trained with several seeds, are in the same one."""
+        """Rows of each fold; equal encodings, such as one architecture trained with several seeds, are in the
+        same one.
+        """
         architecture = _numbered(encodings)
         if not architecture.any():  # a single one: its labels are all there is to learn from
             architecture = np.arange(len(encodings))
@@ -157,7 +177,9 @@ class MixtureHead(SquaredErrorHead):
         return (np.flatnonzero(np.isin(architecture, fold)) for fold in folds)
 
     def _weights(self, scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """(M,): those that ``combine`` says, or from :data:`LEAST_TO_CHOOSE` labels on of a single member that ranks clearly better."""
+        """(M,): those that ``combine`` says, or from :data:`LEAST_TO_CHOOSE` labels on of a single member
+        that ranks clearly better.
+        """
         single = np.eye(len(scores))
         usual = single[0] if self.combine == "best" else np.full(len(scores), 1 / len(scores))
         best = max(single, key=lambda weights: _tau(targets, weights @ scores))
@@ -172,12 +194,14 @@ class MixtureHead(SquaredErrorHead):
         *taus, mixed = self.numbers_.tau
         members = zip(names, self.numbers_.weights, taus, self.numbers_.seconds, strict=True)
         return {
-            "members": {name: {"weight": w, "out_of_fold_tau": tau, "seconds": s} for name, w, tau, s in members},
+            "members": {
+                name: {"weight": w, "out_of_fold_tau": tau, "seconds": s} for name, w, tau, s in members
+            },
             "out_of_fold_tau": mixed,
             "out_of_fold": self.unseen_.tolist(),
         }
 
-    # -- using -----------------------------------------------------------------------------------------------------
+    # -- using -----------------------------------------------------------------------------------------------
 
     def predict(self, encodings: np.ndarray) -> np.ndarray:
         self._check_fitted()
@@ -187,7 +211,9 @@ class MixtureHead(SquaredErrorHead):
         self._check_fitted()
         first, *others = self.members_.values()
         scores, deviations = first.predict_distribution(encodings)
-        return self._mix([scores, *(member.predict(encodings) for member in others)]), self.numbers_.factor * deviations
+        return self._mix(
+            [scores, *(member.predict(encodings) for member in others)]
+        ), self.numbers_.factor * deviations
 
     def _mix(self, scores: list[np.ndarray]) -> np.ndarray:
         held = self.numbers_
@@ -195,14 +221,17 @@ class MixtureHead(SquaredErrorHead):
         mixed: np.ndarray = held.intercept + held.slope * (np.array(held.weights) @ standardised)
         return mixed
 
-    # -- keeping ---------------------------------------------------------------------------------------------------
+    # -- keeping ---------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         self._check_fitted()
         states = {name: member.state() for name, member in self.members_.items()}
         arrays = {f"{name}.{key}": array for name, (held, _) in states.items() for key, array in held.items()}
         arrays["unseen"] = self.unseen_
-        return arrays, {"numbers": msgspec.to_builtins(self.numbers_), "members": {name: values for name, (_, values) in states.items()}}
+        return arrays, {
+            "numbers": msgspec.to_builtins(self.numbers_),
+            "members": {name: values for name, (_, values) in states.items()},
+        }
 
     def takes(self, dim: int) -> bool:
         return all(member.takes(dim) for member in self.members_.values())
@@ -210,9 +239,15 @@ class MixtureHead(SquaredErrorHead):
     def restore(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> MixtureHead:
         held = record(values, _Held, "the saved mixture", "train and save again")
         members = self._build()
-        if members.keys() != held.members.keys() or any(len(column) != len(members) for column in held.numbers.of_members()):
-            raise CorruptFile("the saved mixture has other members than its parameters name; train and save again")
-        self.members_ = {name: member.restore(under(name, arrays), held.members[name]) for name, member in members.items()}
+        if members.keys() != held.members.keys() or any(
+            len(column) != len(members) for column in held.numbers.of_members()
+        ):
+            raise CorruptFile(
+                "the saved mixture has other members than its parameters name; train and save again"
+            )
+        self.members_ = {
+            name: member.restore(under(name, arrays), held.members[name]) for name, member in members.items()
+        }
         self.numbers_ = held.numbers
         own = {name: array for name, array in arrays.items() if "." not in name}
         (self.unseen_,) = saved_arrays(own, {"unseen": ((None,), "f")})
@@ -220,14 +255,18 @@ class MixtureHead(SquaredErrorHead):
 
 
 def _numbered(rows: np.ndarray) -> np.ndarray:
-    """int64 (n,): a number from 0 that equal rows of (n, dim) share, in the order of their first appearance."""
+    """int64 (n,): a number from 0 that equal rows of (n, dim) share, in the order of their first
+    appearance.
+    """
     _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     rank: np.ndarray = np.argsort(np.argsort(first))[number.ravel()]
     return rank
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of the line of least squares through (x, y); rising at least a little, so that ranks are kept."""
+    """Slope and intercept of the line of least squares through (x, y); rising at least a little, so that
+    ranks are kept.
+    """
     variance = float(x.var())
     slope = max(float(np.cov(x, y, bias=True)[0, 1]) / variance, 1e-6) if variance > 0 else 1.0
     return slope, float(y.mean() - slope * x.mean())

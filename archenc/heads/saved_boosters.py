@@ -1,6 +1,8 @@
-"""Saved models of LightGBM and XGBoost, read here: the parsers of both crash the process, or never end, on models made for that.
+"""Saved models of LightGBM and XGBoost, read here: the parsers of both crash the process, or never end, on
+models made for that.
 
-Only what the heads train is understood: trees on numerical columns, without missing values, whose sum is the score.
+Only what the heads train is understood: trees on numerical columns, without missing values, whose sum is the
+score.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ class SavedBooster:
 
     def raw(self, encodings: np.ndarray) -> np.ndarray:
         """(n,): the sums of the trees."""
-        blocks = (encodings[start : start + ROWS_PER_BLOCK] for start in range(0, len(encodings), ROWS_PER_BLOCK))
+        blocks = (
+            encodings[start : start + ROWS_PER_BLOCK] for start in range(0, len(encodings), ROWS_PER_BLOCK)
+        )
         return np.concatenate([np.zeros(0, self.dtype), *(self._sums(block) for block in blocks)])
 
     def _sums(self, encodings: np.ndarray) -> np.ndarray:
@@ -45,7 +49,8 @@ class SavedBooster:
 
 
 def read_lightgbm(model: bytes) -> tuple[Trees, int]:
-    """The trees of a text model, and the number of columns that it was trained on; raises :class:`ValueError` for another kind.
+    """The trees of a text model, and the number of columns that it was trained on; raises :class:`ValueError`
+    for another kind.
 
     In the text, inner nodes have the numbers 0, 1, ..., and leaves -1, -2, ...
     """
@@ -69,9 +74,12 @@ def _fields(lines: str) -> dict[str, str]:
 
 def _lightgbm_tree(fields: Mapping[str, str]) -> Trees:
     feature, kind, left, right = (
-        np.array(fields[name].split(), dtype=np.int64) for name in ("split_feature", "decision_type", "left_child", "right_child")
+        np.array(fields[name].split(), dtype=np.int64)
+        for name in ("split_feature", "decision_type", "left_child", "right_child")
     )
-    threshold, value = (np.array(fields[name].split(), dtype=np.float64) for name in ("threshold", "leaf_value"))
+    threshold, value = (
+        np.array(fields[name].split(), dtype=np.float64) for name in ("threshold", "leaf_value")
+    )
     if not np.isin(kind, (0, 2)).all() or fields["num_cat"] != "0" or fields["is_linear"] != "0":
         raise ValueError("trees on categories or missing values, or linear ones")
     inner = len(left)
@@ -87,10 +95,16 @@ def _lightgbm_tree(fields: Mapping[str, str]) -> Trees:
 
 
 def read_xgboost(model: bytes) -> tuple[Trees, int]:
-    """The trees of a UBJSON model, and the number of columns that it was trained on; raises :class:`ValueError` for another kind."""
+    """The trees of a UBJSON model, and the number of columns that it was trained on; raises
+    :class:`ValueError` for another kind.
+    """
     learner = _UBJSON(model).value()["learner"]
     booster = learner["gradient_booster"]
-    if booster["name"] != "gbtree" or any(booster["model"]["tree_info"]) or learner["learner_model_param"]["num_target"] != "1":
+    if (
+        booster["name"] != "gbtree"
+        or any(booster["model"]["tree_info"])
+        or learner["learner_model_param"]["num_target"] != "1"
+    ):
         raise ValueError("a model of several scores")
     if booster["model"]["gbtree_model_param"]["num_parallel_tree"] != "1":
         raise ValueError("forests")
@@ -100,7 +114,10 @@ def read_xgboost(model: bytes) -> tuple[Trees, int]:
 
 def _xgboost_tree(tree: dict[str, Any]) -> Trees:
     """A row goes left below the condition: at most the greatest smaller float32."""
-    left, right, feature = (np.asarray(tree[name], dtype=np.int64) for name in ("left_children", "right_children", "split_indices"))
+    left, right, feature = (
+        np.asarray(tree[name], dtype=np.int64)
+        for name in ("left_children", "right_children", "split_indices")
+    )
     condition = np.asarray(tree["split_conditions"], dtype=np.float32)
     if any(tree["split_type"]) or tree["tree_param"]["size_leaf_vector"] != "1":
         raise ValueError("trees on categories, or of several scores")
@@ -120,7 +137,9 @@ _CONSTANTS = {"T": True, "F": False, "Z": None}
 
 
 class _UBJSON:
-    """Reads a value of UBJSON (https://ubjson.org, draft 12), as far as XGBoost writes it; raises :class:`ValueError` for what is none."""
+    """Reads a value of UBJSON (https://ubjson.org, draft 12), as far as XGBoost writes it; raises
+    :class:`ValueError` for what is none.
+    """
 
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0

@@ -69,7 +69,10 @@ def in_a_row(trees: list[Trees]) -> Trees:
     starts = np.cumsum([0, *(len(tree.left) for tree in trees)])[:-1]
     together = {
         name: np.concatenate(
-            [np.zeros(0, dtype), *(getattr(tree, name) + start * moves for tree, start in zip(trees, starts, strict=True))]
+            [
+                np.zeros(0, dtype),
+                *(getattr(tree, name) + start * moves for tree, start in zip(trees, starts, strict=True)),
+            ]
         )
         for name, dtype, moves in (
             ("root", np.int64, 1),

@@ -13,24 +13,29 @@ if TYPE_CHECKING:
 
 Budget = Literal["fast", "normal", "thorough"]
 FEW = 100
-"""Labels below which the places of operations, beside what the operations do, cost more than they tell in a single small cell."""
+"""Labels below which the places of operations, beside what the operations do, cost more than they tell in a
+single small cell.
+"""
 VERY_FEW, SHALLOW = 20, 300
 """Labels below which trees have nothing to split, and those below which they are stumps of two splits."""
 SMALL, LARGE = 12, 40
-"""Nodes up to which a transformer's step over every node in turn is cheap, and those from which one-hot places are too many columns."""
+"""Nodes up to which a transformer's step over every node in turn is cheap, and those from which one-hot
+places are too many columns.
+"""
 
 
 def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget = "normal") -> dict[str, Any]:
     """The parameters of :class:`archenc.Predictor` that ``Predictor("auto")`` takes for ``n`` labels.
 
-    The head is a mean of two unlike estimators on features of the graph (GRAF-plus, path profile) and, from 100 labels on or where an
-    architecture is more than one small cell with operations on its edges, one-hot places: a Gaussian process with a length scale for each
-    group of features, and boosted trees.
+    The head is a mean of two unlike estimators on features of the graph (GRAF-plus, path profile) and, from
+    100 labels on or where an architecture is more than one small cell with operations on its edges, one-hot
+    places: a Gaussian process with a length scale for each group of features, and boosted trees.
 
-    Where operations sit on the nodes of wirings that differ, such features do not tell which operation sits where in a wiring that no label
-    has, and trees do not extrapolate. There graph networks go with the Gaussian process, counting three times as much with fewer than 100
-    labels, and trees only take its place where they are clearly better on architectures left out. With fewer than 20 labels there are no
-    trees, and in a small cell, counts of operations and of their neighbours (WL) go with the Gaussian process.
+    Where operations sit on the nodes of wirings that differ, such features do not tell which operation sits
+    where in a wiring that no label has, and trees do not extrapolate. There graph networks go with the
+    Gaussian process, counting three times as much with fewer than 100 labels, and trees only take its place
+    where they are clearly better on architectures left out. With fewer than 20 labels there are no trees, and
+    in a small cell, counts of operations and of their neighbours (WL) go with the Gaussian process.
 
     Args:
         space: the search space, or a data set.
@@ -42,7 +47,10 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget =
         space = space.space
     n = FEW if n is None else n
     simplify = space.op_on == "edge" or space.none_op is not None or space.skip_op is not None
-    parts: dict[str, dict[str, Any]] = {"graf-plus": {"simplify": simplify}, "path-profile": {"simplify": simplify}}
+    parts: dict[str, dict[str, Any]] = {
+        "graf-plus": {"simplify": simplify},
+        "path-profile": {"simplify": simplify},
+    }
     small_cell = space.op_on == "edge" and space.cells == 1
     if space.max_nodes < LARGE and (not small_cell or n >= FEW):
         parts["adjacency"] = {"kind": "onehot"}
@@ -53,7 +61,9 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget =
         members["xgboost"] |= {"max_depth": 2}
     repeats = {"fast": 0, "normal": 1, "thorough": 3}[budget]
     networks = _networks(space, n)
-    companions = [network | {"weight": network.get("weight", 1.0) / repeats} for network in networks * repeats]
+    companions = [
+        network | {"weight": network.get("weight", 1.0) / repeats} for network in networks * repeats
+    ]
     if small_cell and n < VERY_FEW:
         companions.append(NEIGHBOUR_COUNTS)
     return {

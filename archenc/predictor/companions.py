@@ -28,7 +28,9 @@ class Fitted(Protocol):
 
 
 class Scale(Record):
-    """How scores of a companion become scores of the predictor: both have these means and deviations over the same architectures."""
+    """How scores of a companion become scores of the predictor: both have these means and deviations over the
+    same architectures.
+    """
 
     weight: Positive
     centre: float
@@ -54,8 +56,9 @@ class Companion:
 def fit(predictor: Any, graphs: ArchGraphs, y: np.ndarray, seed: int) -> list[Companion]:
     """Train the companions that the parameters of a predictor name, whose head is trained already.
 
-    Unlike predictors have scores on unlike scales, and their spread over the training set says how well they remember it. So both are
-    standardised by what they score among neighbours of the training set: architectures one change away, without labels.
+    Unlike predictors have scores on unlike scales, and their spread over the training set says how well they
+    remember it. So both are standardised by what they score among neighbours of the training set:
+    architectures one change away, without labels.
 
     Args:
         predictor: with ``fitted_params_["companions"]``; its companions are of its class.
@@ -69,27 +72,41 @@ def fit(predictor: Any, graphs: ArchGraphs, y: np.ndarray, seed: int) -> list[Co
     near = neighbours(graphs, seed)
     own = predictor.raw_scores(near)
     if own.ndim == 2:
-        raise InvalidParameter(f"the head {predictor.fitted_params_['head']!r} learns several labels and has no place for companions")
+        raise InvalidParameter(
+            f"the head {predictor.fitted_params_['head']!r} learns several labels and has no place for "
+            "companions"
+        )
     return [
         _fit_one(type(predictor), {"random_state": seed + 1 + at, **parameters}, graphs, y, near, own)
         for at, parameters in enumerate(wanted)
     ]
 
 
-def _fit_one(kind: Any, given: dict[str, Any], graphs: ArchGraphs, y: np.ndarray, near: ArchGraphs, own: np.ndarray) -> Companion:
+def _fit_one(
+    kind: Any, given: dict[str, Any], graphs: ArchGraphs, y: np.ndarray, near: ArchGraphs, own: np.ndarray
+) -> Companion:
     weight = given.pop("weight", 1.0)
     unknown = sorted(given.keys() - set(kind._get_param_names()))
     if unknown:
-        raise InvalidParameter(f"a companion of the predictor got {unknown[0]!r:.60}; give it parameters of a predictor and a 'weight'")
-    companion = kind(**given).fit(graphs.with_architecture_features(None), y)  # a learned encoder has no place for side information
+        raise InvalidParameter(
+            f"a companion of the predictor got {unknown[0]!r:.60}; give it parameters of a predictor and a "
+            "'weight'"
+        )
+    companion = kind(**given).fit(
+        graphs.with_architecture_features(None), y
+    )  # a learned encoder has no place for side information
     scores = companion.predict(near)
     numbers = {"weight": weight, "centre": float(scores.mean()), "spread": _spread(scores)}
     numbers |= {"own_centre": float(own.mean()), "own_spread": _spread(own)}
-    return Companion(companion, record(numbers, Scale, "the companion", "correct its weight", InvalidParameter))
+    return Companion(
+        companion, record(numbers, Scale, "the companion", "correct its weight", InvalidParameter)
+    )
 
 
 def neighbours(graphs: ArchGraphs, seed: int) -> ArchGraphs:
-    """:data:`NEIGHBOURS` architectures one change away from given ones; these themselves where more is known of them than their graph."""
+    """:data:`NEIGHBOURS` architectures one change away from given ones; these themselves where more is known
+    of them than their graph.
+    """
     if graphs.simplified or graphs.features is not None or graphs.architecture_features is not None:
         return graphs
     parents = graphs[np.arange(NEIGHBOURS) % len(graphs)]

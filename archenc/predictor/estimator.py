@@ -38,32 +38,43 @@ Transform = Literal["normal-scores", "standardize", "fraction", "none"]
 class Predictor(FittedPredictor):
     """Ranks architectures of the space it was fitted on.
 
-    A learned encoder and a neural head are trained together by Adam. A fixed encoding is computed once and its columns are standardised for
-    a neural head. An estimator head (ridge, Gaussian process, trees) is fitted on the fixed encoding; on a learned encoder, it is fitted on
-    the embeddings that the encoder learnt with an MLP head under the same loss.
+    A learned encoder and a neural head are trained together by Adam. A fixed encoding is computed once and
+    its columns are standardised for a neural head. An estimator head (ridge, Gaussian process, trees) is
+    fitted on the fixed encoding; on a learned encoder, it is fitted on the embeddings that the encoder learnt
+    with an MLP head under the same loss.
 
     Args:
-        encoder: name of an encoder (``archenc.list_encoders()``), or ``"auto"`` for the encoder, head and loss that
-            :func:`archenc.recommend` gives for the space and the number of labels; what it did is in :attr:`report_`.
+        encoder: name of an encoder (``archenc.list_encoders()``), or ``"auto"`` for the encoder, head and
+            loss that :func:`archenc.recommend` gives for the space and the number of labels; what it did is
+            in :attr:`report_`.
         head: name of a head; the one given here is for an encoder of your own choice.
         loss: name of a loss; likewise.
         simplify: whether the encoder sees simplified graphs.
-        pretrained: the encoder's pretrained weights: the folder of an ``archenc pretrain``, or a name (``archenc.list_pretrained()``).
-        fine_tune: whether pretrained weights are trained together with the head; if not, they are frozen and the encoding is a fixed one.
-        encoder_params, head_params, loss_params: their keyword parameters; those of a pretrained encoder are known and can be left out.
-        companions: the parameters of further predictors, each with a ``weight`` (1 by default), that are trained on the same labels. The
-            score is then a weighted mean of standardised scores, in which this predictor's own head counts 1 (:mod:`archenc.predictor.companions`).
+        pretrained: the encoder's pretrained weights: the folder of an ``archenc pretrain``, or a name
+            (``archenc.list_pretrained()``).
+        fine_tune: whether pretrained weights are trained together with the head; if not, they are frozen and
+            the encoding is a fixed one.
+        encoder_params, head_params, loss_params: their keyword parameters; those of a pretrained encoder are
+            known and can be left out.
+        companions: the parameters of further predictors, each with a ``weight`` (1 by default), that are
+            trained on the same labels. The score is then a weighted mean of standardised scores, in which
+            this predictor's own head counts 1 (:mod:`archenc.predictor.companions`).
         budget: what the encoder ``"auto"`` may cost (:func:`archenc.recommend`).
-        label_transform: what the loss sees (:meth:`archenc.training.targets.LabelTransform.fit`). It matters to pointwise losses only, and their
-            predictions come back in the labels' units. The default, the normal quantiles of the labels' ranks, ranks best in our
-            measurements: accuracies have a long lower tail, which otherwise dominates a squared error.
-        random_state: seed of initial weights, minibatches, pairs and trees, or a generator to draw one from; None draws one.
+        label_transform: what the loss sees (:meth:`archenc.training.targets.LabelTransform.fit`). It matters
+            to pointwise losses only, and their predictions come back in the labels' units. The default, the
+            normal quantiles of the labels' ranks, ranks best in our measurements: accuracies have a long
+            lower tail, which otherwise dominates a squared error.
+        random_state: seed of initial weights, minibatches, pairs and trees, or a generator to draw one from;
+            None draws one.
         device: where the gradient training runs.
         progress: a progress bar, if the standard error is a terminal.
-        space: the space of the architectures, or its name, for those that are given as texts, dicts, networkx graphs and so on
-            (:func:`archenc.graphs.as_graphs`); None learns it from the graphs of :meth:`fit`.
-        notation: how numbers in such architectures are read, one of the space's ``notations``, as ``"naslib"``; None for its default.
-        training: ``epochs``, ``batch_size``, ``lr`` and all other fields of :class:`archenc.training.Schedule`.
+        space: the space of the architectures, or its name, for those that are given as texts, dicts, networkx
+            graphs and so on (:func:`archenc.graphs.as_graphs`); None learns it from the graphs of
+            :meth:`fit`.
+        notation: how numbers in such architectures are read, one of the space's ``notations``, as
+            ``"naslib"``; None for its default.
+        training: ``epochs``, ``batch_size``, ``lr`` and all other fields of
+            :class:`archenc.training.Schedule`.
 
     What it learns is in the attributes of :class:`archenc.predictor.fitted.FittedPredictor`.
     """
@@ -111,23 +122,27 @@ class Predictor(FittedPredictor):
         for name, value in fields_of(Schedule, training).items():
             setattr(self, name, value)
 
-    # -- fitting ---------------------------------------------------------------------------------------------------
+    # -- fitting ---------------------------------------------------------------------------------------------
 
     def fit(self, graphs: Any, y: Any, on_epoch_end: EpochCallback | None = None) -> Predictor:
         """Train on n architectures and their labels, higher is better.
 
         Args:
-            graphs: n architectures of one space: graphs, or with ``space`` whatever :func:`archenc.graphs.as_graphs` takes. What is known
-                of each (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`) is appended to a fixed encoding.
-            y: (n,) or (n, 1) finite labels, for example accuracies in percent; (n, T) for a head of T outputs, in order of the training
-                time, the final accuracy last.
-            on_epoch_end: called as ``on_epoch_end(epoch, self)`` after each epoch of a predictor with a neural head.
+            graphs: n architectures of one space: graphs, or with ``space`` whatever
+                :func:`archenc.graphs.as_graphs` takes. What is known of each
+                (:meth:`archenc.graphs.ArchGraphs.with_architecture_features`) is appended to a fixed
+                encoding.
+            y: (n,) or (n, 1) finite labels, for example accuracies in percent; (n, T) for a head of T
+                outputs, in order of the training time, the final accuracy last.
+            on_epoch_end: called as ``on_epoch_end(epoch, self)`` after each epoch of a predictor with a
+                neural head.
 
         Raises:
-            InvalidTable: labels that are missing, not finite, all equal where they are to be ranked, or not as many for each
-                architecture as the head has outputs.
+            InvalidTable: labels that are missing, not finite, all equal where they are to be ranked, or not
+                as many for each architecture as the head has outputs.
             InvalidArchitecture: no architectures of the space, or no graphs where the space is not known.
-            UnknownName, InvalidParameter: an encoder, head, loss or parameter that does not exist or does not go together.
+            UnknownName, InvalidParameter: an encoder, head, loss or parameter that does not exist or does not
+                go together.
         """
         parameters = self.checked_parameters()
         graphs = self._given(graphs)
@@ -156,11 +171,16 @@ class Predictor(FittedPredictor):
         return self
 
     def _given(self, architectures: Any) -> ArchGraphs:
-        """The architectures to learn from; raises :class:`InvalidTable` for those of another space than ``space``."""
+        """The architectures to learn from; raises :class:`InvalidTable` for those of another space than
+        ``space``.
+        """
         space = self._named_space()
         graphs = as_graphs(architectures, space, self.notation)
         if space is not None and graphs.space != space:
-            raise InvalidTable(f"the predictor is for {space.name!r} and the graphs belong to {graphs.space.name!r}; change one of them")
+            raise InvalidTable(
+                f"the predictor is for {space.name!r} and the graphs belong to {graphs.space.name!r}; change "
+                "one of them"
+            )
         return graphs
 
     def _named_space(self) -> Space | None:
@@ -180,7 +200,9 @@ class Predictor(FittedPredictor):
             attributes.update(before)
             raise
 
-    def _fit_neural(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
+    def _fit_neural(
+        self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None
+    ) -> None:
         self.head_ = build_head(self.fitted_params_, self.loss_, self.encoder_.dim + self.side_.dim)
         self._check_outputs(targets)
         self._train(graphs, targets, seed, on_epoch_end)
@@ -195,11 +217,14 @@ class Predictor(FittedPredictor):
             self.head_ = final
         final.fit(self._encodings(graphs), targets, self.loss_)
 
-    def _train(self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None) -> None:
+    def _train(
+        self, graphs: ArchGraphs, targets: np.ndarray, seed: int, on_epoch_end: EpochCallback | None
+    ) -> None:
         parameters = self.fitted_params_
         if parameters["batch_size"] < 2 and self.loss_.ranks:
             raise InvalidParameter(
-                f"in batches of one the loss {parameters['loss']!r} has nothing to compare; give a batch_size from 2 up, or the loss 'mse'"
+                f"in batches of one the loss {parameters['loss']!r} has nothing to compare; give a "
+                "batch_size from 2 up, or the loss 'mse'"
             )
         inputs = self._network_inputs(graphs)
         first = Standardise(inputs) if isinstance(inputs, torch.Tensor) else self.encoder_
@@ -212,14 +237,18 @@ class Predictor(FittedPredictor):
             parameters["progress"],
         )
         if not all(bool(weight.isfinite().all()) for weight in self.network_.state_dict().values()):
-            raise InvalidParameter("the training diverged, with weights that are not finite; give a smaller lr, or gradient_clip")
+            raise InvalidParameter(
+                "the training diverged, with weights that are not finite; give a smaller lr, or gradient_clip"
+            )
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``predictor.json`` and ``weights.safetensors`` into ``folder``, which is made if absent; nothing is pickled.
+        """Write ``predictor.json`` and ``weights.safetensors`` into ``folder``, which is made if absent;
+        nothing is pickled.
 
         Raises:
             NotFitted: before :meth:`fit`.
-            InvalidParameter, CannotWrite: no folder, or one that cannot be written; an older predictor in it stays as it was.
+            InvalidParameter, CannotWrite: no folder, or one that cannot be written; an older predictor in it
+                stays as it was.
         """
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted and cannot be saved; call fit(graphs, y) first")
@@ -234,14 +263,17 @@ class Predictor(FittedPredictor):
             device: where it predicts, if not where it was trained.
 
         Raises:
-            DataNotFound, CorruptFile: there is no predictor, or one that cannot be rebuilt; nothing of it is trusted.
+            DataNotFound, CorruptFile: there is no predictor, or one that cannot be rebuilt; nothing of it is
+                trusted.
         """
         return load_predictor(cls, folder, device)
 
-    # -- parameters ------------------------------------------------------------------------------------------------
+    # -- parameters ------------------------------------------------------------------------------------------
 
     def checked_parameters(self) -> dict[str, Any]:
-        """All parameters as plain values, which JSON can hold; raises :class:`InvalidParameter` for what is none or makes no sense."""
+        """All parameters as plain values, which JSON can hold; raises :class:`InvalidParameter` for what is
+        none or makes no sense.
+        """
         parameters: dict[str, Any] = self.get_params(deep=False)
         for rules in (type(self), Schedule):
             parameters = checked_by(rules, parameters, "the predictor")
@@ -250,9 +282,14 @@ class Predictor(FittedPredictor):
         if parameters["pretrained"] is not None:
             parameters["pretrained"] = str(parameters["pretrained"])
         elif parameters["fine_tune"]:
-            raise InvalidParameter("fine_tune is for pretrained weights; give pretrained=..., or leave fine_tune out")
+            raise InvalidParameter(
+                "fine_tune is for pretrained weights; give pretrained=..., or leave fine_tune out"
+            )
         if "simplify" in (parameters["encoder_params"] or {}):
-            raise InvalidParameter("encoder_params holds 'simplify', which is a parameter of the predictor; give it as simplify=...")
+            raise InvalidParameter(
+                "encoder_params holds 'simplify', which is a parameter of the predictor; give it as "
+                "simplify=..."
+            )
         if (space := self._named_space()) is not None:
             parameters["space"] = space.config()
         self._schedule(parameters)
@@ -267,17 +304,26 @@ class Predictor(FittedPredictor):
         used, outputs, parts = self.fitted_params_, self.head_.outputs, self.encoder_.parts
         if outputs not in (1, parts):
             raise InvalidParameter(
-                f"the head {used['head']!r} needs an encoding of {outputs} parts and that of the encoder {used['encoder']!r} has {parts}; "
+                f"the head {used['head']!r} needs an encoding of {outputs} parts and that of the encoder "
+                f"{used['encoder']!r} has {parts}; "
                 f"choose an encoder that gives {outputs} parts, or a head of one output"
             )
         if targets.shape != self._shape(len(targets)):
-            remedy = "one label for each architecture" if outputs == 1 else f"{outputs} columns, the final accuracy last"
-            raise InvalidTable(f"y has shape {targets.shape} and the head {used['head']!r} learns {outputs} labels; give {remedy}")
+            remedy = (
+                "one label for each architecture"
+                if outputs == 1
+                else f"{outputs} columns, the final accuracy last"
+            )
+            raise InvalidTable(
+                f"y has shape {targets.shape} and the head {used['head']!r} learns {outputs} labels; give "
+                f"{remedy}"
+            )
 
     def _check_order(self, y: np.ndarray) -> None:
         if self.loss_.ranks and (y == y[:1]).all(axis=0).any():
             raise InvalidTable(
-                f"all {len(y)} labels are equal and the loss {self.loss_.name!r} has nothing to rank; give others, or the loss 'mse'"
+                f"all {len(y)} labels are equal and the loss {self.loss_.name!r} has nothing to rank; give "
+                "others, or the loss 'mse'"
             )
 
 
@@ -294,10 +340,22 @@ def _chosen(parameters: dict[str, Any], graphs: ArchGraphs) -> dict[str, Any]:
 def _check_left_to_auto(parameters: dict[str, Any]) -> None:
     """Raise :class:`InvalidParameter` for a part that was given to ``"auto"``, which would not use it."""
     usual = {name: parameter.default for name, parameter in inspect.signature(Predictor).parameters.items()}
-    parts = ("head", "loss", "simplify", "pretrained", "encoder_params", "head_params", "loss_params", "companions")
+    parts = (
+        "head",
+        "loss",
+        "simplify",
+        "pretrained",
+        "encoder_params",
+        "head_params",
+        "loss_params",
+        "companions",
+    )
     given = [name for name in parts if parameters[name] != usual[name]]
     if given:
-        raise InvalidParameter(f"the encoder 'auto' chooses all parts, and {given[0]} was given; leave it out, or give an encoder too")
+        raise InvalidParameter(
+            f"the encoder 'auto' chooses all parts, and {given[0]} was given; leave it out, or give an "
+            "encoder too"
+        )
 
 
 def _seed(random_state: Any) -> int:
@@ -318,5 +376,8 @@ def _checked_labels(graphs: ArchGraphs, given: Any) -> np.ndarray:
     bad = np.argwhere(~np.isfinite(y))
     if len(bad):
         first, place = y[tuple(bad[0])], ", ".join(map(str, bad[0]))
-        raise InvalidTable(f"y[{place}] is {first} ({len(bad)} such labels in all); drop those architectures or give finite labels")
+        raise InvalidTable(
+            f"y[{place}] is {first} ({len(bad)} such labels in all); drop those architectures or give finite "
+            "labels"
+        )
     return y

@@ -28,14 +28,17 @@ if TYPE_CHECKING:
     import pandas
 
 NUMBERS_PER_BLOCK = 2**26
-"""Numbers of an encoding that :meth:`FittedPredictor.predict` holds at once for an estimator head: 256 MiB."""
+"""Numbers of an encoding that :meth:`FittedPredictor.predict` holds at once for an estimator head: 256
+MiB.
+"""
 
 
 class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """What a predictor can do once it has learnt.
 
     Attributes:
-        fitted_params_: the parameters of the fit as plain values. What is predicted and saved depends on these.
+        fitted_params_: the parameters of the fit as plain values. What is predicted and saved depends on
+            these.
         space_: the search space of the training graphs.
         simplified_: whether these were simplified.
         side_: what was learnt about side information, the columns that are appended to a fixed encoding.
@@ -59,7 +62,9 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     companions_: list[Companion]
 
     def checked_parameters(self) -> dict[str, Any]:
-        """All parameters as plain values; raises :class:`InvalidParameter` for what is none or makes no sense."""
+        """All parameters as plain values; raises :class:`InvalidParameter` for what is none or makes no
+        sense.
+        """
         raise NotImplementedError
 
     @overload
@@ -69,19 +74,21 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, graphs: Any, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
 
     def predict(self, graphs: Any, return_std: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """float64 (N,): a score for each architecture, higher is better; in the labels' units if the loss is pointwise.
+        """float64 (N,): a score for each architecture, higher is better; in the labels' units if the loss is
+        pointwise.
 
         With a head of T outputs (N, T), in the order of the labels.
 
         Args:
             graphs: the architectures, in any form that :func:`archenc.graphs.as_graphs` takes.
-            return_std: whether the standard deviation of each prediction, in the same units, is given beside it, as in scikit-learn.
+            return_std: whether the standard deviation of each prediction, in the same units, is given beside
+                it, as in scikit-learn.
 
         Raises:
             NotFitted: before :meth:`fit`.
             InvalidArchitecture: no architectures of the space.
-            InvalidTable: architectures of another space or without the side information of the training, or one whose score is not a
-                finite number.
+            InvalidTable: architectures of another space or without the side information of the training, or
+                one whose score is not a finite number.
             InvalidParameter: deviations of a head that has none.
         """
         graphs = self._usable(graphs)
@@ -89,23 +96,30 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             return self.in_label_units(*self.raw_distribution(graphs))
         if len(graphs) == 0:
             return np.zeros(self._shape(0))
-        return _checked_scores(self._in_units(companions.mix(self.companions_, self.raw_scores(graphs), graphs)))
+        return _checked_scores(
+            self._in_units(companions.mix(self.companions_, self.raw_scores(graphs), graphs))
+        )
 
     def raw_scores(self, graphs: ArchGraphs) -> np.ndarray:
-        """float64 (N,): what the head gives, which is in the units of the loss's targets, without companions."""
+        """float64 (N,): what the head gives, which is in the units of the loss's targets, without
+        companions.
+        """
         with plain_torch(self.fitted_params_["device"]):
             if isinstance(self.head_, NeuralHead):
                 return score_all(self.network_, self._network_inputs(graphs)).double().cpu().numpy()
             return np.concatenate([self.head_.predict(block) for block in self._blocks(graphs)])
 
     def raw_distribution(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray]:
-        """Means with companions, and standard deviations, float64 (N,) each, in the units of the loss's targets.
+        """Means with companions, and standard deviations, float64 (N,) each, in the units of the loss's
+        targets.
 
         Raises:
             InvalidParameter: the head has no deviations.
         """
         if not self.has_std:
-            raise InvalidParameter(f"the head {self.fitted_params_['head']!r} does not say how sure it is; {GIVE_DEVIATIONS}")
+            raise InvalidParameter(
+                f"the head {self.fitted_params_['head']!r} does not say how sure it is; {GIVE_DEVIATIONS}"
+            )
         if len(graphs) == 0:
             return np.zeros(0), np.zeros(0)
         with plain_torch(self.fitted_params_["device"]):
@@ -122,12 +136,15 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return scores if self.loss_.ranks else self.labels_.inverse(self.loss_.to_targets(scores))
 
     def in_label_units(self, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What :meth:`raw_distribution` gives, in the units of the labels; there the interval of 80 percent is as wide as it is here."""
+        """What :meth:`raw_distribution` gives, in the units of the labels; there the interval of 80 percent
+        is as wide as it is here.
+        """
         width = self._in_units(mean + INTERVAL * deviation) - self._in_units(mean - INTERVAL * deviation)
         return _checked_scores(self._in_units(mean)), _checked_scores(width / (2 * INTERVAL))
 
     def predict_frame(self, graphs: Any) -> pandas.DataFrame:
-        """:meth:`predict` as a pandas DataFrame: the columns ``architecture`` (text), ``score`` and, where the head has it, ``std``.
+        """:meth:`predict` as a pandas DataFrame: the columns ``architecture`` (text), ``score`` and, where
+        the head has it, ``std``.
 
         With a head of T outputs the columns ``score0`` to ``score{T - 1}``.
 
@@ -146,14 +163,20 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def report_(self) -> dict[str, Any]:
-        """What a head that chooses did: members, weights, out-of-fold Kendall's tau, seconds; raises :class:`NotFitted` before a fit."""
+        """What a head that chooses did: members, weights, out-of-fold Kendall's tau, seconds; raises
+        :class:`NotFitted` before a fit.
+        """
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
         report: dict[str, Any] = dict(getattr(self.head_, "report_", {}))
         if "out_of_fold" in report:
             report["out_of_fold"] = self._in_units(np.asarray(report["out_of_fold"])).tolist()
         beside = {each.predictor.fitted_params_["encoder"]: each.scale.weight for each in self.companions_}
-        return {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")} | {"companions": beside} | report
+        return (
+            {name: self.fitted_params_[name] for name in ("encoder", "head", "loss")}
+            | {"companions": beside}
+            | report
+        )
 
     @property
     def has_std(self) -> bool:
@@ -174,7 +197,7 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Kendall's tau-b between predictions and labels; of the last column where there are several."""
         return float(kendall_tau(final_labels(as_labels(y)), final_labels(self.predict(graphs))))
 
-    # -- shapes and units ----------------------------------------------------------------------------------------
+    # -- shapes and units ------------------------------------------------------------------------------------
 
     def _shape(self, n: int) -> tuple[int, ...]:
         """Of the labels or predictions of n architectures."""
@@ -191,15 +214,23 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return self.side_.appended(self.encoder_.encode(graphs.to(self.fitted_params_["device"])), graphs)
 
     def _usable(self, architectures: Any) -> ArchGraphs:
-        """Architectures as those of the training; raises :class:`NotFitted`, or :class:`InvalidTable` for others."""
+        """Architectures as those of the training; raises :class:`NotFitted`, or :class:`InvalidTable` for
+        others.
+        """
         if not hasattr(self, "head_"):
             raise NotFitted("this predictor is not fitted; call fit(graphs, y) first")
         graphs = as_graphs(architectures, self.space_, self.fitted_params_["notation"])
         if graphs.space != self.space_:
-            raise InvalidTable(f"this predictor was fitted on {self.space_.name!r} and cannot rank {graphs.space.name!r}; fit another one")
+            raise InvalidTable(
+                f"this predictor was fitted on {self.space_.name!r} and cannot rank {graphs.space.name!r}; "
+                "fit another one"
+            )
         if graphs.simplified != self.simplified_ and not self.encoder_.simplify:
             was, given = ("simplified", "plain") if self.simplified_ else ("plain", "simplified")
-            raise InvalidTable(f"this predictor was fitted on {was} graphs and would score {given} ones otherwise; give it {was} ones")
+            raise InvalidTable(
+                f"this predictor was fitted on {was} graphs and would score {given} ones otherwise; give it "
+                f"{was} ones"
+            )
         return graphs
 
 
@@ -207,7 +238,8 @@ def _checked_scores(scores: np.ndarray) -> np.ndarray:
     bad = np.argwhere(~np.isfinite(scores))
     if len(bad):
         raise InvalidTable(
-            f"the score of architecture {bad[0][0]} is {scores[tuple(bad[0])]} ({len(bad)} such scores in all); "
+            f"the score of architecture {bad[0][0]} is {scores[tuple(bad[0])]} ({len(bad)} such scores in "
+            "all); "
             "fit again with a smaller lr, with gradient_clip, or with labels in another unit"
         )
     return scores

@@ -1,8 +1,9 @@
-"""A fitted predictor as a folder: ``predictor.json`` (what it is) and ``weights.safetensors`` (what it learnt).
+"""A fitted predictor as a folder: ``predictor.json`` (what it is) and ``weights.safetensors`` (what it
+learnt).
 
-Nothing is pickled. The JSON holds the checksum of the weights, and a folder that holds an older predictor is, at every moment, that of the
-older or of the new one: the new weights first lie beside the old ones, under a name with their checksum, and the moment the new JSON
-appears, they are the weights.
+Nothing is pickled. The JSON holds the checksum of the weights, and a folder that holds an older predictor is,
+at every moment, that of the older or of the new one: the new weights first lie beside the old ones, under a
+name with their checksum, and the moment the new JSON appears, they are the weights.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Description(Record):
     companions: tuple[SavedCompanion, ...] = ()
 
 
-# -- saving ----------------------------------------------------------------------------------------------------------
+# -- saving --------------------------------------------------------------------------------------------------
 
 
 def save_predictor(predictor: FittedPredictor, folder: str | Path) -> Path:
@@ -111,7 +112,11 @@ def _learnt(predictor: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays = {f"labels.{name}": array for name, array in predictor.labels_.arrays.items()}
     arrays |= {f"side.{name}": array for name, array in predictor.side_.arrays.items()}
     if isinstance(predictor.head_, NeuralHead):
-        frozen = state_arrays(predictor.encoder_, "encoder") if isinstance(predictor.encoder_, FrozenEncoder) else {}
+        frozen = (
+            state_arrays(predictor.encoder_, "encoder")
+            if isinstance(predictor.encoder_, FrozenEncoder)
+            else {}
+        )
         return {**state_arrays(predictor.network_, "network"), **frozen, **arrays}, {}
     learnt, values = predictor.head_.state()
     arrays |= {f"head.{name}": array for name, array in learnt.items()}
@@ -130,7 +135,7 @@ def _description(predictor: FittedPredictor, values: dict[str, Any], digest: str
     }
 
 
-# -- loading ---------------------------------------------------------------------------------------------------------
+# -- loading -------------------------------------------------------------------------------------------------
 
 
 def load_predictor(kind: type[P], folder: str | Path, device: str | None = None) -> P:
@@ -143,14 +148,19 @@ def load_predictor(kind: type[P], folder: str | Path, device: str | None = None)
 
     Raises:
         DataNotFound: no predictor lies there.
-        CorruptFile: files that are damaged, from another version of the format, or do not belong together; parameters that
-            :meth:`archenc.Predictor.fit` would refuse; a device that is not here.
+        CorruptFile: files that are damaged, from another version of the format, or do not belong together;
+            parameters that :meth:`archenc.Predictor.fit` would refuse; a device that is not here.
     """
     place = _as_path(folder)
     path = place / DESCRIPTION
     if not path.is_file():
-        raise DataNotFound(f"there is no predictor in {place} ({DESCRIPTION} is missing); give the folder that 'archenc train --out' wrote")
-    description = record(read_json(path, MAX_DESCRIPTION), Description, str(path), f"{REMEDY} with archenc {__version__}")
+        raise DataNotFound(
+            f"there is no predictor in {place} ({DESCRIPTION} is missing); give the folder that 'archenc "
+            "train --out' wrote"
+        )
+    description = record(
+        read_json(path, MAX_DESCRIPTION), Description, str(path), f"{REMEDY} with archenc {__version__}"
+    )
     staged = place / _staged(description.weights_sha256)
     arrays = read_arrays(staged if staged.is_file() else place / WEIGHTS, description.weights_sha256, REMEDY)
     with rebuilding(path, REMEDY):
@@ -224,6 +234,8 @@ def _check_sizes(predictor: FittedPredictor) -> None:
     if columns != outputs or outputs not in (1, predictor.encoder_.parts):
         raise CorruptFile(f"the labels have {columns} columns and the head {outputs} outputs; {REMEDY}")
     if not isinstance(predictor.head_, NeuralHead) and not predictor.head_.takes(dim):
-        raise CorruptFile(f"the head was not fitted on encodings of {dim} numbers, which the encoder gives; {REMEDY}")
+        raise CorruptFile(
+            f"the head was not fitted on encodings of {dim} numbers, which the encoder gives; {REMEDY}"
+        )
     if predictor.side_.dim and not predictor.encoder_.fixed:
         raise CorruptFile(f"a learned encoder has no place for side information; {REMEDY}")

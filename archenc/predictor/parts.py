@@ -19,7 +19,9 @@ Parameters = Mapping[str, Any]
 
 def build_encoder(used: Parameters, space: Space) -> Encoder:
     """A new encoder, whose weights do not change where the predictor's pretrained ones are frozen."""
-    encoder = ENCODERS.create(used["encoder"], space, simplify=used["simplify"], **(used["encoder_params"] or {}))
+    encoder = ENCODERS.create(
+        used["encoder"], space, simplify=used["simplify"], **(used["encoder_params"] or {})
+    )
     return encoder if used["pretrained"] is None or used["fine_tune"] else FrozenEncoder(encoder)
 
 
@@ -36,7 +38,8 @@ def pretrained_encoder(used: dict[str, Any], space: Space) -> Encoder:
     for name, value in wanted.items():
         if value != (normalise(settings[name]) if name == "encoder" else settings[name]):
             raise InvalidParameter(
-                f"the weights {used['pretrained']!r} were pretrained with {name} = {settings[name]!r:.120} and the "
+                f"the weights {used['pretrained']!r} were pretrained with {name} = {settings[name]!r:.120} "
+                "and the "
                 f"predictor has {value!r:.120}; give it the same, or other weights"
             )
     encoder = load_pretrained(used["pretrained"])
@@ -56,9 +59,13 @@ def head_is_neural(used: Parameters) -> bool:
 
 
 def build_head(used: Parameters, loss: Loss, *dim: int, **fixed: Any) -> Head:
-    """The head, of encodings of length ``dim`` if it is neural; raises :class:`InvalidParameter` if it rejects the loss."""
+    """The head, of encodings of length ``dim`` if it is neural; raises :class:`InvalidParameter` if it
+    rejects the loss.
+    """
     name = used["head"]
     reason = HEADS.get(name).rejects(loss)
     if reason is not None:
-        raise InvalidParameter(f"the head {name!r} cannot be trained with the loss {used['loss']!r}: {reason}")
+        raise InvalidParameter(
+            f"the head {name!r} cannot be trained with the loss {used['loss']!r}: {reason}"
+        )
     return HEADS.create(name, *dim, **{**fixed, **(used["head_params"] or {})})

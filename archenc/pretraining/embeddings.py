@@ -20,7 +20,8 @@ from archenc.spaces.base import Space
 
 
 def index_hashes(graphs: ArchGraphs, form: OpOn | None, simplified: bool) -> np.ndarray:
-    """(N, 16) uint8: canonical hashes (:func:`archenc.graphs.hashing.wl_hash`) of architectures in the form in which an encoder sees them.
+    """(N, 16) uint8: canonical hashes (:func:`archenc.graphs.hashing.wl_hash`) of architectures in the form
+    in which an encoder sees them.
 
     That form may keep more apart than ``graphs.hash()`` does: in NAS-Bench-201, the places of "none" edges.
     """
@@ -64,7 +65,10 @@ class Embeddings:
             InvalidArchitecture: an architecture of another space, or one without an embedding.
         """
         if graphs.space != self.space:
-            raise InvalidArchitecture(f"these are embeddings of {self.space.name!r}, not of {graphs.space.name!r}; pretrain on that space")
+            raise InvalidArchitecture(
+                f"these are embeddings of {self.space.name!r}, not of {graphs.space.name!r}; pretrain on "
+                "that space"
+            )
         wanted = keys(index_hashes(graphs, self.card["form"], self.card["settings"]["simplify"]))
         known = keys(self.hashes)
         place = np.searchsorted(known, wanted, sorter=self._order)
@@ -72,20 +76,24 @@ class Embeddings:
         missing = np.flatnonzero(known[rows] != wanted)
         if missing.size:
             raise InvalidArchitecture(
-                f"architecture {missing[0]} ({missing.size} such in all) has no embedding here; encode it by archenc.load_pretrained"
+                f"architecture {missing[0]} ({missing.size} such in all) has no embedding here; encode it by "
+                "archenc.load_pretrained"
             )
         return rows
 
     def lookup(self, graphs: ArchGraphs) -> np.ndarray:
         """float32 (n, dim): the embeddings of architectures; raises like :meth:`rows`.
 
-        Of isomorphic architectures, which an encoder that is not ``invariant`` tells apart, it is that of the first one.
+        Of isomorphic architectures, which an encoder that is not ``invariant`` tells apart, it is that of the
+        first one.
         """
         found: np.ndarray = self.values[self.rows(graphs)]
         return found
 
     def __repr__(self) -> str:
-        return f"Embeddings({self.card['settings']['encoder']} on {self.space.name}: {len(self)} x {self.dim})"
+        return (
+            f"Embeddings({self.card['settings']['encoder']} on {self.space.name}: {len(self)} x {self.dim})"
+        )
 
 
 def load_embeddings(folder: str | Path) -> Embeddings:
@@ -99,10 +107,14 @@ def load_embeddings(folder: str | Path) -> Embeddings:
     card = read_description(place / CARD)
     path = place / EMBEDDINGS
     if not path.is_file():
-        raise DataNotFound(f"{path} is missing; make embeddings by archenc.load_pretrained({str(folder)!r}).encode(graphs)")
+        raise DataNotFound(
+            f"{path} is missing; make embeddings by archenc.load_pretrained({str(folder)!r}).encode(graphs)"
+        )
     arrays = read_described(path, card)
     with rebuilding(path, REMEDY):
-        values, hashes = saved_arrays(arrays, {"embeddings": ((None, None), "f"), "hashes": ((None, 16), "u")})
+        values, hashes = saved_arrays(
+            arrays, {"embeddings": ((None, None), "f"), "hashes": ((None, 16), "u")}
+        )
         if not len(values) == len(hashes) > 0:
             raise CorruptFile(f"there are {len(values)} embeddings and {len(hashes)} hashes; {REMEDY}")
     with rebuilding(place / CARD, REMEDY):

@@ -15,7 +15,9 @@ from archenc.training import PretrainingSchedule
 
 
 class Examples(Protocol):
-    """What is learnt from: ``examples[index]`` is a batch, whatever the encoder's loss takes; graphs themselves are examples."""
+    """What is learnt from: ``examples[index]`` is a batch, whatever the encoder's loss takes; graphs
+    themselves are examples.
+    """
 
     def __len__(self) -> int: ...
 
@@ -26,10 +28,11 @@ class Examples(Protocol):
 class PretrainableEncoder(Encoder):
     """An encoder that can learn without accuracies.
 
-    A subclass gives :meth:`pretraining_loss` and :meth:`pretraining_metrics`, and :meth:`pretraining_examples` where one example is not
-    one architecture. All chance must come from the generators it is handed, from :class:`torch.nn.Dropout` or from
-    :func:`archenc.torch_state.own_generator`: their states are in every checkpoint, so that an interrupted pretraining ends with the
-    weights of an uninterrupted one.
+    A subclass gives :meth:`pretraining_loss` and :meth:`pretraining_metrics`, and
+    :meth:`pretraining_examples` where one example is not one architecture. All chance must come from the
+    generators it is handed, from :class:`torch.nn.Dropout` or from :func:`archenc.torch_state.own_generator`:
+    their states are in every checkpoint, so that an interrupted pretraining ends with the weights of an
+    uninterrupted one.
 
     Attributes:
         default_schedule: how long and how fast on spaces without a schedule of their own.
@@ -46,7 +49,8 @@ class PretrainableEncoder(Encoder):
         return self.published_schedules.get(self.space.name, self.default_schedule)
 
     def pretraining_examples(self, graphs: ArchGraphs) -> Examples:
-        """What is learnt from architectures in the space's own form; called once for those trained on and once for those held out.
+        """What is learnt from architectures in the space's own form; called once for those trained on and
+        once for those held out.
 
         For example pairs of similar architectures. By default, the architectures prepared for this encoder.
         """
@@ -71,5 +75,7 @@ class PretrainableEncoder(Encoder):
         """
 
     def pretraining_figures(self, graphs: ArchGraphs, generator: torch.Generator) -> dict[str, float]:
-        """Further measures of the finished encoder for its card, given the architectures it was trained on."""
+        """Further measures of the finished encoder for its card, given the architectures it was trained
+        on.
+        """
         return {}

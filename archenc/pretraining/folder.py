@@ -1,8 +1,9 @@
 """The folder of a pretraining: checkpoints while it runs, then weights, embeddings and a card.
 
-A checkpoint is a safetensors file and ``checkpoint.json``, which is written last and holds the other's name and checksum: the moment
-it appears under its name, the new checkpoint takes the place of the one before, whose tensors are removed only then. The card
-``pretraining.json`` does the same for the finished weights and embeddings. Nothing is pickled.
+A checkpoint is a safetensors file and ``checkpoint.json``, which is written last and holds the other's name
+and checksum: the moment it appears under its name, the new checkpoint takes the place of the one before,
+whose tensors are removed only then. The card ``pretraining.json`` does the same for the finished weights and
+embeddings. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -26,15 +27,24 @@ from archenc.files.text import visible
 from archenc.files.trusted import inside, write_json
 
 FORMAT = 1
-CARD, WEIGHTS, EMBEDDINGS, CHECKPOINT = "pretraining.json", "weights.safetensors", "embeddings.safetensors", "checkpoint.json"
+CARD, WEIGHTS, EMBEDDINGS, CHECKPOINT = (
+    "pretraining.json",
+    "weights.safetensors",
+    "embeddings.safetensors",
+    "checkpoint.json",
+)
 REMEDY = "restore it, or pretrain again in another folder"
-_LEFT_OVER = re.compile(r"\.(checkpoint(-\d+)?|weights|embeddings|pretraining)\.[0-9a-f]{8}\.(safetensors|json)")
+_LEFT_OVER = re.compile(
+    r"\.(checkpoint(-\d+)?|weights|embeddings|pretraining)\.[0-9a-f]{8}\.(safetensors|json)"
+)
 _TRACKS = {"tracking.jsonl", "wandb"}
 
 
 @dataclass(frozen=True)
 class State:
-    """What a pretraining depends on after ``epoch`` epochs: named tensors, and the measured values of each epoch."""
+    """What a pretraining depends on after ``epoch`` epochs: named tensors, and the measured values of each
+    epoch.
+    """
 
     epoch: int
     tensors: Mapping[str, Tensor]
@@ -62,7 +72,9 @@ class PretrainingFolder:
         if found is not None:
             self._check_settings(folder / found)
         elif folder.is_dir() and (others := [path.name for path in folder.iterdir() if not _is_ours(path)]):
-            raise InvalidParameter(f"{folder} holds {sorted(others)[0]!r} and no pretraining; choose a new or an empty folder")
+            raise InvalidParameter(
+                f"{folder} holds {sorted(others)[0]!r} and no pretraining; choose a new or an empty folder"
+            )
         with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             for path in folder.iterdir():
@@ -76,7 +88,8 @@ class PretrainingFolder:
             name, was, wanted = differences[0]
             more = f" and {len(differences) - 1} more settings" if len(differences) > 1 else ""
             raise InvalidParameter(
-                f"{self.folder} holds a pretraining with {visible(name[:80])} = {was} instead of {wanted}{more}; "
+                f"{self.folder} holds a pretraining with {visible(name[:80])} = {was} instead of "
+                f"{wanted}{more}; "
                 "choose another folder, delete this one, or give the settings it has to go on with it"
             )
 
@@ -91,7 +104,7 @@ class PretrainingFolder:
             self._remove_checkpoints()
         return card
 
-    # -- checkpoints -------------------------------------------------------------------------------------------------
+    # -- checkpoints -----------------------------------------------------------------------------------------
 
     def read(self) -> State | None:
         """The last checkpoint, or None; raises :class:`CorruptFile` if it is not whole."""
@@ -130,20 +143,24 @@ class PretrainingFolder:
             if path.name != but:
                 path.unlink()
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------------------
 
-    def finish(self, weights: Mapping[str, Tensor], embeddings: Mapping[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
+    def finish(
+        self, weights: Mapping[str, Tensor], embeddings: Mapping[str, Tensor], card: dict[str, Any]
+    ) -> dict[str, Any]:
         """Write weights, embeddings and the card, remove the checkpoint, and give the card."""
         with self._writing():
             digests = {
                 WEIGHTS: _write_tensors(self.folder / WEIGHTS, weights),
                 EMBEDDINGS: _write_tensors(self.folder / EMBEDDINGS, embeddings),
             }
-            write_json(self.folder / CARD, {"format": FORMAT, "settings": self.settings, **card, "sha256": digests})
+            write_json(
+                self.folder / CARD, {"format": FORMAT, "settings": self.settings, **card, "sha256": digests}
+            )
             self._remove_checkpoints()
         return read_description(self.folder / CARD)
 
-    # -- errors ------------------------------------------------------------------------------------------------------
+    # -- errors ----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -153,7 +170,8 @@ class PretrainingFolder:
             if isinstance(error, ArchencError):
                 raise
             raise CannotWrite(
-                f"{error.filename or self.folder} cannot be written ({error.strerror or error}); make room or choose another folder, "
+                f"{error.filename or self.folder} cannot be written ({error.strerror or error}); make room "
+                "or choose another folder, "
                 "and give the same command again: it goes on after the last whole epoch"
             ) from error
 
@@ -167,7 +185,11 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name in _TRACKS or _LEFT_OVER.fullmatch(path.name) is not None or path.match("checkpoint-*.safetensors")
+    return (
+        path.name in _TRACKS
+        or _LEFT_OVER.fullmatch(path.name) is not None
+        or path.match("checkpoint-*.safetensors")
+    )
 
 
 def _differences(held: Any, wanted: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
@@ -179,7 +201,7 @@ def _differences(held: Any, wanted: Any, name: str = "") -> Iterator[tuple[str, 
         yield name, f"{held!r:.60}", f"{wanted!r:.60}"
 
 
-# -- descriptions --------------------------------------------------------------------------------------------------------
+# -- descriptions --------------------------------------------------------------------------------------------
 
 
 class SpaceConfig(Record):
@@ -231,12 +253,16 @@ class Checkpoint(Record):
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """A card or ``checkpoint.json``, by its name; raises :class:`CorruptFile` if it is not one of this format."""
+    """A card or ``checkpoint.json``, by its name; raises :class:`CorruptFile` if it is not one of this
+    format.
+    """
     description: dict[str, Any] = read_json(path)
     record(description, Card if path.name == CARD else Checkpoint, str(path), REMEDY)
     return description
 
 
 def read_described(path: Path, description: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays of a file with the checksum that its description states; raises like :func:`archenc.files.sealed.read_arrays`."""
+    """The arrays of a file with the checksum that its description states; raises like
+    :func:`archenc.files.sealed.read_arrays`.
+    """
     return read_arrays(path, description["sha256"].get(path.name), REMEDY)

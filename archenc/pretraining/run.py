@@ -1,4 +1,6 @@
-"""Pretraining: an encoder learns from architectures alone, in a folder from which it goes on after an interruption."""
+"""Pretraining: an encoder learns from architectures alone, in a folder from which it goes on after an
+interruption.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ from archenc.training.tracking import NullTracker, Tracker
 from archenc.version import __version__
 
 LATER_OPTIONS = ("warmup_epochs", "ema")
-"""Of a schedule, which folders of earlier versions do not name: written only if set, so that those can be gone on with."""
+"""Of a schedule, which folders of earlier versions do not name: written only if set, so that those can be
+gone on with.
+"""
 
 
 def pretrain(
@@ -45,12 +49,14 @@ def pretrain(
     show_progress: bool = False,
     **schedule: Any,
 ) -> dict[str, Any]:
-    """Pretrain an encoder in ``folder``, or go on where an earlier call with the same arguments was interrupted.
+    """Pretrain an encoder in ``folder``, or go on where an earlier call with the same arguments was
+    interrupted.
 
-    After every epoch the folder holds a checkpoint of everything that the rest depends on; on a CPU, and with the same number of
-    threads, the weights in the end are those of an uninterrupted run bit for bit. In the end it holds ``weights.safetensors``,
-    ``embeddings.safetensors`` of all architectures (:func:`archenc.load_embeddings`) and the card ``pretraining.json``. A call for what
-    is finished already gives back its card.
+    After every epoch the folder holds a checkpoint of everything that the rest depends on; on a CPU, and with
+    the same number of threads, the weights in the end are those of an uninterrupted run bit for bit. In the
+    end it holds ``weights.safetensors``, ``embeddings.safetensors`` of all architectures
+    (:func:`archenc.load_embeddings`) and the card ``pretraining.json``. A call for what is finished already
+    gives back its card.
 
     Args:
         encoder: name of a :class:`PretrainableEncoder`.
@@ -67,10 +73,12 @@ def pretrain(
         schedule: fields of :class:`PretrainingSchedule`, instead of the encoder's own.
 
     Returns:
-        The card: encoder, space, settings, loss and metrics of each epoch, final figures, seconds, machine, checksums.
+        The card: encoder, space, settings, loss and metrics of each epoch, final figures, seconds, machine,
+        checksums.
 
     Raises:
-        InvalidParameter: an encoder that cannot be pretrained, settings that make no sense, or a folder that holds something else.
+        InvalidParameter: an encoder that cannot be pretrained, settings that make no sense, or a folder that
+            holds something else.
         InvalidTable: fewer than two architectures.
         CannotWrite: the folder cannot be written; what was finished is kept.
         CorruptFile: the checkpoint in the folder is damaged.
@@ -80,15 +88,22 @@ def pretrain(
         graphs = ordinary(graphs)
         model = create_encoder(encoder, graphs.space, simplify=simplify, **(encoder_params or {}))
         if not isinstance(model, PretrainableEncoder):
-            raise InvalidParameter(f"the encoder {encoder!r} cannot be pretrained; choose one of {', '.join(pretrainable_encoders())}")
+            raise InvalidParameter(
+                f"the encoder {encoder!r} cannot be pretrained; choose one of "
+                f"{', '.join(pretrainable_encoders())}"
+            )
         plan = chosen_schedule(model, schedule)
         settings = {
             "encoder": encoder,
             "encoder_params": encoder_params or {},
             "simplify": simplify,
             "space": graphs.space.config(),
-            "data_sha256": content_digest({"adjacency": graphs.adjacency.cpu().numpy(), "ops": graphs.ops.cpu().numpy()}),
-            "schedule": {name: value for name, value in asdict(plan).items() if value or name not in LATER_OPTIONS},
+            "data_sha256": content_digest(
+                {"adjacency": graphs.adjacency.cpu().numpy(), "ops": graphs.ops.cpu().numpy()}
+            ),
+            "schedule": {
+                name: value for name, value in asdict(plan).items() if value or name not in LATER_OPTIONS
+            },
             "seed": seed,
             "device": device,
             "archenc": __version__,
@@ -107,7 +122,9 @@ def check_device(device: str) -> None:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise InvalidParameter(f"the device {device!r} cannot be used here; choose 'cpu', or 'cuda' on a machine with a GPU") from error
+        raise InvalidParameter(
+            f"the device {device!r} cannot be used here; choose 'cpu', or 'cuda' on a machine with a GPU"
+        ) from error
 
 
 def pretrainable_encoders() -> list[str]:
@@ -116,7 +133,9 @@ def pretrainable_encoders() -> list[str]:
 
 
 def chosen_schedule(encoder: PretrainableEncoder, changes: dict[str, Any]) -> PretrainingSchedule:
-    """The encoder's own schedule with ``changes``; raises :class:`InvalidParameter` for a field that does not exist."""
+    """The encoder's own schedule with ``changes``; raises :class:`InvalidParameter` for a field that does not
+    exist.
+    """
     known = [field.name for field in fields(PretrainingSchedule)]
     for name in changes:
         if name not in known:
@@ -143,12 +162,23 @@ class _Task:
 class _Run:
     """The state of a pretraining: encoder, optimiser, generators, history."""
 
-    def __init__(self, encoder: PretrainableEncoder, graphs: ArchGraphs, schedule: PretrainingSchedule, generators: Generators) -> None:
+    def __init__(
+        self,
+        encoder: PretrainableEncoder,
+        graphs: ArchGraphs,
+        schedule: PretrainingSchedule,
+        generators: Generators,
+    ) -> None:
         if len(graphs) < 2:
-            raise InvalidTable(f"{len(graphs)} architectures are too few to train on some and measure on others; give at least 2")
+            raise InvalidTable(
+                f"{len(graphs)} architectures are too few to train on some and measure on others; give at "
+                "least 2"
+            )
         self.encoder, self.graphs, self.schedule, self.own = encoder, graphs, schedule, generators
         at_most = len(graphs) - 1
-        split = holdout(len(graphs), min(at_most, max(1, round(len(graphs) * schedule.held_out))), generators.seed)
+        split = holdout(
+            len(graphs), min(at_most, max(1, round(len(graphs) * schedule.held_out))), generators.seed
+        )
         self.pool = graphs[split.pool]
         examples = encoder.pretraining_examples(self.pool)
         self.held_out = encoder.pretraining_examples(graphs[split.test])
@@ -160,7 +190,7 @@ class _Run:
         self.descent = Descent(_Task(encoder, examples, self.generator), schedule, self.generator.device)
         self.history: list[dict[str, float]] = []
 
-    # -- learning --------------------------------------------------------------------------------------------------
+    # -- learning --------------------------------------------------------------------------------------------
 
     def fit(self, place: PretrainingFolder, tracker: Tracker, show_progress: bool) -> None:
         state = place.read()
@@ -168,7 +198,9 @@ class _Run:
             place.write(self._state(0))
         else:
             self._restore(state, place)
-        bar = progress(range(len(self.history) + 1, self.schedule.epochs + 1), "pretraining", show=show_progress)
+        bar = progress(
+            range(len(self.history) + 1, self.schedule.epochs + 1), "pretraining", show=show_progress
+        )
         for epoch in bar:
             start = time.perf_counter()
             values = {"loss": self._epoch(epoch, bar), **self._measure()}
@@ -186,7 +218,9 @@ class _Run:
 
         mean = self.descent.epoch(show).item()
         if not math.isfinite(mean):
-            raise InvalidParameter(f"the loss is {mean} in epoch {epoch}; choose a smaller lr than {self.schedule.lr}")
+            raise InvalidParameter(
+                f"the loss is {mean} in epoch {epoch}; choose a smaller lr than {self.schedule.lr}"
+            )
         return mean
 
     @torch.no_grad()
@@ -202,7 +236,7 @@ class _Run:
         on_cuda = {"cuda": self.own.on(self.graphs.device)} if self.graphs.device.type == "cuda" else {}
         return {"torch": self.own.on("cpu"), "generator": self.generator, **on_cuda}
 
-    # -- there and back ----------------------------------------------------------------------------------------------
+    # -- there and back --------------------------------------------------------------------------------------
 
     def _state(self, epoch: int) -> State:
         tensors = {f"weights.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
@@ -228,13 +262,15 @@ class _Run:
         self.descent.steps_done = len(self.history) * self.descent.steps_per_epoch
 
     def _check_moments(self) -> None:
-        """Raise :class:`ValueError` unless the optimiser's state is that of these weights, which torch looks at only in its next step."""
+        """Raise :class:`ValueError` unless the optimiser's state is that of these weights, which torch looks
+        at only in its next step.
+        """
         for weight, moments in self.descent.optimizer.state.items():
             wanted = {"step": (), "exp_avg": tuple(weight.shape), "exp_avg_sq": tuple(weight.shape)}
             if {name: tuple(moment.shape) for name, moment in moments.items()} != wanted:
                 raise ValueError("the optimiser's moments are of other shapes than the weights")
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------------------
 
     def finish(self, place: PretrainingFolder, more: dict[str, Any]) -> dict[str, Any]:
         self.encoder.eval()
@@ -244,9 +280,18 @@ class _Run:
         start = time.perf_counter()
         embeddings = torch.from_numpy(self.encoder.encode(self.graphs))
         hashes = torch.from_numpy(index_hashes(self.graphs, self.encoder.form, self.encoder.simplify))
-        seconds = {"training": sum(epoch["seconds"] for epoch in self.history), "embedding": time.perf_counter() - start}
+        seconds = {
+            "training": sum(epoch["seconds"] for epoch in self.history),
+            "embedding": time.perf_counter() - start,
+        }
         return place.finish(
             weights=self.encoder.state_dict(),
             embeddings={"embeddings": embeddings, "hashes": hashes},
-            card={"figures": figures, "history": self.history, "seconds": seconds, "form": self.encoder.form, **more},
+            card={
+                "figures": figures,
+                "history": self.history,
+                "seconds": seconds,
+                "form": self.encoder.form,
+                **more,
+            },
         )

@@ -1,7 +1,8 @@
 """What a pretraining left behind: encoders with their weights, and embeddings of whole spaces.
 
-Weights have a place, the folder of their pretraining, or a name: the entry points of the group ``archenc.pretrained`` are packages whose
-folders, each with ``pretraining.json`` and ``weights.safetensors``, are the names.
+Weights have a place, the folder of their pretraining, or a name: the entry points of the group
+``archenc.pretrained`` are packages whose folders, each with ``pretraining.json`` and ``weights.safetensors``,
+are the names.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from archenc.registry import create_encoder, declared, normalise
 from archenc.spaces import from_config
 from archenc.torch_state import own_state
 
-# -- where ---------------------------------------------------------------------------------------------------------------
+# -- where ---------------------------------------------------------------------------------------------------
 
 
 def pretrained_folders() -> dict[str, Path]:
@@ -34,7 +35,9 @@ def pretrained_folders() -> dict[str, Path]:
 
 
 def pretrained_folder(folder_or_name: str | Path) -> Path:
-    """The folder of pretrained weights; raises :class:`UnknownName` if it is neither a name nor a folder that holds some."""
+    """The folder of pretrained weights; raises :class:`UnknownName` if it is neither a name nor a folder that
+    holds some.
+    """
     names = pretrained_folders()
     if isinstance(folder_or_name, str) and normalise(folder_or_name) in names:
         return names[normalise(folder_or_name)]
@@ -43,8 +46,15 @@ def pretrained_folder(folder_or_name: str | Path) -> Path:
         return folder
     near = difflib.get_close_matches(str(folder_or_name), names, n=1)
     if folder.is_dir():
-        raise DataNotFound(f"there is no finished pretraining in {folder} ({CARD} is missing); give the folder of 'archenc pretrain --out'")
-    remedy = f"did you mean {near[0]!r}?" if near else "give a folder of 'archenc pretrain --out', or a name of 'archenc list pretrained'"
+        raise DataNotFound(
+            f"there is no finished pretraining in {folder} ({CARD} is missing); give the folder of 'archenc "
+            "pretrain --out'"
+        )
+    remedy = (
+        f"did you mean {near[0]!r}?"
+        if near
+        else "give a folder of 'archenc pretrain --out', or a name of 'archenc list pretrained'"
+    )
     raise UnknownName(f"there are no pretrained weights {str(folder_or_name)!r}; {remedy}")
 
 
@@ -59,7 +69,7 @@ def weights_checksum(folder_or_name: str | Path) -> str:
     return checksum
 
 
-# -- encoders ------------------------------------------------------------------------------------------------------------
+# -- encoders ------------------------------------------------------------------------------------------------
 
 
 def load_pretrained(folder_or_name: str | Path) -> Encoder:
@@ -78,13 +88,17 @@ def load_pretrained(folder_or_name: str | Path) -> Encoder:
     settings = card["settings"]
     with rebuilding(folder / CARD, REMEDY), own_state(seed=0), as_large_as(arrays.values()):
         space = from_config(settings["space"])
-        encoder = create_encoder(settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"])
+        encoder = create_encoder(
+            settings["encoder"], space, simplify=settings["simplify"], **settings["encoder_params"]
+        )
         load_state(encoder, arrays)
     return encoder.eval()
 
 
 class FrozenEncoder(Encoder):
-    """An encoder whose weights no longer change, as a fixed encoding: the same architectures always get the same vectors."""
+    """An encoder whose weights no longer change, as a fixed encoding: the same architectures always get the
+    same vectors.
+    """
 
     fixed = True
 

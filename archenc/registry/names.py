@@ -1,7 +1,8 @@
 """Names to objects, through packaging entry points.
 
-Built-in encoders, heads, losses, spaces and data sets are declared in setup.cfg exactly as a third party declares its own,
-and nothing is imported before it is asked for. Code that is not packaged (a notebook, a script) uses :meth:`Registry.register`.
+Built-in encoders, heads, losses, spaces and data sets are declared in setup.cfg exactly as a third party
+declares its own, and nothing is imported before it is asked for. Code that is not packaged (a notebook, a
+script) uses :meth:`Registry.register`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def normalise(name: str) -> str:
 
 @cache
 def declared(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of a group, read once a process, as the metadata of every installed package is looked through for them."""
+    """The entry points of a group, read once a process, as the metadata of every installed package is looked
+    through for them.
+    """
     return tuple(entry_points(group=group))
 
 
@@ -55,7 +58,9 @@ class Registry(Generic[T]):
         return sorted({*self._entry_points(), *self._registered})
 
     def register(self, name: str, entry: Any) -> Any:
-        """Add ``entry`` under ``name`` for this process; raises :class:`InvalidParameter` when the name is taken or none."""
+        """Add ``entry`` under ``name`` for this process; raises :class:`InvalidParameter` when the name is
+        taken or none.
+        """
         if not isinstance(name, str) or not name.strip():
             raise InvalidParameter(f"{name!r:.80} is no name for a {self.kind}; give it one of letters")
         key = normalise(name)
@@ -117,5 +122,7 @@ def as_space(space: Space | str | None) -> Space | None:
 
 
 def create_encoder(name: str, space: Space, **hyperparameters: Any) -> Encoder:
-    """Build an encoder by name for a space; raises :class:`InvalidParameter` for a hyper-parameter it does not have."""
+    """Build an encoder by name for a space; raises :class:`InvalidParameter` for a hyper-parameter it does
+    not have.
+    """
     return ENCODERS.create(name, space, **hyperparameters)

@@ -16,10 +16,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **parameters: Any) -> Any:
-    """Call ``factory`` with ``args`` and with parameters that are checked by its annotations (:mod:`archenc.registry.rules`).
+    """Call ``factory`` with ``args`` and with parameters that are checked by its annotations
+    (:mod:`archenc.registry.rules`).
 
     Raises:
-        InvalidParameter: a parameter that it does not take, with the nearest one; one that it misses; or a value of another kind.
+        InvalidParameter: a parameter that it does not take, with the nearest one; one that it misses; or a
+            value of another kind.
     """
     owner = f"the {kind} {name!r}"
     rest = list(inspect.signature(factory).parameters.values())[len(args) :]
@@ -42,13 +44,17 @@ def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **pa
 
 
 def checked_by(factory: Callable[..., Any], parameters: Mapping[str, Any], owner: str) -> dict[str, Any]:
-    """The parameters of a function or class as plain values of the kinds that its annotations say; others are taken as they are.
+    """The parameters of a function or class as plain values of the kinds that its annotations say; others are
+    taken as they are.
 
     Raises:
         InvalidParameter: a value of another kind.
     """
     rules = _rules(factory)
-    return {name: checked(owner, name, value, rules[name]) if name in rules else value for name, value in parameters.items()}
+    return {
+        name: checked(owner, name, value, rules[name]) if name in rules else value
+        for name, value in parameters.items()
+    }
 
 
 def check_fields(record: Any, owner: str) -> None:
@@ -59,7 +65,9 @@ def check_fields(record: Any, owner: str) -> None:
 
 
 def fields_of(record: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for each field of a dataclass, the given one or its default; raises :class:`TypeError` for other names."""
+    """A value for each field of a dataclass, the given one or its default; raises :class:`TypeError` for
+    other names.
+    """
     values = {field.name: field.default for field in fields(record)}
     for name in given:
         if name not in values:
@@ -68,13 +76,17 @@ def fields_of(record: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def takes_fields(record: type) -> Callable[[F], F]:
-    """Says of a function with ``**options`` that these are the fields of a dataclass, to all who ask for its signature."""
+    """Says of a function with ``**options`` that these are the fields of a dataclass, to all who ask for its
+    signature.
+    """
 
     def with_fields(function: F) -> F:
         signature = inspect.signature(function)
         named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         options = [
-            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type
+            )
             for field in fields(record)
         ]
         function.__signature__ = signature.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
@@ -93,7 +105,9 @@ def _rules(factory: Callable[..., Any]) -> dict[str, Any]:
 
 
 class Checked:
-    """Base of the parts that are built from parameters: their constructors take keywords by :func:`checked_by`, whoever calls them."""
+    """Base of the parts that are built from parameters: their constructors take keywords by
+    :func:`checked_by`, whoever calls them.
+    """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -1,8 +1,9 @@
 """What a parameter may be: its annotation is its rule, checked in one place for every part.
 
-A part writes ``alpha: NotNegative = 1.0`` in its signature, and :func:`checked` turns whatever came into a plain Python value of that
-kind, or refuses it in one sentence. Third parties use the names below, or any other type that msgspec understands; in a union, classes that
-it does not know (``Seed | np.random.RandomState``) are told by ``isinstance``, and what has such a kind alone is taken as it is.
+A part writes ``alpha: NotNegative = 1.0`` in its signature, and :func:`checked` turns whatever came into a
+plain Python value of that kind, or refuses it in one sentence. Third parties use the names below, or any
+other type that msgspec understands; in a union, classes that it does not know (``Seed |
+np.random.RandomState``) are told by ``isinstance``, and what has such a kind alone is taken as it is.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ Share = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1"
 Fraction = Annotated[float, Meta(gt=0, le=1, description="a number above 0, at most 1")]
 Part = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 Probability = Annotated[float, Meta(ge=0, lt=1, description="a probability below 1")]
-Sizes = Annotated[Sequence[Size], Meta(max_length=32, description="a list of at most 32 sizes from 1 to 16,384")]
+Sizes = Annotated[
+    Sequence[Size], Meta(max_length=32, description="a list of at most 32 sizes from 1 to 16,384")
+]
 Layers = Annotated[
-    Sequence[Size], Meta(min_length=1, max_length=32, description="at least one layer: a list of 1 to 32 sizes up to 16,384")
+    Sequence[Size],
+    Meta(min_length=1, max_length=32, description="at least one layer: a list of 1 to 32 sizes up to 16,384"),
 ]
 RandomState = Seed | np.random.RandomState | np.random.Generator | None
 """What chance depends on: a seed, a generator to draw one from, or None for another one each time."""
@@ -44,7 +48,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=200, description="a name")]
 
 
 def plain(value: Any) -> Any:
-    """NumPy's scalars and arrays as Python's numbers and lists, inside lists, tuples and dicts too; the rest as it is."""
+    """NumPy's scalars and arrays as Python's numbers and lists, inside lists, tuples and dicts too; the rest
+    as it is.
+    """
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, list | tuple):
@@ -97,7 +103,9 @@ def describe(kind: Any) -> str:
     if origin in (Union, UnionType):
         if any(os.PathLike in (argument, get_origin(argument)) for argument in arguments):
             return "a path" + (" or None" if NoneType in arguments else "")
-        return " or ".join(describe(argument) for argument in sorted(arguments, key=lambda argument: argument is NoneType))
+        return " or ".join(
+            describe(argument) for argument in sorted(arguments, key=lambda argument: argument is NoneType)
+        )
     if origin is Literal:
         return " or ".join(repr(argument) for argument in arguments)
     words = {

@@ -1,8 +1,9 @@
 """Crossover and mutation of whole batches of genomes, as evolutionary searches use them.
 
 A genome is a vector of whole numbers, one architecture a row: the bits of Genetic CNN and NSGA-Net macro
-(:meth:`archenc.spaces.genetic_cnn.StageSpace.to_bits`), the numbers of NSGA-Net micro, the operations of a chain
-(:meth:`archenc.spaces.cell.CellSpace.to_ops`). Children of valid parents are valid, as every number keeps its place.
+(:meth:`archenc.spaces.genetic_cnn.StageSpace.to_bits`), the numbers of NSGA-Net micro, the operations of a
+chain (:meth:`archenc.spaces.cell.CellSpace.to_ops`). Children of valid parents are valid, as every number
+keeps its place.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ def crossover(
     """Two children of each couple, which exchange some of their parents' numbers.
 
     * ``"genes"``: each gene is exchanged with ``probability``;
-    * ``"stages"``: each stage is exchanged with ``probability`` (Xie, Yuille: Genetic CNN, ICCV 2017, section 3.2);
+    * ``"stages"``: each stage is exchanged with ``probability`` (Xie, Yuille: Genetic CNN, ICCV 2017, section
+        3.2);
     * ``"one stage"``: one stage, drawn at random, is exchanged;
     * ``"genes of one stage"``: as ``"genes"``, within one stage that is drawn at random.
 
-    A gene is as many neighbouring numbers as belong together: 1, and 2 for the pairs (input, operation) of NSGA-Net micro.
+    A gene is as many neighbouring numbers as belong together: 1, and 2 for the pairs (input, operation) of
+    NSGA-Net micro.
 
     Args:
         first: (N, L) one parent of each couple.
@@ -53,12 +56,20 @@ def crossover(
         InvalidParameter: parents of different shapes, stages that do not fit them, or an unknown kind.
     """
     if kind not in get_args(Crossover):
-        raise InvalidParameter(f"{kind!r} is no kind of crossover; choose one of {', '.join(get_args(Crossover))}")
+        raise InvalidParameter(
+            f"{kind!r} is no kind of crossover; choose one of {', '.join(get_args(Crossover))}"
+        )
     first, second = np.asarray(first), np.asarray(second)
     lengths = np.asarray(stages)
-    if first.shape != second.shape or first.ndim != 2 or lengths.sum() != first.shape[1] or (lengths % gene).any():
+    if (
+        first.shape != second.shape
+        or first.ndim != 2
+        or lengths.sum() != first.shape[1]
+        or (lengths % gene).any()
+    ):
         raise InvalidParameter(
-            f"stages of {tuple(stages)} numbers in genes of {gene} do not fit parents of shapes {first.shape} and {second.shape}; "
+            f"stages of {tuple(stages)} numbers in genes of {gene} do not fit parents of shapes "
+            f"{first.shape} and {second.shape}; "
             "give both parents as (N, sum of the stages)"
         )
     rng = generator(seed)
@@ -68,16 +79,25 @@ def crossover(
     genes = (rng.random((rows, first.shape[1] // gene)) < probability)[:, gene_of]
     whole = (rng.random((rows, len(lengths))) < probability)[:, stage_of]
     within = rng.integers(len(lengths), size=rows)[:, None] == stage_of
-    exchanged = {"genes": genes, "stages": whole, "one stage": within, "genes of one stage": genes & within}[kind]
+    exchanged = {"genes": genes, "stages": whole, "one stage": within, "genes of one stage": genes & within}[
+        kind
+    ]
     return np.where(exchanged, second, first), np.where(exchanged, first, second)
 
 
-def mutate(genomes: np.ndarray, choices: Sequence[int] | int, *, probability: float, seed: int | np.random.Generator = 0) -> np.ndarray:
+def mutate(
+    genomes: np.ndarray,
+    choices: Sequence[int] | int,
+    *,
+    probability: float,
+    seed: int | np.random.Generator = 0,
+) -> np.ndarray:
     """The genomes with each number changed, with ``probability``, to another one that may stand at its place.
 
     Args:
         genomes: (N, L) whole numbers.
-        choices: at each place, how many numbers may stand there (0 to ``choices - 1``); one number for all places (2 for bits).
+        choices: at each place, how many numbers may stand there (0 to ``choices - 1``); one number for all
+            places (2 for bits).
         probability: of a change at each place.
         seed: of what is drawn.
 
@@ -88,7 +108,8 @@ def mutate(genomes: np.ndarray, choices: Sequence[int] | int, *, probability: fl
     counts = np.asarray(choices)
     if counts.shape not in ((), genomes.shape[1:]) or (counts < 1).any() or not 0 <= probability <= 1:
         raise InvalidParameter(
-            f"choices of shape {counts.shape} and the probability {probability} do not fit genomes of shape {genomes.shape}; "
+            f"choices of shape {counts.shape} and the probability {probability} do not fit genomes of shape "
+            f"{genomes.shape}; "
             "give a count of at least 1 for each place, and a probability from 0 to 1"
         )
     rng = generator(seed)

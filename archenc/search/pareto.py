@@ -8,8 +8,9 @@ import numpy as np
 def leading(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first ``count`` of N rows (N, M), all M columns to be high.
 
-    Whole fronts come one after the other: the rows that no other one dominates, then those that only these dominate, and so on. From a
-    front that is too large the least crowded rows are taken. A front is ordered by the first column.
+    Whole fronts come one after the other: the rows that no other one dominates, then those that only these
+    dominate, and so on. From a front that is too large the least crowded rows are taken. A front is ordered
+    by the first column.
 
     Returns:
         int64 (count,): positions; int64 (count,): the front of each, from 1.
@@ -31,7 +32,9 @@ def leading(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def first_front(values: np.ndarray) -> np.ndarray:
-    """Positions of the rows that no other one dominates, of rows in descending order (by the first column, then by the second, ...)."""
+    """Positions of the rows that no other one dominates, of rows in descending order (by the first column,
+    then by the second, ...).
+    """
     left, found = np.arange(len(values)), [np.empty(0, dtype=np.int64)]
     while len(left):
         highest = values[left[0]]  # what dominated it would stand before it

@@ -38,9 +38,12 @@ class Suggestions:
     Attributes:
         graphs: the architectures.
         positions: int64 (count,), where they stand among the candidates.
-        score: float64 (count,), predicted labels; (count, M) where there are M > 1 objectives, the known ones last.
-        deviation: as ``score``, standard deviations of the predictions, calibrated on architectures left out in turn; 0 for known ones.
-        reasons: why each is there: ``"predicted best"``, with several objectives ``"predicted front 1"``, or ``"uncertain"``.
+        score: float64 (count,), predicted labels; (count, M) where there are M > 1 objectives, the known ones
+            last.
+        deviation: as ``score``, standard deviations of the predictions, calibrated on architectures left out
+            in turn; 0 for known ones.
+        reasons: why each is there: ``"predicted best"``, with several objectives ``"predicted front 1"``, or
+            ``"uncertain"``.
         nearest: int64 (count,), the trained architecture whose encoding is nearest.
         predictors: the fitted predictor of each column of labels.
     """
@@ -77,26 +80,32 @@ def suggest(
     predictor: Predictor | None = None,
     random_state: int = 0,
 ) -> Suggestions:
-    """The ``count`` architectures to train next: the highest predictions, or with ``explore`` a share of upper confidence bounds.
+    """The ``count`` architectures to train next: the highest predictions, or with ``explore`` a share of
+    upper confidence bounds.
 
-    Twins of trained architectures, and of each other, are never suggested (:func:`untrained`). Several objectives give the candidates that
-    no other one is predicted to beat in all of them, then those that only these beat, and so on (:func:`archenc.search.pareto.leading`).
+    Twins of trained architectures, and of each other, are never suggested (:func:`untrained`). Several
+    objectives give the candidates that no other one is predicted to beat in all of them, then those that only
+    these beat, and so on (:func:`archenc.search.pareto.leading`).
 
     Args:
         trained: n architectures; graphs, or with ``space`` whatever :func:`archenc.graphs.as_graphs` takes.
         y: (n,) labels, higher is better, or (n, T) for T objectives, each of which gets a predictor.
         count: how many to suggest.
-        space: the search space, or its name, where the architectures are no graphs; by default the predictor's.
+        space: the search space, or its name, where the architectures are no graphs; by default the
+            predictor's.
         notation: how numbers in architectures are read, one of the space's ``notations``.
-        candidates: what to choose among; by default the whole space where it can be listed, else random architectures and mutations of the
-            best ones.
+        candidates: what to choose among; by default the whole space where it can be listed, else random
+            architectures and mutations of the best ones.
         explore: share of the suggestions, from 0 to 1, that are chosen by the prediction + two deviations.
-        known: further objectives that need no prediction: a function of graphs that gives (N, K) numbers, higher is better.
-        predictor: a predictor, of which copies are fitted; by default ``Predictor("auto")``. One without deviations gives NaN for them.
+        known: further objectives that need no prediction: a function of graphs that gives (N, K) numbers,
+            higher is better.
+        predictor: a predictor, of which copies are fitted; by default ``Predictor("auto")``. One without
+            deviations gives NaN for them.
         random_state: seed of the default predictor and of drawn candidates.
 
     Raises:
-        InvalidParameter: fewer candidates than ``count``, a count below 1, a share that is none, or one of a predictor without deviations.
+        InvalidParameter: fewer candidates than ``count``, a count below 1, a share that is none, or one of a
+            predictor without deviations.
         InvalidTable: labels that are not one finite number for each architecture and objective.
         InvalidArchitecture: what cannot be read as architectures; candidates of another space.
     """
@@ -108,18 +117,27 @@ def suggest(
     space = usual.space if space is None else space
     trained = as_graphs(trained, as_space(space), notation)
     labels = _columns(y, len(trained))
-    pool = candidate_pool(trained, labels[:, 0], random_state) if candidates is None else as_graphs(candidates, trained.space, notation)
+    pool = (
+        candidate_pool(trained, labels[:, 0], random_state)
+        if candidates is None
+        else as_graphs(candidates, trained.space, notation)
+    )
     at = untrained(checked_graphs(trained.space, pool), trained)
     if len(at) < count:
         remedy = f"ask for at most {len(at)}" if len(at) else "give others"
-        raise InvalidParameter(f"only {len(at):,} of {len(pool):,} candidates are left that were not trained and are no twins; {remedy}")
+        raise InvalidParameter(
+            f"only {len(at):,} of {len(pool):,} candidates are left that were not trained and are no twins; "
+            f"{remedy}"
+        )
     predictors = tuple(clone(usual).fit(trained, column) for column in labels.T)
     score, deviation, hope = _predictions(predictors, pool[at], known, needed=explore > 0)
     chosen, reasons = _choose(score, hope, int(count), explore)
     graphs, score, deviation = pool[at[chosen]], score[chosen], deviation[chosen]
     if score.shape[1] == 1:
         score, deviation = score[:, 0], deviation[:, 0]
-    return Suggestions(graphs, at[chosen], score, deviation, reasons, _nearest(predictors[0], graphs, trained), predictors)
+    return Suggestions(
+        graphs, at[chosen], score, deviation, reasons, _nearest(predictors[0], graphs, trained), predictors
+    )
 
 
 def usual_predictor(random_state: int) -> Predictor:
@@ -127,11 +145,13 @@ def usual_predictor(random_state: int) -> Predictor:
     return Predictor("auto", random_state=random_state)
 
 
-# -- candidates ------------------------------------------------------------------------------------------------------
+# -- candidates ----------------------------------------------------------------------------------------------
 
 
 def candidate_pool(trained: ArchGraphs, y: np.ndarray, seed: int) -> ArchGraphs:
-    """Every architecture of the space where it can be listed, else random ones and mutations of the best trained ones."""
+    """Every architecture of the space where it can be listed, else random ones and mutations of the best
+    trained ones.
+    """
     space: Space = trained.space
     try:
         pool = space.enumerate()
@@ -143,7 +163,9 @@ def candidate_pool(trained: ArchGraphs, y: np.ndarray, seed: int) -> ArchGraphs:
     sampled = max(1, min(SAMPLED, SAMPLED_BYTES // (space.cells * space.max_nodes**2)))
     parents = trained[np.argsort(-y, kind="stable")[:PARENTS]]
     mutants = [parents.with_features(None)]
-    for _ in range(max(1, sampled // (2 * len(parents)))):  # walks away from the best, one change after the other
+    for _ in range(
+        max(1, sampled // (2 * len(parents)))
+    ):  # walks away from the best, one change after the other
         start = mutants[0] if rng.random() < 0.5 else mutants[-1]
         mutants.append(space.mutate(start, rng))
     return concatenate([space.sample(sampled, rng), *mutants[1:]])
@@ -152,8 +174,8 @@ def candidate_pool(trained: ArchGraphs, y: np.ndarray, seed: int) -> ArchGraphs:
 def untrained(pool: ArchGraphs, trained: ArchGraphs) -> np.ndarray:
     """int64: positions in ``pool``, ascending, of architectures that are worth a training of their own.
 
-    They have no isomorphic twin among the trained ones and among those before them, nor one that is the same when both are simplified
-    (:meth:`archenc.spaces.base.Space.simplify`).
+    They have no isomorphic twin among the trained ones and among those before them, nor one that is the same
+    when both are simplified (:meth:`archenc.spaces.base.Space.simplify`).
     """
     space: Space = pool.space
     positions = _new(keys(pool.hash()), keys(trained.hash()))
@@ -171,14 +193,17 @@ def _new(found: np.ndarray, known: np.ndarray) -> np.ndarray:
     return new
 
 
-# -- choice ----------------------------------------------------------------------------------------------------------
+# -- choice --------------------------------------------------------------------------------------------------
 
 
 def _columns(y: Any, n: int) -> np.ndarray:
     """float64 (n, T)."""
     labels = as_labels(y)
     if labels.ndim not in (1, 2) or labels.size == 0 or len(labels) != n:
-        raise InvalidTable(f"y has shape {labels.shape} for {n} architectures; give one label each, or a column for each objective")
+        raise InvalidTable(
+            f"y has shape {labels.shape} for {n} architectures; give one label each, or a column for each "
+            "objective"
+        )
     return labels.reshape(len(labels), -1)
 
 
@@ -194,11 +219,14 @@ def _predictions(
     return scores, deviations, hopes
 
 
-def _distribution(predictor: Predictor, pool: ArchGraphs, needed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predictions, their deviations, which are NaN where the head has none, and what is hoped for: two deviations above a prediction.
+def _distribution(
+    predictor: Predictor, pool: ArchGraphs, needed: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions, their deviations, which are NaN where the head has none, and what is hoped for: two
+    deviations above a prediction.
 
-    The hope is in the units of the loss's targets. In those of accuracies, a cell that may be anything from bad to middling has so large a
-    deviation that it would come first.
+    The hope is in the units of the loss's targets. In those of accuracies, a cell that may be anything from
+    bad to middling has so large a deviation that it would come first.
 
     Raises:
         InvalidParameter: deviations are ``needed`` and the head has none.
@@ -210,7 +238,9 @@ def _distribution(predictor: Predictor, pool: ArchGraphs, needed: bool) -> tuple
     return score, np.full(len(score), np.nan), score
 
 
-def _choose(score: np.ndarray, hope: np.ndarray, count: int, explore: float) -> tuple[np.ndarray, tuple[str, ...]]:
+def _choose(
+    score: np.ndarray, hope: np.ndarray, count: int, explore: float
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Positions of the chosen among the candidates, best first, and why each was chosen."""
     uncertain = round(count * explore)
     best, fronts = leading(score, count - uncertain)
@@ -218,7 +248,10 @@ def _choose(score: np.ndarray, hope: np.ndarray, count: int, explore: float) -> 
     bold, _ = leading(hope[rest], uncertain)
     chosen = np.concatenate([best, rest[bold]])
     several = score.shape[1] > 1
-    reasons = [*(f"predicted front {front}" if several else "predicted best" for front in fronts), *["uncertain"] * uncertain]
+    reasons = [
+        *(f"predicted front {front}" if several else "predicted best" for front in fronts),
+        *["uncertain"] * uncertain,
+    ]
     order, _ = leading(score[chosen], count)
     return chosen[order], tuple(reasons[at] for at in order)
 
@@ -230,7 +263,7 @@ def _nearest(predictor: Predictor, graphs: ArchGraphs, trained: ArchGraphs) -> n
     return nearest
 
 
-# -- honesty ---------------------------------------------------------------------------------------------------------
+# -- honesty -------------------------------------------------------------------------------------------------
 
 TOP = 5
 
@@ -244,9 +277,11 @@ class Trust:
         companions: those parts that took no part in what is measured.
         labels: how many there were.
         tau: Kendall's tau of these predictions; None where the predictor made none.
-        hits: how many of the ``top`` best predicted are among the ``top`` best labels; None where that is not known.
+        hits: how many of the ``top`` best predicted are among the ``top`` best labels; None where that is not
+            known.
         top: 5, or all where there are fewer.
-        better_than_chance: whether tau is above 95 percent of those of unrelated numbers (Kendall 1938); None where it is not known.
+        better_than_chance: whether tau is above 95 percent of those of unrelated numbers (Kendall 1938); None
+            where it is not known.
     """
 
     predictor: str

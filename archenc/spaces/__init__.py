@@ -32,9 +32,11 @@ def __getattr__(name: str) -> Any:
 
 
 def from_config(config: dict[str, Any]) -> Space:
-    """Build the space that :meth:`Space.config` described: ``{"name": registered name, "parameters": {...}}``.
+    """Build the space that :meth:`Space.config` described: ``{"name": registered name, "parameters":
+    {...}}``.
 
-    The description may come from a file that somebody sent: it is checked, and what it asks for is bounded, before anything is built.
+    The description may come from a file that somebody sent: it is checked, and what it asks for is bounded,
+    before anything is built.
 
     Raises:
         UnknownName: no space is registered under the name.

@@ -28,15 +28,19 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def checked_graphs(space: Space, graphs: Any) -> ArchGraphs:
-    """``graphs`` if they are architectures of the space; raises :class:`InvalidArchitecture` for anything else."""
+    """``graphs`` if they are architectures of the space; raises :class:`InvalidArchitecture` for anything
+    else.
+    """
     if not isinstance(graphs, ArchGraphs):
         kind = type(graphs).__name__
         raise InvalidArchitecture(
-            f"an object of type {kind} is no batch of architectures; give graphs, as parse and sample make them"
+            f"an object of type {kind} is no batch of architectures; give graphs, as parse and sample make "
+            "them"
         )
     if graphs.space is not space and graphs.space != space:
         raise InvalidArchitecture(
-            f"the graphs belong to the space {graphs.space.name!r}, not to {space.name!r}; use their own space"
+            f"the graphs belong to the space {graphs.space.name!r}, not to {space.name!r}; use their own "
+            "space"
         )
     return graphs
 
@@ -60,7 +64,8 @@ class Space(ABC):
     also say :meth:`enumerate`, :meth:`hash`, :meth:`simplify`, :meth:`node_form`, :meth:`costs` and
     :attr:`parametric_ops`.
 
-    Methods that take graphs raise :class:`InvalidArchitecture` for anything but graphs of this space, a subclass's own methods too.
+    Methods that take graphs raise :class:`InvalidArchitecture` for anything but graphs of this space, a
+    subclass's own methods too.
 
     Attributes:
         name: the registered name, or the user's own.
@@ -73,10 +78,12 @@ class Space(ABC):
         edges_per_pair: most edges that may join the same ordered pair of nodes.
         topology: the fixed edges as (source, target) pairs, or None when they are part of the choice.
         none_op, skip_op: the operations that compute zero and identity, or None.
-        join_op: the operation of edges that only hand a value to the output, where there are such edges: the last of ``operations``,
-            never a choice, and without nodes in the op-on-node form; or None.
-        notations: names of the ways in which numbers are read, where there are several, the default first: ``parse(x, notation=name)``.
-        published_hash: whether :meth:`hash` gives the hashes that the benchmark published, so that their texts name architectures.
+        join_op: the operation of edges that only hand a value to the output, where there are such edges: the
+            last of ``operations``, never a choice, and without nodes in the op-on-node form; or None.
+        notations: names of the ways in which numbers are read, where there are several, the default first:
+            ``parse(x, notation=name)``.
+        published_hash: whether :meth:`hash` gives the hashes that the benchmark published, so that their
+            texts name architectures.
         paper: where the space was published.
     """
 
@@ -102,7 +109,7 @@ class Space(ABC):
             if name in vars(cls):
                 setattr(cls, name, _of_graphs(vars(cls)[name]))
 
-    # -- what a space must say -------------------------------------------------------------------------------------
+    # -- what a space must say -------------------------------------------------------------------------------
 
     @abstractmethod
     def parse(self, architectures: Any) -> ArchGraphs:
@@ -119,7 +126,9 @@ class Space(ABC):
 
     @abstractmethod
     def validate(self, graphs: ArchGraphs) -> ArchGraphs:
-        """Give ``graphs`` back if every architecture belongs to the space, else raise :class:`InvalidArchitecture` for the first."""
+        """Give ``graphs`` back if every architecture belongs to the space, else raise
+        :class:`InvalidArchitecture` for the first.
+        """
 
     @abstractmethod
     def sample(self, n: int, seed: int | np.random.Generator = 0) -> ArchGraphs:
@@ -131,7 +140,8 @@ class Space(ABC):
 
     @abstractmethod
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
-        """One random change (an operation or an edge) in each architecture; the result is valid and differs from its parent.
+        """One random change (an operation or an edge) in each architecture; the result is valid and differs
+        from its parent.
 
         It has no features, as these belong to the parent's operations.
         """
@@ -140,10 +150,12 @@ class Space(ABC):
     def config(self) -> dict[str, Any]:
         """What :func:`archenc.spaces.from_config` needs to build the space again, as JSON values."""
 
-    # -- what follows from it --------------------------------------------------------------------------------------
+    # -- what follows from it --------------------------------------------------------------------------------
 
     def enumerate(self) -> ArchGraphs:
-        """Every architecture of the space, once; raises :class:`InvalidParameter` where that is not defined."""
+        """Every architecture of the space, once; raises :class:`InvalidParameter` where that is not
+        defined.
+        """
         raise InvalidParameter(
             f"the space {self.name!r} is too large to enumerate; use sample(n, seed) instead"
         )
@@ -165,17 +177,19 @@ class Space(ABC):
 
     @_of_graphs
     def costs(self, graphs: ArchGraphs) -> dict[str, np.ndarray]:
-        """``"parameters"`` and ``"flops"``, int64 (N,) each: the size of the network that is built from each architecture.
+        """``"parameters"`` and ``"flops"``, int64 (N,) each: the size of the network that is built from each
+        architecture.
 
-        Parameters are the trainable ones. FLOPs are the multiply-adds of the convolutions and the classifier for one image, with one more
-        for each bias of the classifier, as the official records of NAS-Bench-201 count them; batch normalisations, activations,
-        poolings and sums count nothing.
+        Parameters are the trainable ones. FLOPs are the multiply-adds of the convolutions and the classifier
+        for one image, with one more for each bias of the classifier, as the official records of NAS-Bench-201
+        count them; batch normalisations, activations, poolings and sums count nothing.
 
         Raises:
             InvalidParameter: the space does not say which network its cells make up.
         """
         raise InvalidParameter(
-            f"the space {self.name!r} does not say which network its cells make up, so that it has no parameter counts and FLOPs; "
+            f"the space {self.name!r} does not say which network its cells make up, so that it has no "
+            "parameter counts and FLOPs; "
             "use nasbench101 or nasbench201, or costs of your own"
         )
 
@@ -188,8 +202,8 @@ class Space(ABC):
     def parametric_ops(self) -> tuple[str, ...]:
         """The operations with trainable parameters.
 
-        By default all but ``none_op``, ``skip_op`` and those that are called some pooling; a space whose names
-        do not follow that says them itself, as a property or an attribute of its class.
+        By default all but ``none_op``, ``skip_op`` and those that are called some pooling; a space whose
+        names do not follow that says them itself, as a property or an attribute of its class.
         """
         fixed = (self.none_op, self.skip_op)
         return tuple(name for name in self.operations if name not in fixed and "pool" not in name)
@@ -223,7 +237,9 @@ class Space(ABC):
         return ("<absent>", *self.operations)
 
     def graphs(self, adjacency: Any, ops: Any, mask: Any = None) -> ArchGraphs:
-        """Build a batch from arrays that already follow the conventions of :mod:`archenc.graphs` (no validation)."""
+        """Build a batch from arrays that already follow the conventions of :mod:`archenc.graphs` (no
+        validation).
+        """
         adjacency = torch.as_tensor(np.asarray(adjacency)).to(torch.uint8)
         ops = torch.as_tensor(np.asarray(ops)).to(torch.uint8)
         if mask is None:
@@ -245,11 +261,16 @@ class Space(ABC):
         return hash((type(self).__name__, self.name))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, {len(self.operations)} operations on {self.op_on}s, {self.max_nodes} nodes)"
+        return (
+            f"{type(self).__name__}({self.name!r}, {len(self.operations)} operations on {self.op_on}s, "
+            f"{self.max_nodes} nodes)"
+        )
 
 
 def generator(seed: int | np.random.Generator) -> np.random.Generator:
-    """The random generator for ``seed``, or ``seed`` itself if it is one already; raises :class:`InvalidParameter` for what is no seed."""
+    """The random generator for ``seed``, or ``seed`` itself if it is one already; raises
+    :class:`InvalidParameter` for what is no seed.
+    """
     if isinstance(seed, np.random.Generator):
         return seed
     if not is_whole(seed) or seed < 0:
@@ -260,13 +281,16 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
 
 
 def checked_count(space: Space, n: Any) -> int:
-    """How many architectures are to be drawn; raises :class:`InvalidParameter` for what is no number of them, or too many at once."""
+    """How many architectures are to be drawn; raises :class:`InvalidParameter` for what is no number of them,
+    or too many at once.
+    """
     if not is_whole(n) or n < 0:
         raise InvalidParameter(f"{shown(n)} architectures cannot be drawn; give a whole number of at least 0")
     most = MAX_DRAWN // (space.cells * space.max_nodes**2)
     if n > most:
         raise InvalidParameter(
-            f"{shown(n)} architectures of {space.name!r} are too many to be drawn at once; draw at most {most:,}"
+            f"{shown(n)} architectures of {space.name!r} are too many to be drawn at once; draw at most "
+            f"{most:,}"
         )
     return int(n)
 
@@ -293,8 +317,9 @@ def as_array(values: Any) -> np.ndarray:
 def as_sequence(architectures: Any, is_part: Callable[[Any], bool] = lambda item: False) -> list[Any]:
     """What a user gave as a list of architectures: the one place that tells one architecture from several.
 
-    Text, bytes, a dict and a named tuple are one architecture. So is anything else that has a part of an architecture (an operation, a
-    cell) among its items; otherwise its items are architectures, whether they are good ones or not.
+    Text, bytes, a dict and a named tuple are one architecture. So is anything else that has a part of an
+    architecture (an operation, a cell) among its items; otherwise its items are architectures, whether they
+    are good ones or not.
 
     Args:
         architectures: one architecture or several; arrays are taken as the lists of their items.

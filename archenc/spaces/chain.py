@@ -1,4 +1,6 @@
-"""Chains of layers: one choice of a few blocks for each layer of a network, as in NAS-Bench-Macro, MacroNAS and ProxylessNAS."""
+"""Chains of layers: one choice of a few blocks for each layer of a network, as in NAS-Bench-Macro, MacroNAS
+and ProxylessNAS.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,12 @@ from archenc.spaces.parameters import MAX_NODES, MAX_OPERATIONS, members, operat
 class ChainSpace(CellSpace):
     """Networks of L layers, one behind the other, with one operation on each.
 
-    An architecture is written as its code, one symbol a layer (``"22212202"``), or as the list of its operations (names or numbers k).
+    An architecture is written as its code, one symbol a layer (``"22212202"``), or as the list of its
+    operations (names or numbers k).
 
-    Layers that work at the same width and resolution form a run. An identity may move within its run without a change of the network,
-    so :meth:`hash` is equal for all its places, and :meth:`simplify` moves it to the end of the run. It is not cut: in a shorter chain
-    nothing would tell in which run a block stands.
+    Layers that work at the same width and resolution form a run. An identity may move within its run without
+    a change of the network, so :meth:`hash` is equal for all its places, and :meth:`simplify` moves it to the
+    end of the run. It is not cut: in a shorter chain nothing would tell in which run a block stands.
 
     Args:
         name: what the space is called.
@@ -59,11 +62,18 @@ class ChainSpace(CellSpace):
         super().__init__(name, operations, max_nodes=len(layers) + 2, topology=topology)
         highest = len(self.operations) - 1
         self.choices = tuple(
-            whole_numbers(where, f"choices of layer {number}", layer, 0, highest, MAX_OPERATIONS) for number, layer in enumerate(layers)
+            whole_numbers(where, f"choices of layer {number}", layer, 0, highest, MAX_OPERATIONS)
+            for number, layer in enumerate(layers)
         )
-        self.runs = (1,) * len(layers) if runs is None else whole_numbers(where, "runs", runs, 1, MAX_NODES, MAX_NODES)
+        self.runs = (
+            (1,) * len(layers)
+            if runs is None
+            else whole_numbers(where, "runs", runs, 1, MAX_NODES, MAX_NODES)
+        )
         self.identity = operation(where, "identity", identity, self.operations)
-        self.symbols = "0123456789abcdefghijklmnopqrstuvwxyz"[: len(self.operations)] if symbols is None else symbols
+        self.symbols = (
+            "0123456789abcdefghijklmnopqrstuvwxyz"[: len(self.operations)] if symbols is None else symbols
+        )
         self._check(where)
 
     def _check(self, where: str) -> None:
@@ -73,15 +83,24 @@ class ChainSpace(CellSpace):
         for layer, choices in enumerate(self.choices):
             if not choices or len(set(choices)) < len(choices):
                 raise InvalidParameter(
-                    f"{where}: the choices of layer {layer} are {shown(choices)}; give distinct numbers from 0 to {known - 1}"
+                    f"{where}: the choices of layer {layer} are {shown(choices)}; give distinct numbers from "
+                    f"0 to {known - 1}"
                 )
         if sum(self.runs) != len(self.choices):
-            raise InvalidParameter(f"{where}: runs of {shown(self.runs)} layers do not make up {len(self.choices)}; let them add up to it")
+            raise InvalidParameter(
+                f"{where}: runs of {shown(self.runs)} layers do not make up {len(self.choices)}; let them "
+                "add up to it"
+            )
         visible = isinstance(self.symbols, str) and self.symbols.isprintable() and " " not in self.symbols
         if not visible or not len(self.symbols) == len(set(self.symbols)) == known:
-            raise InvalidParameter(f"{where}: the symbols are {shown(self.symbols)}; give {known} different visible characters")
+            raise InvalidParameter(
+                f"{where}: the symbols are {shown(self.symbols)}; give {known} different visible characters"
+            )
         if code := next((name for name in self.operations if self._is_code(name)), None):
-            raise InvalidParameter(f"{where}: the operation {code!r} is also the code of a network; choose another name or other symbols")
+            raise InvalidParameter(
+                f"{where}: the operation {code!r} is also the code of a network; choose another name or "
+                "other symbols"
+            )
 
     def config(self) -> dict[str, Any]:
         return {
@@ -101,7 +120,7 @@ class ChainSpace(CellSpace):
         """How many codes there are, different writings of one network counted each."""
         return math.prod(map(len, self.choices))
 
-    # -- reading and writing ---------------------------------------------------------------------------------------
+    # -- reading and writing ---------------------------------------------------------------------------------
 
     def _is_code(self, text: str) -> bool:
         return len(text) == self.places and set(text) <= set(self.symbols)
@@ -123,7 +142,7 @@ class ChainSpace(CellSpace):
     def from_ops(self, numbers: Any) -> ArchGraphs:
         return self.validate(super().from_ops(numbers))
 
-    # -- what belongs to the space, and drawing from it ------------------------------------------------------------
+    # -- what belongs to the space, and drawing from it ------------------------------------------------------
 
     def choice_faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
         faults = super().choice_faults(graphs)
@@ -132,7 +151,9 @@ class ChainSpace(CellSpace):
             if len(choices) < len(self.operations):
                 allowed = ", ".join(self.operations[k] for k in choices)
                 wrong = ~torch.isin(ids[:, layer], torch.tensor(choices))
-                faults.append((wrong, f"the operation of layer {layer} is not among its choices; take one of {allowed}"))
+                faults.append(
+                    (wrong, f"the operation of layer {layer} is not among its choices; take one of {allowed}")
+                )
         return faults
 
     def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
@@ -140,7 +161,9 @@ class ChainSpace(CellSpace):
         return self.cells_from_ops(torch.from_numpy(numbers))
 
     def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
-        """Draw one layer anew; whoever stays as it is, or gets what its layer may not take, is asked again."""
+        """Draw one layer anew; whoever stays as it is, or gets what its layer may not take, is asked
+        again.
+        """
         numbers = self.ops_of_cells(parents).clone()
         rows = torch.arange(len(numbers))
         layer = torch.from_numpy(rng.integers(self.places, size=len(rows)))
@@ -151,16 +174,21 @@ class ChainSpace(CellSpace):
         """Every code once, the last layer changing fastest, up to 2 million of them."""
         refuse_above(self.name, self.num_codes)
         grid = np.meshgrid(*self.choices, indexing="ij")
-        return self.cells_from_ops(torch.from_numpy(np.stack([axis.ravel() for axis in grid], axis=1).astype(np.int64)))
+        return self.cells_from_ops(
+            torch.from_numpy(np.stack([axis.ravel() for axis in grid], axis=1).astype(np.int64))
+        )
 
-    # -- networks that have several codes --------------------------------------------------------------------------
+    # -- networks that have several codes --------------------------------------------------------------------
 
     def canonical(self, graphs: ArchGraphs) -> ArchGraphs:
         """The same networks with every identity moved to the end of its run."""
         if self.identity is None:
             return graphs
         run = np.repeat(np.arange(len(self.runs)), self.runs)
-        key = torch.from_numpy(2 * np.concatenate([[-1], run, [len(run)]])) + (graphs.ops == self._identity_id).long()
+        key = (
+            torch.from_numpy(2 * np.concatenate([[-1], run, [len(run)]]))
+            + (graphs.ops == self._identity_id).long()
+        )
         order = key.argsort(dim=1, stable=True)
         features = graphs.features
         if features is not None:
@@ -183,30 +211,41 @@ class ChainSpace(CellSpace):
 class NASBenchMacro(ChainSpace):
     """The space of NAS-Bench-Macro: 8 layers of 3 blocks, 3^8 = 6,561 codes such as ``"22212202"``.
 
-    The blocks are 0 ``Identity``, 1 ``MB3_K3`` and 2 ``MB6_K5`` (MobileNetV2 blocks of expansion 3 and 6, kernel 3 and 5). There are stages
-    of 2, 3 and 3 layers; the first layer of each halves the resolution, and 0 is a strided 1x1 convolution there, no identity. The
-    others compute nothing, so that the 6,561 codes are 9 * 21 * 21 = 3,969 networks, and just these were trained: codes with equal
-    :meth:`hash` share their accuracies.
+    The blocks are 0 ``Identity``, 1 ``MB3_K3`` and 2 ``MB6_K5`` (MobileNetV2 blocks of expansion 3 and 6,
+    kernel 3 and 5). There are stages of 2, 3 and 3 layers; the first layer of each halves the resolution, and
+    0 is a strided 1x1 convolution there, no identity. The others compute nothing, so that the 6,561 codes are
+    9 * 21 * 21 = 3,969 networks, and just these were trained: codes with equal :meth:`hash` share their
+    accuracies.
     """
 
     paper = "Su et al.: Prioritized Architecture Sampling with Monto-Carlo Tree Search, CVPR 2021"
 
     def __init__(self) -> None:
-        super().__init__("nasbench-macro", ("Identity", "MB3_K3", "MB6_K5"), [range(3)] * 8, runs=(1, 1, 1, 2, 1, 2), identity="Identity")
+        super().__init__(
+            "nasbench-macro",
+            ("Identity", "MB3_K3", "MB6_K5"),
+            [range(3)] * 8,
+            runs=(1, 1, 1, 2, 1, 2),
+            identity="Identity",
+        )
 
     def config(self) -> dict[str, Any]:
         return {"name": "nasbench-macro", "parameters": {}}
 
 
 class MacroNAS(ChainSpace):
-    """The space of the benchmarks MacroNAS-C10 and MacroNAS-C100: 14 layers of 3 blocks, 3^14 = 4,782,969 codes.
+    """The space of the benchmarks MacroNAS-C10 and MacroNAS-C100: 14 layers of 3 blocks, 3^14 = 4,782,969
+    codes.
 
-    A code is written as ``"I12I12I12I12I1"``: ``I`` Identity, ``1`` MBConv of expansion 3 and kernel 3, ``2`` MBConv of expansion 6 and
-    kernel 5. Fixed blocks in front of the layers 4, 8 and 12 (counted from 0) halve the resolution, so that the codes are
-    31 * 31 * 31 * 7 = 208,537 networks (the paper speaks of 200K).
+    A code is written as ``"I12I12I12I12I1"``: ``I`` Identity, ``1`` MBConv of expansion 3 and kernel 3, ``2``
+    MBConv of expansion 6 and kernel 5. Fixed blocks in front of the layers 4, 8 and 12 (counted from 0) halve
+    the resolution, so that the codes are 31 * 31 * 31 * 7 = 208,537 networks (the paper speaks of 200K).
     """
 
-    paper = "Den Ottelander, Dushatskiy, Virgolin, Bosman: Local Search is a Remarkably Strong Baseline for NAS, EMO 2021"
+    paper = (
+        "Den Ottelander, Dushatskiy, Virgolin, Bosman: Local Search is a Remarkably Strong Baseline for "
+        "NAS, EMO 2021"
+    )
 
     def __init__(self) -> None:
         super().__init__(
@@ -223,15 +262,19 @@ class MacroNAS(ChainSpace):
 
 
 class ProxylessNAS(ChainSpace):
-    """The ImageNet space of ProxylessNAS: 21 layers of MBConv blocks with kernel 3, 5 or 7 and expansion 3 or 6.
+    """The ImageNet space of ProxylessNAS: 21 layers of MBConv blocks with kernel 3, 5 or 7 and expansion 3 or
+    6.
 
-    There are stages of 4, 4, 4, 4, 4 and 1 layers, of 24, 40, 80, 96, 192 and 320 channels and first strides 2, 2, 2, 1, 2, 1. Layers that
-    keep their input's shape (all but the first of each stage) have a seventh choice, ``Zero``: only their shortcut is left, which is the
-    identity and makes the network shallower. So there are 6^6 * 7^15, about 2.2 * 10^17, codes: one digit a layer, in the order of
-    ``operations``.
+    There are stages of 4, 4, 4, 4, 4 and 1 layers, of 24, 40, 80, 96, 192 and 320 channels and first strides
+    2, 2, 2, 1, 2, 1. Layers that keep their input's shape (all but the first of each stage) have a seventh
+    choice, ``Zero``: only their shortcut is left, which is the identity and makes the network shallower. So
+    there are 6^6 * 7^15, about 2.2 * 10^17, codes: one digit a layer, in the order of ``operations``.
     """
 
-    paper = "Cai, Zhu, Han: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, ICLR 2019, section 4.2"
+    paper = (
+        "Cai, Zhu, Han: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, ICLR "
+        "2019, section 4.2"
+    )
 
     def __init__(self) -> None:
         operations = [f"{kernel}x{kernel}_MBConv{expansion}" for kernel in (3, 5, 7) for expansion in (3, 6)]

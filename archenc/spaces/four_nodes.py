@@ -1,4 +1,6 @@
-"""What NAS-Bench-201 and TransNAS-Bench-101 share: cells of four nodes that are all joined, with an operation on each of the six edges."""
+"""What NAS-Bench-201 and TransNAS-Bench-101 share: cells of four nodes that are all joined, with an operation
+on each of the six edges.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,12 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 
 class FourNodeSpace(CellSpace):
-    """Cells of four joined nodes whose operations include "none" and "skip_connect", written as the benchmark's own string.
+    """Cells of four joined nodes whose operations include "none" and "skip_connect", written as the
+    benchmark's own string.
 
-    They are also read as six operations (names or numbers k) in the order of ``EDGES``, as the text of six such numbers
-    (``"(4, 0, 3, 1, 4, 3)"`` or ``"4 0 3 1 4 3"``), and as a dict of the six edges in any order, or its JSON text:
-    ``{"0_1": "none", ...}``, where a key can also be ``"0->1"``, ``"1<-0"`` or ``(0, 1)``.
+    They are also read as six operations (names or numbers k) in the order of ``EDGES``, as the text of six
+    such numbers (``"(4, 0, 3, 1, 4, 3)"`` or ``"4 0 3 1 4 3"``), and as a dict of the six edges in any order,
+    or its JSON text: ``{"0_1": "none", ...}``, where a key can also be ``"0->1"``, ``"1<-0"`` or ``(0, 1)``.
 
     A space that takes further forms overrides :meth:`read_operations`, or :meth:`read_text` for texts.
 
@@ -117,7 +120,8 @@ class FourNodeSpace(CellSpace):
         for source, target in EDGES:
             if (source, target) not in found:
                 raise InvalidArchitecture(
-                    f"{where}: the edge '{source}_{target}' is missing; give each of the six edges an operation"
+                    f"{where}: the edge '{source}_{target}' is missing; give each of the six edges an "
+                    "operation"
                 )
         return [found[edge] for edge in EDGES]
 
@@ -135,7 +139,9 @@ def six_numbers(text: str) -> list[int]:
 
 
 def _edge(key: Any) -> tuple[int, int] | None:
-    """Source and target of an edge that is named by its key: ``"0_1"``, ``"0->1"``, ``"1<-0"`` or ``(0, 1)``."""
+    """Source and target of an edge that is named by its key: ``"0_1"``, ``"0->1"``, ``"1<-0"`` or ``(0,
+    1)``.
+    """
     if isinstance(key, tuple) and len(key) == 2 and all(is_whole(node) for node in key):
         return int(key[0]), int(key[1])
     text = key if isinstance(key, str) else ""

@@ -1,4 +1,6 @@
-"""Genetic CNN: networks of stages, each a graph of convolutions that is written as one bit for each pair of nodes."""
+"""Genetic CNN: networks of stages, each a graph of convolutions that is written as one bit for each pair of
+nodes.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,17 @@ MAX_STAGES, MAX_STAGE_NODES = 100, 100
 class StageSpace(CellSpace):
     """Networks of S stages of K_s nodes that all convolve; a cell is a stage.
 
-    A stage has K_s (K_s - 1) / 2 bits, one for each edge i -> j between its nodes, in the order 12, 13, 23, 14, 24, 34, ... (and one more
-    for the edge from input to output, where ``skip_bits``). An architecture is written with a ``|`` between stages and a ``-`` before the
-    bits of each target node (``"1-01|0-10-111|0-11-010-0011"``; the skip bit stands behind a last ``-``), or as its bits: text or a list
-    of all of them.
+    A stage has K_s (K_s - 1) / 2 bits, one for each edge i -> j between its nodes, in the order 12, 13, 23,
+    14, 24, 34, ... (and one more for the edge from input to output, where ``skip_bits``). An architecture is
+    written with a ``|`` between stages and a ``-`` before the bits of each target node
+    (``"1-01|0-10-111|0-11-010-0011"``; the skip bit stands behind a last ``-``), or as its bits: text or a
+    list of all of them.
 
-    The graph of a stage follows Genetic CNN, section 3.1: nodes without a source are fed by the stage's input, nodes without a target
-    feed its output, and a node without either is left out. So that the bits can be read back, a left-out node stays in the graph, without
-    edges and as operation ``none``; :meth:`simplify` cuts it, and :meth:`hash` does not see it. A stage without any connection is an edge
-    from input to output.
+    The graph of a stage follows Genetic CNN, section 3.1: nodes without a source are fed by the stage's
+    input, nodes without a target feed its output, and a node without either is left out. So that the bits can
+    be read back, a left-out node stays in the graph, without edges and as operation ``none``;
+    :meth:`simplify` cuts it, and :meth:`hash` does not see it. A stage without any connection is an edge from
+    input to output.
 
     Args:
         name: what the space is called.
@@ -48,8 +52,13 @@ class StageSpace(CellSpace):
         self.stages = whole_numbers(where, "stages", stages, 1, MAX_STAGE_NODES, MAX_STAGES)
         self.skip_bits = truth(where, "skip_bits", skip_bits)
         if not self.stages or (max(self.stages) == 1 and not self.skip_bits):
-            raise InvalidParameter(f"{where} has stages of {shown(self.stages)} nodes and so no bits; give one of two or more nodes")
-        super().__init__(name, ("conv", "none"), max_nodes=max(self.stages) + 2, cells=len(self.stages), none_op="none")
+            raise InvalidParameter(
+                f"{where} has stages of {shown(self.stages)} nodes and so no bits; give one of two or more "
+                "nodes"
+            )
+        super().__init__(
+            name, ("conv", "none"), max_nodes=max(self.stages) + 2, cells=len(self.stages), none_op="none"
+        )
         self.edges = [[(i, j) for j in range(2, nodes + 1) for i in range(1, j)] for nodes in self.stages]
 
     @property
@@ -57,7 +66,7 @@ class StageSpace(CellSpace):
         """Bits of each stage."""
         return tuple(len(edges) + self.skip_bits for edges in self.edges)
 
-    # -- bits and graphs -------------------------------------------------------------------------------------------
+    # -- bits and graphs -------------------------------------------------------------------------------------
 
     def from_bits(self, bits: Any) -> ArchGraphs:
         """Architectures from their bits (N, L), which are numbers 0 and 1 or truth values.
@@ -67,9 +76,15 @@ class StageSpace(CellSpace):
         """
         table = as_array(bits)
         width = sum(self.stage_lengths)
-        if table.ndim != 2 or table.shape[1] != width or table.dtype.kind not in "buif" or not np.isin(table, (0, 1)).all():
+        if (
+            table.ndim != 2
+            or table.shape[1] != width
+            or table.dtype.kind not in "buif"
+            or not np.isin(table, (0, 1)).all()
+        ):
             raise InvalidArchitecture(
-                f"{self.name} takes {width} bits an architecture, not {table.dtype} {table.shape}; give (N, {width}) of 0 and 1"
+                f"{self.name} takes {width} bits an architecture, not {table.dtype} {table.shape}; give (N, "
+                f"{width}) of 0 and 1"
             )
         rows, nodes = len(table), self.max_nodes
         adjacency = torch.zeros(rows, self.cells, nodes, nodes, dtype=torch.bool)
@@ -77,7 +92,9 @@ class StageSpace(CellSpace):
         first = 0
         for stage, edges in enumerate(self.edges):
             source, target = np.array(edges, dtype=np.int64).reshape(-1, 2).T
-            adjacency[:, stage, source, target] = torch.from_numpy(table[:, first : first + len(edges)].astype(bool))
+            adjacency[:, stage, source, target] = torch.from_numpy(
+                table[:, first : first + len(edges)].astype(bool)
+            )
             first += len(edges)
             if self.skip_bits:
                 skip[:, stage] = torch.from_numpy(table[:, first].astype(bool))
@@ -85,7 +102,9 @@ class StageSpace(CellSpace):
         return self._wire(adjacency.flatten(0, 1), skip.flatten())
 
     def _wire(self, edges: Tensor, skip: Tensor) -> ArchGraphs:
-        """Cells from the edges (R, V, V) between their nodes: inputs, outputs and left-out nodes by the rules of the paper."""
+        """Cells from the edges (R, V, V) between their nodes: inputs, outputs and left-out nodes by the rules
+        of the paper.
+        """
         rows = len(edges)
         node = torch.arange(self.max_nodes)
         size = torch.tensor(self.stages).repeat(rows // self.cells)
@@ -98,7 +117,9 @@ class StageSpace(CellSpace):
         adjacency[:, 0] = used & ~has_source
         adjacency[:, :, -1] = used & ~has_target
         adjacency[:, 0, -1] = skip | empty
-        adjacency[:, 0, 1] |= skip & empty  # there the skip bit changes nothing, and an edge to a left-out node keeps it
+        adjacency[:, 0, 1] |= (
+            skip & empty
+        )  # there the skip bit changes nothing, and an edge to a left-out node keeps it
         ops = torch.where(mask, torch.where(used, CONV, NONE), 0).to(torch.uint8)
         ops[:, 0], ops[:, -1] = INPUT, OUTPUT
         return ArchGraphs(self, adjacency.to(torch.uint8), ops, mask)
@@ -114,7 +135,10 @@ class StageSpace(CellSpace):
     def to_bits(self, graphs: ArchGraphs) -> np.ndarray:
         """(N, L) uint8: the bits that :meth:`from_bits` takes."""
         self.check_form(graphs)
-        edges, skip = (part.reshape(len(graphs), self.cells, *part.shape[1:]).numpy() for part in self._edges_and_skip(graphs))
+        edges, skip = (
+            part.reshape(len(graphs), self.cells, *part.shape[1:]).numpy()
+            for part in self._edges_and_skip(graphs)
+        )
         parts = []
         for stage, pairs in enumerate(self.edges):
             source, target = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
@@ -123,7 +147,7 @@ class StageSpace(CellSpace):
                 parts.append(skip[:, stage, None])
         return np.concatenate(parts, axis=1).astype(np.uint8)
 
-    # -- reading and writing ---------------------------------------------------------------------------------------
+    # -- reading and writing ---------------------------------------------------------------------------------
 
     def parse(self, architectures: Any) -> ArchGraphs:
         rows = read_each(as_sequence(architectures, _is_number), self._bits)
@@ -137,7 +161,11 @@ class StageSpace(CellSpace):
             if re.sub("[01]", "0", text) == example:
                 text = re.sub("[|-]", "", text)
             bits = [int(bit) for bit in text] if set(text) <= {"0", "1"} else []
-        if not is_list(bits) or len(bits) != sum(self.stage_lengths) or not all(_is_number(bit) and bit in (0, 1) for bit in bits):
+        if (
+            not is_list(bits)
+            or len(bits) != sum(self.stage_lengths)
+            or not all(_is_number(bit) and bit in (0, 1) for bit in bits)
+        ):
             remedy = f"write {sum(self.stage_lengths)} bits, such as {example:.200}"
             raise InvalidArchitecture(f"{where}: {shown(item)} is no architecture of {self.name}; {remedy}")
         return [int(bit) for bit in bits]
@@ -146,25 +174,37 @@ class StageSpace(CellSpace):
         """With a ``|`` behind each stage and a ``-`` behind the bits of each target node."""
         rest = iter(bits)
         runs = ([*range(1, nodes), *([1] if self.skip_bits else [])] for nodes in self.stages)
-        return "|".join("-".join("".join(itertools.islice(rest, length)) for length in lengths) for lengths in runs)
+        return "|".join(
+            "-".join("".join(itertools.islice(rest, length)) for length in lengths) for lengths in runs
+        )
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The text of each architecture, such as ``"1-01|0-10-111|0-11-010-0011"``."""
         return [self._text("".join(map(str, bits))) for bits in self.to_bits(graphs).tolist()]
 
-    # -- what belongs to the space, and drawing from it ------------------------------------------------------------
+    # -- what belongs to the space, and drawing from it ------------------------------------------------------
 
     def choice_faults(self, graphs: ArchGraphs) -> list[tuple[Tensor, str]]:
         expected = self._wire(*self._edges_and_skip(graphs))
-        same = (graphs.adjacency == expected.adjacency).flatten(1).all(1) & (graphs.ops == expected.ops).all(1)
-        return [(~same, f"inputs, outputs or unused nodes are not wired as in {self.name}; read it from its bits with parse")]
+        same = (graphs.adjacency == expected.adjacency).flatten(1).all(1) & (graphs.ops == expected.ops).all(
+            1
+        )
+        return [
+            (
+                ~same,
+                f"inputs, outputs or unused nodes are not wired as in {self.name}; read it from its bits "
+                "with parse",
+            )
+        ]
 
     def random_cells(self, rows: int, rng: np.random.Generator) -> ArchGraphs:
         """Every bit is 1 with probability 1/2 (Genetic CNN, section 3.2)."""
         return self.from_bits(rng.integers(2, size=(rows // self.cells, sum(self.stage_lengths))))
 
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
-        """Turn one random bit of each architecture; :func:`archenc.search.operators.mutate` turns each with some probability."""
+        """Turn one random bit of each architecture; :func:`archenc.search.operators.mutate` turns each with
+        some probability.
+        """
         bits = self.to_bits(graphs)
         bits[np.arange(len(bits)), generator(seed).integers(bits.shape[1], size=len(bits))] ^= 1
         return self.from_bits(bits)
@@ -176,7 +216,9 @@ class StageSpace(CellSpace):
         return self.from_bits(all_digits(2, width))
 
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
-        """(N, 16) uint8, equal for architectures that compute the same, whichever of their nodes are left out."""
+        """(N, 16) uint8, equal for architectures that compute the same, whichever of their nodes are left
+        out.
+        """
         return wl_hash(transforms.simplify(graphs))
 
 
@@ -185,10 +227,11 @@ def _is_number(value: Any) -> bool:
 
 
 class GeneticCNN(StageSpace):
-    """The space of Genetic CNN: stages of convolutions, by default three of 3, 4 and 5 nodes (CIFAR-10): 19 bits.
+    """The space of Genetic CNN: stages of convolutions, by default three of 3, 4 and 5 nodes (CIFAR-10): 19
+    bits.
 
-    The 2^19 = 524,288 writings are 6 * 31 * 302 = 56,172 networks, as it does not matter which node is which. The input and the output of
-    a stage convolve too (once only, where the stage has no connection).
+    The 2^19 = 524,288 writings are 6 * 31 * 302 = 56,172 networks, as it does not matter which node is which.
+    The input and the output of a stage convolve too (once only, where the stage has no connection).
     """
 
     paper = "Xie, Yuille: Genetic CNN, ICCV 2017, section 3.1"

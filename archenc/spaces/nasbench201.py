@@ -1,4 +1,6 @@
-"""NAS-Bench-201: cells of four nodes that are all joined, with one of five operations on each of the six edges."""
+"""NAS-Bench-201: cells of four nodes that are all joined, with one of five operations on each of the six
+edges.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _NASLIB_OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "a
 _NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 _FROM_NASLIB_OP = np.array([OPERATIONS.index(op) for op in _NASLIB_OPERATIONS])
 _TO_NASLIB_OP = np.argsort(_FROM_NASLIB_OP)
-_FROM_NASLIB_EDGE = np.array([_NASLIB_EDGES.index(edge) for edge in EDGES])  # NASLib's place of each of our edges
+_FROM_NASLIB_EDGE = np.array(
+    [_NASLIB_EDGES.index(edge) for edge in EDGES]
+)  # NASLib's place of each of our edges
 _TO_NASLIB_EDGE = np.argsort(_FROM_NASLIB_EDGE)
 _OP = r"([^|~]+)~"
 NUM_CELLS = len(OPERATIONS) ** len(EDGES)
@@ -33,22 +37,27 @@ _INDEX = re.compile(r"\d{1,5}", re.ASCII)
 class NASBench201(FourNodeSpace):
     """The topology space of NAS-Bench-201 (also of NATS-Bench): 15,625 cells.
 
-    Architectures are written as the official string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, as the official nested tuple
-    ``((("op", 0),), (("op", 0), ("op", 1)), (("op", 0), ("op", 1), ("op", 2)))``, in any form of :class:`FourNodeSpace`, or as the official
-    index, a whole number from 0 to 15,624 or its text (:meth:`from_index`).
+    Architectures are written as the official string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``, as the official
+    nested tuple ``((("op", 0),), (("op", 0), ("op", 1)), (("op", 0), ("op", 1), ("op", 2)))``, in any form of
+    :class:`FourNodeSpace`, or as the official index, a whole number from 0 to 15,624 or its text
+    (:meth:`from_index`).
 
     Numbers are read by a notation, ``parse(x, notation="naslib")``:
 
-    * ``"official"``, the default: six numbers are operations k in the order of the string, edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3;
-    * ``"naslib"``: six operations, numbers or names, are in NASLib's order of the edges, and numbers are NASLib's (:meth:`from_naslib`);
+    * ``"official"``, the default: six numbers are operations k in the order of the string, edges 0->1, 0->2,
+        1->2, 0->3, 1->3, 2->3;
+    * ``"naslib"``: six operations, numbers or names, are in NASLib's order of the edges, and numbers are
+        NASLib's (:meth:`from_naslib`);
     * ``"index"``: a list of whole numbers is one of indices, also if it has six.
 
-    A list of six whole numbers is one architecture and a list of any other length one of indices, but for ``"index"``. Nothing in six
-    numbers tells which notation they are in.
+    A list of six whole numbers is one architecture and a list of any other length one of indices, but for
+    ``"index"``. Nothing in six numbers tells which notation they are in.
 
     The 15,625 cells have 14,125 values of :meth:`hash` ("none" edges count as absent) and 5,257 after
-    ``space.hash(space.simplify(space.node_form(graphs)))``. The published 6,466 isomorphism groups are neither coarser nor finer than
-    these: they are the classes of equal expressions in which sums keep equal terms and every "none" as a term, and in which a node used
+    ``space.hash(space.simplify(space.node_form(graphs)))``. The published 6,466 isomorphism groups are
+    neither coarser nor finer than
+    these: they are the classes of equal expressions in which sums keep equal terms and every "none" as a
+        term, and in which a node used
     twice is not told from two equal nodes.
     """
 
@@ -76,7 +85,9 @@ class NASBench201(FourNodeSpace):
         return self.parse_items(items)
 
     def _official(self, item: Any, where: str) -> Any:
-        """One architecture in NASLib's notation in the official one; what is in neither is left to be refused."""
+        """One architecture in NASLib's notation in the official one; what is in neither is left to be
+        refused.
+        """
         if isinstance(item, str) and item.lstrip().startswith("{"):
             item = load_json(item, where, self.name, self.example)
         if isinstance(item, str):
@@ -90,9 +101,10 @@ class NASBench201(FourNodeSpace):
     def costs(self, graphs: ArchGraphs, *, classes: int = 10, image_side: int = 32) -> dict[str, np.ndarray]:
         """Parameters and FLOPs of the networks, as the official records count them.
 
-        A network is a 3x3 convolution to 16 channels, three stages of five cells with 16, 32 and 64 channels, a residual block of stride 2
-        before the second and the third (two 3x3 convolutions, and a 1x1 convolution beside them), and a linear classifier on the mean over
-        the pixels (Dong and Yang, ICLR 2020, section 2.1). Every convolution of a cell counts, also one that no path from input to output
+        A network is a 3x3 convolution to 16 channels, three stages of five cells with 16, 32 and 64 channels,
+        a residual block of stride 2 before the second and the third (two 3x3 convolutions, and a 1x1
+        convolution beside them), and a linear classifier on the mean over the pixels (Dong and Yang, ICLR
+        2020, section 2.1). Every convolution of a cell counts, also one that no path from input to output
         passes; :meth:`simplify` first to leave those out.
 
         Args:
@@ -102,16 +114,22 @@ class NASBench201(FourNodeSpace):
         """
         ops = graphs.ops.flatten(1).cpu().numpy()
         offset = EDGE_OFFSET if graphs.op_on == "edge" else NODE_OFFSET
-        small, large = ((ops == OPERATIONS.index(name) + offset).sum(1) for name in ("nor_conv_1x1", "nor_conv_3x3"))
+        small, large = (
+            (ops == OPERATIONS.index(name) + offset).sum(1) for name in ("nor_conv_1x1", "nor_conv_3x3")
+        )
         first, last = STAGES[0], STAGES[-1]
         stem, classifier = 9 * 3 * first, (last + 1) * classes
-        parameters = np.full(len(ops), stem + 2 * first + 2 * last + classifier)  # normalised behind the stem and before the mean
+        parameters = np.full(
+            len(ops), stem + 2 * first + 2 * last + classifier
+        )  # normalised behind the stem and before the mean
         flops = np.full(len(ops), stem * image_side**2 + classifier)
         for stage, channels in enumerate(STAGES):
             weights = CELLS_PER_STAGE * (small + 9 * large) * channels**2
             normalised = CELLS_PER_STAGE * (small + large) * channels
             if stage > 0:
-                weights += (9 + 1) * (channels // 2) * channels + 9 * channels**2  # the residual block; its 1x1 is not normalised
+                weights += (9 + 1) * (
+                    channels // 2
+                ) * channels + 9 * channels**2  # the residual block; its 1x1 is not normalised
                 normalised += 2 * channels
             parameters += weights + 2 * normalised
             flops += weights * (image_side >> stage) ** 2
@@ -132,14 +150,19 @@ class NASBench201(FourNodeSpace):
 
     def _of_index(self, index: int, where: str) -> list[int]:
         if not 0 <= index < NUM_CELLS:
-            raise InvalidArchitecture(f"{where}: {shown(index)} is no index of NAS-Bench-201; give a number from 0 to {NUM_CELLS - 1:,}")
+            raise InvalidArchitecture(
+                f"{where}: {shown(index)} is no index of NAS-Bench-201; give a number from 0 to "
+                f"{NUM_CELLS - 1:,}"
+            )
         return _digits(_official_order()[index : index + 1])[0].tolist()  # type: ignore[no-any-return]
 
     def from_index(self, indices: Any) -> ArchGraphs:
-        """Architectures by their official indices, the rows of the official table and of ``load_dataset("nasbench201")``.
+        """Architectures by their official indices, the rows of the official table and of
+        ``load_dataset("nasbench201")``.
 
-        The official order is the counting order of :meth:`enumerate`, shuffled once by Python's ``random`` with the seed 88 (D-X-Y,
-        AutoDL-Projects, ``generate_meta_info``); it equals the order of the table for all 15,625 cells.
+        The official order is the counting order of :meth:`enumerate`, shuffled once by Python's ``random``
+        with the seed 88 (D-X-Y, AutoDL-Projects, ``generate_meta_info``); it equals the order of the table
+        for all 15,625 cells.
 
         Args:
             indices: whole numbers (N,) from 0 to 15,624.
@@ -161,7 +184,9 @@ class NASBench201(FourNodeSpace):
 
     def to_tuples(self, graphs: ArchGraphs) -> list[tuple[tuple[tuple[str, int], ...], ...]]:
         """The official nested tuple of each architecture."""
-        pieces = [[(op, source) for op, (source, _) in zip(row, EDGES, strict=True)] for row in self._names(graphs)]
+        pieces = [
+            [(op, source) for op, (source, _) in zip(row, EDGES, strict=True)] for row in self._names(graphs)
+        ]
         return [(tuple(row[:1]), tuple(row[1:3]), tuple(row[3:])) for row in pieces]
 
     def _names(self, graphs: ArchGraphs) -> list[list[str]]:
@@ -170,8 +195,8 @@ class NASBench201(FourNodeSpace):
     def from_naslib(self, tuples: Iterable[Sequence[int]] | np.ndarray) -> ArchGraphs:
         """Architectures from NASLib's six numbers.
 
-        NASLib's operations are 0 skip_connect, 1 none, 2 nor_conv_3x3, 3 nor_conv_1x1, 4 avg_pool_3x3, and its edges come in the
-        order 0->1, 0->2, 0->3, 1->2, 1->3, 2->3.
+        NASLib's operations are 0 skip_connect, 1 none, 2 nor_conv_3x3, 3 nor_conv_1x1, 4 avg_pool_3x3, and
+        its edges come in the order 0->1, 0->2, 0->3, 1->2, 1->3, 2->3.
 
         Raises:
             InvalidArchitecture: not six numbers from 0 to 4.
@@ -179,9 +204,16 @@ class NASBench201(FourNodeSpace):
         table = as_array(tuples if isinstance(tuples, np.ndarray) else as_sequence(tuples))
         if table.shape == (0,):
             table = np.zeros((0, 6), dtype=np.int64)
-        if table.ndim != 2 or table.shape[1] != 6 or table.dtype.kind not in "iu" or table.min(initial=0) < 0 or table.max(initial=0) > 4:
+        if (
+            table.ndim != 2
+            or table.shape[1] != 6
+            or table.dtype.kind not in "iu"
+            or table.min(initial=0) < 0
+            or table.max(initial=0) > 4
+        ):
             raise InvalidArchitecture(
-                "NASLib's form of a NAS-Bench-201 cell is six numbers from 0 to 4; give one such tuple an architecture"
+                "NASLib's form of a NAS-Bench-201 cell is six numbers from 0 to 4; give one such tuple an "
+                "architecture"
             )
         return self.from_ops(_FROM_NASLIB_OP[table[:, _FROM_NASLIB_EDGE]])
 
@@ -193,7 +225,9 @@ class NASBench201(FourNodeSpace):
 
 @cache
 def _official_order() -> np.ndarray:
-    """(15625,) int64: the place in counting order of each official index; see :meth:`NASBench201.from_index`."""
+    """(15625,) int64: the place in counting order of each official index; see
+    :meth:`NASBench201.from_index`.
+    """
     places = list(range(NUM_CELLS))
     random.Random(88).shuffle(places)
     return np.array(places)
@@ -205,7 +239,11 @@ def _digits(places: np.ndarray) -> np.ndarray:
 
 
 def _official_number(operation: Any) -> Any:
-    return int(_FROM_NASLIB_OP[operation]) if is_whole(operation) and 0 <= operation < len(OPERATIONS) else operation
+    return (
+        int(_FROM_NASLIB_OP[operation])
+        if is_whole(operation) and 0 <= operation < len(OPERATIONS)
+        else operation
+    )
 
 
 def _check_digits(numbers: Sequence[int]) -> None:
@@ -213,7 +251,8 @@ def _check_digits(numbers: Sequence[int]) -> None:
     for place, number in enumerate(numbers):
         if number >= len(OPERATIONS):
             raise InvalidArchitecture(
-                f"architecture 0, place {place}: {number} is no operation of nasbench201; give six numbers from 0 to "
+                f"architecture 0, place {place}: {number} is no operation of nasbench201; give six numbers "
+                "from 0 to "
                 f"{len(OPERATIONS) - 1}, or notation='index' if these are official indices",
                 position=0,
             )
@@ -234,6 +273,8 @@ def _names_of_nested(item: Any, where: str) -> list[Any]:
         pairs = node if is_list(node) and all(map(_is_pair, node)) else []
         if [source for _, source in pairs] != list(range(target)):
             remedy = "give it one (operation, source) pair for every earlier node, in order"
-            raise InvalidArchitecture(f"{where}, node {target}: its sources are not 0 to {target - 1}; {remedy}")
+            raise InvalidArchitecture(
+                f"{where}, node {target}: its sources are not 0 to {target - 1}; {remedy}"
+            )
         names += [name for name, _ in pairs]
     return names

@@ -24,11 +24,15 @@ OPERATIONS = (
     "sep_conv_7x7",
     "conv_7x1_1x7",
 )
-_PAPER = "Lu, Whalen, Boddeti, Dhebar, Deb, Goodman, Banzhaf: NSGA-Net: Neural Architecture Search using Multi-Objective Genetic Algorithm"
+_PAPER = (
+    "Lu, Whalen, Boddeti, Dhebar, Deb, Goodman, Banzhaf: NSGA-Net: Neural Architecture Search using "
+    "Multi-Objective Genetic Algorithm"
+)
 
 
 class NSGANetMacro(StageSpace):
-    """The macro space of NSGA-Net: stages as in Genetic CNN, with one more bit for the edge from input to output.
+    """The macro space of NSGA-Net: stages as in Genetic CNN, with one more bit for the edge from input to
+    output.
 
     By default there are three stages of 6 nodes, of 15 + 1 bits each: 2^48 writings.
     A stage without any connection between its nodes is passed over, whatever that bit is.
@@ -44,11 +48,13 @@ class NSGANetMacro(StageSpace):
 
 
 class NSGANetMicro(GenotypeSpace):
-    """The micro space of NSGA-Net: two cells of 5 nodes with two of 9 operations each; nodes that nothing uses make the output.
+    """The micro space of NSGA-Net: two cells of 5 nodes with two of 9 operations each; nodes that nothing
+    uses make the output.
 
-    A genome is 40 whole numbers: for the normal and then the reduction cell, for each node in turn, twice (input node, operation). The
-    official code writes each pair the other way round, (operation, input node). The two pairs of a node may change places without a
-    change of the network, and :meth:`to_genomes` gives them in the order of :meth:`to_genotypes`.
+    A genome is 40 whole numbers: for the normal and then the reduction cell, for each node in turn, twice
+    (input node, operation). The official code writes each pair the other way round, (operation, input node).
+    The two pairs of a node may change places without a change of the network, and :meth:`to_genomes` gives
+    them in the order of :meth:`to_genotypes`.
     """
 
     paper = f"{_PAPER}, GECCO 2019, section 3.1"
@@ -71,11 +77,14 @@ class NSGANetMicro(GenotypeSpace):
         return np.tile(np.ravel(pairs), self.cells)
 
     def from_genomes(self, genomes: Any) -> ArchGraphs:
-        """Architectures from whole numbers (N, 40); raises :class:`archenc.errors.InvalidArchitecture` for what is no genome."""
+        """Architectures from whole numbers (N, 40); raises :class:`archenc.errors.InvalidArchitecture` for
+        what is no genome.
+        """
         table = as_array(genomes)
         if table.ndim != 2 or table.shape[1] != sum(self.stage_lengths):
             raise InvalidArchitecture(
-                f"genomes of {self.name} have {sum(self.stage_lengths)} numbers each, and this array is {table.shape}; reshape it"
+                f"genomes of {self.name} have {sum(self.stage_lengths)} numbers each, and this array is "
+                f"{table.shape}; reshape it"
             )
         return self.from_genotypes(table.reshape(len(table), self.cells, -1, 2))
 

@@ -55,7 +55,9 @@ def is_whole(value: Any) -> bool:
 
 
 def whole_number(where: str, parameter: str, value: Any, least: int, most: int) -> int:
-    """The number as an int; raises :class:`InvalidParameter` unless it is a whole one from ``least`` to ``most``."""
+    """The number as an int; raises :class:`InvalidParameter` unless it is a whole one from ``least`` to
+    ``most``.
+    """
     if not is_whole(value) or not least <= value <= most:
         raise InvalidParameter(
             f"{where}: {parameter} is {shown(value)}; give a whole number from {least} to {most:,}"
@@ -64,7 +66,9 @@ def whole_number(where: str, parameter: str, value: Any, least: int, most: int) 
 
 
 def members(where: str, parameter: str, values: Any, most: int) -> tuple[Any, ...]:
-    """The items of a list; raises :class:`InvalidParameter` for what is none, a text too, or is longer than ``most``."""
+    """The items of a list; raises :class:`InvalidParameter` for what is none, a text too, or is longer than
+    ``most``.
+    """
     try:
         if isinstance(values, str | bytes | Mapping):
             raise TypeError
@@ -80,7 +84,9 @@ def members(where: str, parameter: str, values: Any, most: int) -> tuple[Any, ..
 def whole_numbers(
     where: str, parameter: str, values: Any, least: int, most: int, length: int
 ) -> tuple[int, ...]:
-    """The numbers of a list of at most ``length``; raises :class:`InvalidParameter` like :func:`whole_number`."""
+    """The numbers of a list of at most ``length``; raises :class:`InvalidParameter` like
+    :func:`whole_number`.
+    """
     return tuple(
         whole_number(where, f"an item of {parameter}", value, least, most)
         for value in members(where, parameter, values, length)
@@ -111,7 +117,9 @@ def operation(where: str, role: str, value: Any, operations: Sequence[str]) -> s
 
 
 def space_name(name: Any) -> str:
-    """The name of a space, any text that is not too long; raises :class:`InvalidParameter` for anything else."""
+    """The name of a space, any text that is not too long; raises :class:`InvalidParameter` for anything
+    else.
+    """
     if not _is_name(name):
         raise InvalidParameter(
             f"the space {shown(name)} needs a name of text; give one of 1 to {MAX_NAME} characters"
@@ -120,7 +128,9 @@ def space_name(name: Any) -> str:
 
 
 def operation_names(where: str, operations: Any) -> tuple[str, ...]:
-    """The names of the operations; raises :class:`InvalidParameter` unless they are different and no texts of architectures."""
+    """The names of the operations; raises :class:`InvalidParameter` unless they are different and no texts of
+    architectures.
+    """
     names = members(where, "operations", operations, MAX_OPERATIONS)
     if not names or not all(map(_is_name, names)):
         remedy = f"give at least one name, each of them text of 1 to {MAX_NAME} characters"
@@ -133,7 +143,8 @@ def operation_names(where: str, operations: Any) -> tuple[str, ...]:
     for name in names:
         if _is_json(name):
             raise InvalidParameter(
-                f"{where}: the operation {shown(name)} is the JSON text of something else; choose another name"
+                f"{where}: the operation {shown(name)} is the JSON text of something else; choose another "
+                "name"
             )
     return names
 

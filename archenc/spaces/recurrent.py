@@ -16,21 +16,28 @@ from archenc.spaces.cell.notation import Cell
 INPUTS = ("x", "h_prev_0", "h_prev_1", "h_prev_2")
 STATES = ("h_new_0", "h_new_1", "h_new_2")
 ACTIVATIONS = ("activation_tanh", "activation_sigm", "activation_leaky_relu")
-ARITY = {"linear": (2, 3), "blend": (3,), "elementwise_prod": (2,), "elementwise_sum": (2,)} | dict.fromkeys(ACTIVATIONS, (1,))
+ARITY = {"linear": (2, 3), "blend": (3,), "elementwise_prod": (2,), "elementwise_sum": (2,)} | dict.fromkeys(
+    ACTIVATIONS, (1,)
+)
 GATE, REST = "blend_gate", "blend_rest"
 OPERATIONS = (*ARITY, GATE, REST, *STATES)
 MAX_OPERATIONS = 21
 
 _IDS = {name: k + NODE_OFFSET for k, name in enumerate(OPERATIONS)}
-_FREQUENCY = {"linear": 0.4, "blend": 0.06, "elementwise_prod": 0.07, "elementwise_sum": 0.07} | dict.fromkeys(ACTIVATIONS, 0.4 / 3)
+_FREQUENCY = {
+    "linear": 0.4,
+    "blend": 0.06,
+    "elementwise_prod": 0.07,
+    "elementwise_sum": 0.07,
+} | dict.fromkeys(ACTIVATIONS, 0.4 / 3)
 
 
 class Recipe(NamedTuple):
     """A recurrent cell.
 
     Attributes:
-        operations: name and sources of each operation, in topological order. Sources 0 to 3 are :data:`INPUTS`, 4 + i is operation i;
-            those of a blend are in its order, the others ascend.
+        operations: name and sources of each operation, in topological order. Sources 0 to 3 are
+            :data:`INPUTS`, 4 + i is operation i; those of a blend are in its order, the others ascend.
         states: the operation that gives each new hidden state.
     """
 
@@ -55,13 +62,17 @@ def checked(operations: Sequence[tuple[str, Sequence[int]]], states: Sequence[in
     for at in range(len(operations) - 1, -1, -1):
         if at in needed:
             needed.update(source - first for source in operations[at][1] if source >= first)
-    place = {source: source for source in range(first)} | {old + first: new + first for new, old in enumerate(sorted(needed))}
+    place = {source: source for source in range(first)} | {
+        old + first: new + first for new, old in enumerate(sorted(needed))
+    }
     kept = []
     for at in sorted(needed):
         name, sources = operations[at]
         moved = tuple(place[source] for source in sources)
         if len(moved) not in ARITY[name]:
-            raise ValueError(f"{name} reads {len(moved)} values instead of {' or '.join(map(str, ARITY[name]))}")
+            raise ValueError(
+                f"{name} reads {len(moved)} values instead of {' or '.join(map(str, ARITY[name]))}"
+            )
         if name != "blend":
             if len(set(moved)) < len(moved):
                 raise ValueError(f"{name} reads a value twice, which only a blend may")
@@ -77,7 +88,7 @@ def checked(operations: Sequence[tuple[str, Sequence[int]]], states: Sequence[in
     return Recipe(tuple(kept), tuple(place[state + first] - first for state in states))
 
 
-# -- text --------------------------------------------------------------------------------------------------------------
+# -- text ----------------------------------------------------------------------------------------------------
 
 
 def read_recipe(recipe: Any, where: str) -> Recipe:
@@ -87,7 +98,9 @@ def read_recipe(recipe: Any, where: str) -> Recipe:
         InvalidArchitecture: what is wrong ``where``.
     """
     if not isinstance(recipe, Mapping) or not recipe:
-        raise InvalidArchitecture(f"{where}: a {type(recipe).__name__} is no recurrent cell; give a dict of operations by name")
+        raise InvalidArchitecture(
+            f"{where}: a {type(recipe).__name__} is no recurrent cell; give a dict of operations by name"
+        )
     for name, entry in recipe.items():
         if fault := _fault(recipe, name, entry):
             raise InvalidArchitecture(f"{where}, {shown(name)}: {fault}")
@@ -97,7 +110,9 @@ def read_recipe(recipe: Any, where: str) -> Recipe:
     try:
         if tuple(states) != STATES[: len(states)]:
             raise ValueError(f"there is no {STATES[len(states) - 1]}, but a later state")
-        sources = [(recipe[name]["op"], [place[source] for source in recipe[name]["input"]]) for name in order]
+        sources = [
+            (recipe[name]["op"], [place[source] for source in recipe[name]["input"]]) for name in order
+        ]
         return checked(sources, [place[name] - len(INPUTS) for name in states])
     except ValueError as error:
         raise InvalidArchitecture(f"{where}: {error}; change the recipe") from None
@@ -115,7 +130,11 @@ def _fault(recipe: Mapping[Any, Any], name: Any, entry: Any) -> str:
     if not isinstance(sources, list | tuple) or not all(isinstance(source, str) for source in sources):
         return "the input is no list of names; give the names of what it reads"
     unknown = next((source for source in sources if source not in recipe and source not in INPUTS), None)
-    return "" if unknown is None else f"it reads {shown(unknown)}, which is nowhere; use {', '.join(INPUTS)} or an operation"
+    return (
+        ""
+        if unknown is None
+        else f"it reads {shown(unknown)}, which is nowhere; use {', '.join(INPUTS)} or an operation"
+    )
 
 
 def _topological(recipe: Mapping[str, Any], where: str) -> list[str]:
@@ -153,7 +172,7 @@ def write_recipe(recipe: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-# -- graphs ------------------------------------------------------------------------------------------------------------
+# -- graphs --------------------------------------------------------------------------------------------------
 
 
 def to_cell(recipe: Recipe) -> Cell:
@@ -217,7 +236,7 @@ def from_cell(cell: Cell) -> Recipe:
     return recipe
 
 
-# -- drawing and changing ----------------------------------------------------------------------------------------------
+# -- drawing and changing ------------------------------------------------------------------------------------
 
 
 def random_recipe(rng: np.random.Generator, max_nodes: int) -> Recipe:
@@ -228,7 +247,9 @@ def random_recipe(rng: np.random.Generator, max_nodes: int) -> Recipe:
         sources = list(range(states + 1))
         operations: list[tuple[str, tuple[int, ...]]] = [("linear", (0, 1))]
         sources.append(len(INPUTS))
-        for name in rng.choice(ops, size=int(rng.integers(states, MAX_OPERATIONS)), p=weights / weights.sum()):
+        for name in rng.choice(
+            ops, size=int(rng.integers(states, MAX_OPERATIONS)), p=weights / weights.sum()
+        ):
             arity = int(rng.choice([n for n in ARITY[str(name)] if n <= len(sources)] or [0]))
             if arity:
                 operations.append((str(name), tuple(rng.choice(sources, size=arity, replace=False).tolist())))
@@ -240,7 +261,9 @@ def random_recipe(rng: np.random.Generator, max_nodes: int) -> Recipe:
         rest = [at for at in range(len(operations)) if at not in ends]
         candidates = [*rng.permutation(ends).tolist(), *rng.permutation(rest).tolist()]
         recipe = checked(operations, candidates[:states])
-        if recipe.num_nodes <= max_nodes and {source for _, read in recipe.operations for source in read} >= set(range(states + 1)):
+        if recipe.num_nodes <= max_nodes and {
+            source for _, read in recipe.operations for source in read
+        } >= set(range(states + 1)):
             return recipe
 
 
@@ -252,7 +275,11 @@ def mutated(recipe: Recipe, rng: np.random.Generator, max_nodes: int) -> Recipe:
             child = checked(*changes[rng.integers(len(changes))](recipe, rng))
         except ValueError:
             continue
-        if child != recipe and child.num_nodes <= max_nodes and len(child.operations) <= max(MAX_OPERATIONS, len(recipe.operations)):
+        if (
+            child != recipe
+            and child.num_nodes <= max_nodes
+            and len(child.operations) <= max(MAX_OPERATIONS, len(recipe.operations))
+        ):
             return child
 
 
@@ -280,12 +307,16 @@ def _with_activation(recipe: Recipe, rng: np.random.Generator) -> _Draft:
     """A new activation between an operation and one of its sources."""
     at = int(rng.integers(len(recipe.operations)))
     new = len(INPUTS) + at  # the new one takes its place
-    moved = [(name, tuple(source + (source >= new) for source in sources)) for name, sources in recipe.operations]
+    moved = [
+        (name, tuple(source + (source >= new) for source in sources)) for name, sources in recipe.operations
+    ]
     name, sources = moved[at]
     slot = int(rng.integers(len(sources)))
     activation = (str(rng.choice(ACTIVATIONS)), (sources[slot],))
     behind = (name, (*sources[:slot], new, *sources[slot + 1 :]))
-    return [*moved[:at], activation, behind, *moved[at + 1 :]], [state + (state >= at) for state in recipe.states]
+    return [*moved[:at], activation, behind, *moved[at + 1 :]], [
+        state + (state >= at) for state in recipe.states
+    ]
 
 
 def _without_activation(recipe: Recipe, rng: np.random.Generator) -> _Draft:
@@ -298,5 +329,8 @@ def _without_activation(recipe: Recipe, rng: np.random.Generator) -> _Draft:
     if at in recipe.states and source < len(INPUTS):
         raise ValueError("a hidden state would be an input")
     old = len(INPUTS) + at
-    operations = [(name, tuple(source if each == old else each for each in sources)) for name, sources in recipe.operations]
+    operations = [
+        (name, tuple(source if each == old else each for each in sources))
+        for name, sources in recipe.operations
+    ]
     return operations, [source - len(INPUTS) if state == at else state for state in recipe.states]

@@ -1,4 +1,6 @@
-"""TransNAS-Bench-101, cell level: cells of four nodes that are all joined, with one of four operations on each of the six edges."""
+"""TransNAS-Bench-101, cell level: cells of four nodes that are all joined, with one of four operations on
+each of the six edges.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ MACRO = "64-41414"
 class TransNAS101Micro(FourNodeSpace):
     """The cell-level ("micro") space of TransNAS-Bench-101: 4,096 cells.
 
-    Architectures are written as the official string ``64-41414-A_BC_DEF``, whose digits are the operations' numbers k by target node
-    (edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3), or in any form of :class:`FourNodeSpace`; six numbers are in that order, which is also
-    NASLib's. The first two parts, 64 channels and the modules 41414 (4 doubles the channels and halves the resolution, 1 keeps both), are
-    the macro structure; it is the same for all cells and may be left out.
+    Architectures are written as the official string ``64-41414-A_BC_DEF``, whose digits are the operations'
+    numbers k by target node (edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3), or in any form of
+    :class:`FourNodeSpace`; six numbers are in that order, which is also NASLib's. The first two parts, 64
+    channels and the modules 41414 (4 doubles the channels and halves the resolution, 1 keeps both), are the
+    macro structure; it is the same for all cells and may be left out.
     """
 
     paper = "Duan, Chen, Xu, Chen, Liang, Zhang, Li: TransNAS-Bench-101, CVPR 2021"

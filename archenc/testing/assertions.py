@@ -25,7 +25,8 @@ def resolve(registry: Registry, entry: Any) -> Any:
 
 
 def assert_deviations(predictor: Any, loaded: Any, graphs: ArchGraphs) -> None:
-    """A fitted predictor says how sure it is if its head declares that, and as surely when it was saved and loaded; else it refuses.
+    """A fitted predictor says how sure it is if its head declares that, and as surely when it was saved and
+    loaded; else it refuses.
 
     Args:
         predictor: the fitted predictor.
@@ -33,16 +34,26 @@ def assert_deviations(predictor: Any, loaded: Any, graphs: ArchGraphs) -> None:
         graphs: some architectures.
     """
     if not predictor.head_.has_std:
-        assert_raises(InvalidParameter, lambda: predictor.predict(graphs, return_std=True), "return_std of a head without has_std")
+        assert_raises(
+            InvalidParameter,
+            lambda: predictor.predict(graphs, return_std=True),
+            "return_std of a head without has_std",
+        )
         return
     mean, deviation = predictor.predict(graphs, return_std=True)
-    assert np.array_equal(mean, predictor.predict(graphs)), "predict(return_std=True) gives other scores than predict"
-    assert deviation.shape == mean.shape, f"the deviations have shape {deviation.shape} instead of {mean.shape}"
+    assert np.array_equal(mean, predictor.predict(graphs)), (
+        "predict(return_std=True) gives other scores than predict"
+    )
+    assert deviation.shape == mean.shape, (
+        f"the deviations have shape {deviation.shape} instead of {mean.shape}"
+    )
     assert np.isfinite(deviation).all(), "a standard deviation is not finite"
     assert deviation.min() >= 0, "a standard deviation is negative"
     assert deviation.max() > 0, "all standard deviations are zero"
     assert loaded.head_.has_std, "the loaded head does not declare its deviations"
-    assert np.array_equal(loaded.predict(graphs, return_std=True)[1], deviation), "loading gives other deviations"
+    assert np.array_equal(loaded.predict(graphs, return_std=True)[1], deviation), (
+        "loading gives other deviations"
+    )
 
 
 @contextmanager
@@ -60,14 +71,18 @@ def registered_name(registry: Registry, entry: Any) -> Iterator[str]:
 
 
 def assert_keywords(factory: Any, required: set[str]) -> None:
-    """Everything but a space or a dimension is keyword-only with a default, and the ``required`` keywords are there."""
+    """Everything but a space or a dimension is keyword-only with a default, and the ``required`` keywords are
+    there.
+    """
     parameters = list(inspect.signature(factory).parameters.values())
     keywords = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
     for p in keywords.values():
         assert p.default is not p.empty, f"the hyper-parameter {p.name!r} has no default"
     others = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
     assert set(others) <= {"space", "dim"}, f"the parameters {others} are not all keyword-only"
-    assert required <= set(keywords), f"the keyword {', '.join(sorted(required - set(keywords)))!r} is missing"
+    assert required <= set(keywords), (
+        f"the keyword {', '.join(sorted(required - set(keywords)))!r} is missing"
+    )
 
 
 def assert_raises(error: type[Exception], call: Callable[[], Any], what: str) -> None:
@@ -83,7 +98,11 @@ def assert_raises(error: type[Exception], call: Callable[[], Any], what: str) ->
 
 def same_rows(a: ArchGraphs, b: ArchGraphs) -> np.ndarray:
     """Bool (N,): which architectures are equal number for number."""
-    same = (a.adjacency == b.adjacency).flatten(1).all(1) & (a.ops == b.ops).flatten(1).all(1) & (a.mask == b.mask).all(1)
+    same = (
+        (a.adjacency == b.adjacency).flatten(1).all(1)
+        & (a.ops == b.ops).flatten(1).all(1)
+        & (a.mask == b.mask).all(1)
+    )
     return same.reshape(-1, a.space.cells).all(1).numpy()
 
 
@@ -98,7 +117,9 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, otherwise: str) -> No
 
 
 def can_pretrain(encoder: Encoder, graphs: ArchGraphs) -> TypeGuard[PretrainableEncoder]:
-    """Whether the encoder learns without accuracies here; it may say that the space lacks what it needs for that, costs for example."""
+    """Whether the encoder learns without accuracies here; it may say that the space lacks what it needs for
+    that, costs for example.
+    """
     if not isinstance(encoder, PretrainableEncoder):
         return False
     try:
@@ -133,7 +154,9 @@ def assert_pretrains(encoder: Encoder, twin: Encoder, graphs: ArchGraphs) -> Non
     before = loss_of(encoder)
     assert before.shape == (), f"pretraining_loss gave shape {tuple(before.shape)} instead of a scalar"
     assert bool(before.isfinite()), "pretraining_loss is not finite"
-    assert torch.equal(loss_of(twin), before), "pretraining_loss draws from elsewhere than the generator and torch_state.own_generator"
+    assert torch.equal(loss_of(twin), before), (
+        "pretraining_loss draws from elsewhere than the generator and torch_state.own_generator"
+    )
     optimiser = torch.optim.Adam(encoder.parameters(), lr=1e-3)
     for _ in range(20):
         optimiser.zero_grad()

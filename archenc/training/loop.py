@@ -79,10 +79,11 @@ class Task:
 class AveragedWeights:
     """The exponential moving average of a network's weights over the steps of its training.
 
-    After t steps with weights w_1, ..., w_t it is the mean of w_s weighted by decay^(t - s) (Polyak, Juditsky,
-    SIAM J. Control Optim. 1992). So the initial weights, which a plain moving average starts from, have no part
-    in it: the correction that Adam makes to its moments (Kingma, Ba, ICLR 2015), without which an average over
-    few steps is mostly what it started from. Buffers are not averaged: a running statistic is an average already.
+    After t steps with weights w_1, ..., w_t it is the mean of w_s weighted by decay^(t - s) (Polyak,
+    Juditsky, SIAM J. Control Optim. 1992). So the initial weights, which a plain moving average starts from,
+    have no part in it: the correction that Adam makes to its moments (Kingma, Ba, ICLR 2015), without which
+    an average over few steps is mostly what it started from. Buffers are not averaged: a running statistic is
+    an average already.
 
     Args:
         network: what is trained.
@@ -131,7 +132,8 @@ class Descent:
 
     Attributes:
         optimizer: of the module's parameters.
-        steps_done: how many steps it has made; to go on with an earlier training, set it to those of that one.
+        steps_done: how many steps it has made; to go on with an earlier training, set it to those of that
+            one.
         averaged: the averaged weights, if the schedule asks for some.
     """
 

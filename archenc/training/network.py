@@ -15,7 +15,8 @@ from archenc.losses import Loss
 
 
 class Standardise(nn.Module):
-    """Takes the place of a learned encoder where the encodings are finished: columns get mean 0 and deviation 1 over the training set.
+    """Takes the place of a learned encoder where the encodings are finished: columns get mean 0 and deviation
+    1 over the training set.
 
     A column that does not vary there becomes 0 everywhere.
     """
@@ -56,7 +57,9 @@ class Network(nn.Module):
         """The loss of a batch; every architecture is encoded once, however many pairs it is in."""
         encodings = self.encoder(inputs)
         supervised = self.head.loss(encodings, targets, loss, generator)
-        auxiliary = self.encoder.auxiliary_loss(inputs, encodings) if isinstance(self.encoder, Encoder) else None
+        auxiliary = (
+            self.encoder.auxiliary_loss(inputs, encodings) if isinstance(self.encoder, Encoder) else None
+        )
         return supervised if auxiliary is None else supervised + auxiliary
 
 
@@ -64,11 +67,17 @@ class Network(nn.Module):
 def embed_all(network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 4096) -> Tensor:
     """(n, dim) encodings of everything, in evaluation mode."""
     network.eval()
-    return torch.cat([network.encoder(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
+    return torch.cat(
+        [network.encoder(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)]
+    )
 
 
 @torch.no_grad()
-def score_all(network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 512) -> Tensor:  # what a processor's cache holds
+def score_all(
+    network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 512
+) -> Tensor:  # what a processor's cache holds
     """(n,) or (n, T) scores of everything, in evaluation mode."""
     network.eval()
-    return torch.cat([network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)])
+    return torch.cat(
+        [network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)]
+    )

@@ -19,17 +19,19 @@ Optimizer = Literal["adam", "adamw"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Of a supervised training. Each field is checked by its annotation, and each is a parameter of the predictor.
+    """Of a supervised training. Each field is checked by its annotation, and each is a parameter of the
+    predictor.
 
     The defaults, Adam with a constant rate, are those of GATES and TA-GATES (ECCV 2020, NeurIPS 2022).
 
     Attributes:
         epochs, batch_size, lr: of the gradient descent.
         weight_decay: an L2 penalty with ``"adam"``.
-        lr_schedule: after the warm-up the rate stays (``"constant"``), or falls to zero step by step, along half a
-            ``"cosine"`` (Loshchilov, Hutter, ICLR 2017, without restarts) or a straight line (``"linear"``).
-        optimizer: ``"adam"``, or ``"adamw"``, which decays weights apart from the gradient (Loshchilov, Hutter,
-            ICLR 2019).
+        lr_schedule: after the warm-up the rate stays (``"constant"``), or falls to zero step by step, along
+            half a ``"cosine"`` (Loshchilov, Hutter, ICLR 2017, without restarts) or a straight line
+            (``"linear"``).
+        optimizer: ``"adam"``, or ``"adamw"``, which decays weights apart from the gradient (Loshchilov,
+            Hutter, ICLR 2019).
         warmup_epochs: over which the rate rises linearly.
         gradient_clip: length to which a longer gradient, of all parameters together, is shortened (Pascanu,
             Mikolov, Bengio, ICML 2013).
@@ -56,7 +58,9 @@ class Schedule:
     def _check(self, owner: str) -> None:
         check_fields(self, owner)
         if self.warmup_epochs >= self.epochs:
-            raise InvalidParameter(f"{owner} got warmup_epochs = {self.warmup_epochs}; give fewer than its {self.epochs} epochs")
+            raise InvalidParameter(
+                f"{owner} got warmup_epochs = {self.warmup_epochs}; give fewer than its {self.epochs} epochs"
+            )
 
     def warmup(self, steps_per_epoch: int) -> int:
         """Steps over which the rate rises."""
@@ -77,7 +81,9 @@ class Schedule:
     def build_optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Of all parameters of a module."""
         kind = self._optimizer_class
-        return cast("torch.optim.Optimizer", kind(module.parameters(), lr=self.lr, weight_decay=self.weight_decay))
+        return cast(
+            "torch.optim.Optimizer", kind(module.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        )
 
     @property
     def _optimizer_class(self) -> Any:
@@ -86,7 +92,8 @@ class Schedule:
 
 @dataclass(frozen=True)
 class PretrainingSchedule(Schedule):
-    """Of a pretraining, with an own default for each encoder; every field can be given to :func:`archenc.pretrain`.
+    """Of a pretraining, with an own default for each encoder; every field can be given to
+    :func:`archenc.pretrain`.
 
     Weights decay only where they are matrices, not in biases and scales of normalisations.
 
@@ -114,7 +121,10 @@ class PretrainingSchedule(Schedule):
     def build_optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         weights = list(module.parameters())
         groups = [
-            {"params": [weight for weight in weights if weight.dim() >= 2], "weight_decay": self.weight_decay},
+            {
+                "params": [weight for weight in weights if weight.dim() >= 2],
+                "weight_decay": self.weight_decay,
+            },
             {"params": [weight for weight in weights if weight.dim() < 2], "weight_decay": 0.0},
         ]
         kept = [group for group in groups if group["params"]]

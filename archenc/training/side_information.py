@@ -1,7 +1,8 @@
 """Side information: numbers that are known of each architecture, as further columns of its fixed encoding.
 
-What they mean is unknown, so each column is brought to one scale by the ranks of its values in the training set, as labels are: zero-cost
-scores, parameters and accuracies have long tails, and a failed measurement may be stored as -1e8.
+What they mean is unknown, so each column is brought to one scale by the ranks of its values in the training
+set, as labels are: zero-cost scores, parameters and accuracies have long tails, and a failed measurement may
+be stored as -1e8.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ NOISE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class SideInformation:
-    """What was learnt about the k columns of :attr:`archenc.graphs.ArchGraphs.architecture_features` in the training set.
+    """What was learnt about the k columns of :attr:`archenc.graphs.ArchGraphs.architecture_features` in the
+    training set.
 
-    A column becomes the normal quantiles of its values' ranks; a gap becomes the median of the column (scikit-learn's ``SimpleImputer``),
-    and a column that had gaps is followed by one that is 1 where there is a gap, else 0. Columns without two different values are left out.
+    A column becomes the normal quantiles of its values' ranks; a gap becomes the median of the column
+    (scikit-learn's ``SimpleImputer``), and a column that had gaps is followed by one that is 1 where there is
+    a gap, else 0. Columns without two different values are left out.
 
     Attributes:
         used: bool (k,), the c columns that are not left out.
@@ -48,11 +51,18 @@ class SideInformation:
         """What the training set shows; without any columns where there is no side information."""
         values = _values(graphs)
         missing = np.isnan(values)
-        used = np.array([_varies(column[~gap]) for column, gap in zip(values.T, missing.T, strict=True)], dtype=bool)
+        used = np.array(
+            [_varies(column[~gap]) for column, gap in zip(values.T, missing.T, strict=True)], dtype=bool
+        )
         columns = [column[~gap] for column, gap in zip(values.T[used], missing.T[used], strict=True)]
         transforms = tuple(LabelTransform.normal_scores(column) for column in columns)
-        fill = [transform.forward(np.median(column)) for transform, column in zip(transforms, columns, strict=True)]
-        return cls(used, used & missing.any(0), np.array(fill, dtype=np.float64), ColumnTransforms(transforms))
+        fill = [
+            transform.forward(np.median(column))
+            for transform, column in zip(transforms, columns, strict=True)
+        ]
+        return cls(
+            used, used & missing.any(0), np.array(fill, dtype=np.float64), ColumnTransforms(transforms)
+        )
 
     @property
     def dim(self) -> int:
@@ -60,7 +70,8 @@ class SideInformation:
         return int(self.used.sum() + self.gaps.sum())
 
     def appended(self, encodings: np.ndarray, graphs: ArchGraphs) -> np.ndarray:
-        """Encodings (N, dim) with the columns of these graphs behind them, float32; as they are where the training set had none.
+        """Encodings (N, dim) with the columns of these graphs behind them, float32; as they are where the
+        training set had none.
 
         Raises:
             InvalidTable: graphs with another number of columns than those of the training.
@@ -71,7 +82,8 @@ class SideInformation:
         if graphs.num_architecture_features != k:
             raise InvalidTable(
                 f"this predictor was fitted with architecture features of length {k} and got some of length "
-                f"{graphs.num_architecture_features}; give them by graphs.with_architecture_features(array), NaN where one is not known"
+                f"{graphs.num_architecture_features}; give them by graphs.with_architecture_features(array), "
+                "NaN where one is not known"
             )
         values = _values(graphs)
         columns = [encodings, self._scaled(values[:, self.used]), np.isnan(values[:, self.gaps])]
@@ -82,10 +94,16 @@ class SideInformation:
         return np.clip(np.where(np.isnan(values), self.fill, scores), -FURTHEST, FURTHEST)
 
     def told(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """The predictor's parameters, in which heads that weigh groups of columns know that the last ones are side information."""
-        return parameters if self.dim == 0 else parameters | {"head_params": _with_group(parameters["head_params"], self.dim)}
+        """The predictor's parameters, in which heads that weigh groups of columns know that the last ones are
+        side information.
+        """
+        return (
+            parameters
+            if self.dim == 0
+            else parameters | {"head_params": _with_group(parameters["head_params"], self.dim)}
+        )
 
-    # -- keeping ---------------------------------------------------------------------------------------------------
+    # -- keeping ---------------------------------------------------------------------------------------------
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -97,13 +115,17 @@ class SideInformation:
 
     @classmethod
     def restore(cls, arrays: Mapping[str, np.ndarray]) -> SideInformation:
-        """The side information of these :attr:`arrays`; raises :class:`CorruptFile` if they are none of one."""
+        """The side information of these :attr:`arrays`; raises :class:`CorruptFile` if they are none of
+        one.
+        """
         if not arrays:
             none = np.zeros(0, dtype=bool)
             return cls(none, none, np.zeros(0), ColumnTransforms(()))
         scale = under("scale", arrays)
         fields: dict[str, Field] = {"used": ((None,), "b"), "gaps": ((None,), "b"), "fill": ((None,), "f")}
-        used, gaps, fill = saved_arrays({name: array for name, array in arrays.items() if not name.startswith("scale.")}, fields)
+        used, gaps, fill = saved_arrays(
+            {name: array for name, array in arrays.items() if not name.startswith("scale.")}, fields
+        )
         transforms = labels.restore(scale) if scale else ColumnTransforms(())
         fits = len(used) == len(gaps) > 0 and not (gaps & ~used).any() and used.sum() == len(fill)
         if not fits or not isinstance(transforms, ColumnTransforms) or len(transforms.columns) != len(fill):
@@ -115,7 +137,8 @@ def refuse_side_information(graphs: ArchGraphs, encoder: str) -> None:
     """Raise :class:`InvalidParameter` for graphs with side information, on behalf of a learned encoder."""
     if graphs.num_architecture_features:
         raise InvalidParameter(
-            f"the learned encoder {encoder!r} has no place for what is known of each architecture; choose a fixed encoding such as "
+            f"the learned encoder {encoder!r} has no place for what is known of each architecture; choose a "
+            "fixed encoding such as "
             "'auto', or leave it away by graphs.with_architecture_features(None)"
         )
 

@@ -15,15 +15,18 @@ from archenc.files.sealed import saved_arrays
 LARGEST = 1e15
 """Magnitude of a label: its square and the sum of many squares are still numbers of 32 bits."""
 NARROWEST = 1e-30
-"""Difference between the highest and the lowest label, unless they are all the same: its square is still a number of 64 bits."""
+"""Difference between the highest and the lowest label, unless they are all the same: its square is still a
+number of 64 bits.
+"""
 
 
 @dataclass(frozen=True)
 class LabelTransform:
     """A monotone map from labels to targets, through the points (x, z) that were seen in training.
 
-    Between the points both directions interpolate linearly; outside, they go on with the slope from the middle point to the end, so that a
-    few very low labels do not stretch what lies above the highest. A standardisation is the case of two points.
+    Between the points both directions interpolate linearly; outside, they go on with the slope from the
+    middle point to the end, so that a few very low labels do not stretch what lies above the highest. A
+    standardisation is the case of two points.
     """
 
     x: np.ndarray
@@ -33,8 +36,8 @@ class LabelTransform:
     def fit(cls, kind: str, y: np.ndarray) -> LabelTransform:
         """The transform of a kind, for labels (n,).
 
-        ``"standardize"`` gives mean 0 and deviation 1, ``"normal-scores"`` the normal quantiles of the ranks, ``"fraction"`` percent as
-        numbers from 0 to 1, ``"none"`` the labels themselves.
+        ``"standardize"`` gives mean 0 and deviation 1, ``"normal-scores"`` the normal quantiles of the ranks,
+        ``"fraction"`` percent as numbers from 0 to 1, ``"none"`` the labels themselves.
 
         Raises:
             InvalidTable: labels beyond :data:`LARGEST`, or closer together than :data:`NARROWEST`.
@@ -51,7 +54,10 @@ class LabelTransform:
             return cls(np.array([mean, mean + step]), np.array([0.0, 1.0]))
         if kind == "normal-scores":
             return cls.normal_scores(y) if np.ptp(y) > 0 else cls.fit("standardize", y)
-        raise InvalidParameter(f"there is no label transform {kind!r}; choose 'standardize', 'normal-scores', 'fraction' or 'none'")
+        raise InvalidParameter(
+            f"there is no label transform {kind!r}; choose 'standardize', 'normal-scores', 'fraction' or "
+            "'none'"
+        )
 
     @classmethod
     def normal_scores(cls, y: np.ndarray) -> LabelTransform:
@@ -83,7 +89,11 @@ class ColumnTransforms:
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         """What :func:`restore` takes."""
-        return {f"{name}.{t}": array for t, column in enumerate(self.columns) for name, array in column.arrays.items()}
+        return {
+            f"{name}.{t}": array
+            for t, column in enumerate(self.columns)
+            for name, array in column.arrays.items()
+        }
 
     def forward(self, y: np.ndarray) -> np.ndarray:
         """Labels to targets."""
@@ -96,11 +106,17 @@ class ColumnTransforms:
 
 def fit(kind: str, y: np.ndarray) -> LabelTransform | ColumnTransforms:
     """:meth:`LabelTransform.fit` for labels (n,), or for each column of labels (n, T)."""
-    return LabelTransform.fit(kind, y) if y.ndim == 1 else ColumnTransforms(tuple(LabelTransform.fit(kind, column) for column in y.T))
+    return (
+        LabelTransform.fit(kind, y)
+        if y.ndim == 1
+        else ColumnTransforms(tuple(LabelTransform.fit(kind, column) for column in y.T))
+    )
 
 
 def restore(arrays: Mapping[str, np.ndarray]) -> LabelTransform | ColumnTransforms:
-    """The transform with these :attr:`arrays <LabelTransform.arrays>`; raises :class:`CorruptFile` if they are none of one."""
+    """The transform with these :attr:`arrays <LabelTransform.arrays>`; raises :class:`CorruptFile` if they
+    are none of one.
+    """
     columns = range(len(arrays) // 2) if "x.0" in arrays else None
     names = ["x", "z"] if columns is None else [f"{name}.{t}" for t in columns for name in "xz"]
     found = saved_arrays(arrays, dict.fromkeys(names, ((None,), "f")))
@@ -110,16 +126,26 @@ def restore(arrays: Mapping[str, np.ndarray]) -> LabelTransform | ColumnTransfor
 
 def _restored(x: np.ndarray, z: np.ndarray) -> LabelTransform:
     if not len(x) == len(z) >= 2 or (np.diff(x) <= 0).any() or (np.diff(z) <= 0).any():
-        raise CorruptFile("the saved transform of the labels does not rise from point to point; train and save again")
+        raise CorruptFile(
+            "the saved transform of the labels does not rise from point to point; train and save again"
+        )
     return LabelTransform(x, z)
 
 
 def _check_range(y: np.ndarray) -> None:
-    """Raise :class:`InvalidTable` for labels of a size, or so close together, that computing with them gives infinities or zeros."""
+    """Raise :class:`InvalidTable` for labels of a size, or so close together, that computing with them gives
+    infinities or zeros.
+    """
     if (size := float(np.abs(y).max())) > LARGEST:
-        raise InvalidTable(f"the labels reach {size:g} and may have a magnitude of at most {LARGEST:g}; give them in another unit")
+        raise InvalidTable(
+            f"the labels reach {size:g} and may have a magnitude of at most {LARGEST:g}; give them in "
+            "another unit"
+        )
     if 0 < (width := float(np.ptp(y))) < NARROWEST:
-        raise InvalidTable(f"the labels differ by no more than {width:g} and should by {NARROWEST:g}; give them in another unit")
+        raise InvalidTable(
+            f"the labels differ by no more than {width:g} and should by {NARROWEST:g}; give them in another "
+            "unit"
+        )
 
 
 def _piecewise_linear(values: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -127,7 +153,9 @@ def _piecewise_linear(values: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.nd
     low = _slope(x[above_middle] - x[0], z[above_middle] - z[0])
     high = _slope(x[-1] - x[middle], z[-1] - z[middle])
     inside = np.interp(values, x, z)
-    extended: np.ndarray = inside + low * np.minimum(values - x[0], 0.0) + high * np.maximum(values - x[-1], 0.0)
+    extended: np.ndarray = (
+        inside + low * np.minimum(values - x[0], 0.0) + high * np.maximum(values - x[-1], 0.0)
+    )
     return extended
 
 

@@ -1,4 +1,6 @@
-"""Tracking of training: nothing by default, a JSON Lines file, or Weights & Biases (offline unless WANDB_MODE says otherwise)."""
+"""Tracking of training: nothing by default, a JSON Lines file, or Weights & Biases (offline unless WANDB_MODE
+says otherwise).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class NullTracker:
 
 
 class JSONLTracker:
-    """Appends one JSON object a line to ``folder/tracking.jsonl``; the first of a session holds the configuration.
+    """Appends one JSON object a line to ``folder/tracking.jsonl``; the first of a session holds the
+    configuration.
 
     Nothing is written before the first value is logged.
     """
@@ -45,7 +48,9 @@ class JSONLTracker:
         self._waiting: list[Mapping[str, Any]] = [{"config": dict(config)}]
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}  # JSON has no NaN
+        finite = {
+            name: value if math.isfinite(value) else None for name, value in values.items()
+        }  # JSON has no NaN
         records = [*self._waiting, {"step": step, **finite}]
         with writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +81,13 @@ class WandbTracker:
                 self._folder.mkdir(parents=True, exist_ok=True)
             mode: Any = os.environ.get("WANDB_MODE", "offline")
             settings = wandb.Settings(silent=True, console="off")
-            self._run = wandb.init(project="archenc", dir=str(self._folder), config=dict(self._config), mode=mode, settings=settings)
+            self._run = wandb.init(
+                project="archenc",
+                dir=str(self._folder),
+                config=dict(self._config),
+                mode=mode,
+                settings=settings,
+            )
         self._run.log(dict(values), step=step)
 
     def finish(self) -> None:
@@ -85,7 +96,9 @@ class WandbTracker:
 
 
 def create_tracker(name: str | None, folder: str | Path, config: Mapping[str, Any]) -> Tracker:
-    """Build the tracker called ``name`` (``"jsonl"``, ``"wandb"`` or None for none); ``config`` holds JSON values."""
+    """Build the tracker called ``name`` (``"jsonl"``, ``"wandb"`` or None for none); ``config`` holds JSON
+    values.
+    """
     if name is None:
         return NullTracker()
     if name == "jsonl":

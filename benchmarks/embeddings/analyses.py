@@ -1,7 +1,8 @@
-"""What pretrained embeddings are worth: the analyses of arch2vec (Yan et al., NeurIPS 2020, section 4.1) in numbers.
+"""What pretrained embeddings are worth: the analyses of arch2vec (Yan et al., NeurIPS 2020, section 4.1) in
+numbers.
 
-Each compares the pretrained embeddings with supervised ones: those of an encoder of the same kind and size that learns from scratch, with
-an MLP head and a squared error, the labels that the Gaussian process gets.
+Each compares the pretrained embeddings with supervised ones: those of an encoder of the same kind and size
+that learns from scratch, with an MLP head and a squared error, the labels that the Gaussian process gets.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.projection not in get_args(Projection):
-            raise InvalidParameter(f"there is no map {self.projection!r}; choose one of {', '.join(get_args(Projection))}")
+            raise InvalidParameter(
+                f"there is no map {self.projection!r}; choose one of {', '.join(get_args(Projection))}"
+            )
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,13 @@ class Distances:
         return len(self.mean) > 1 and bool((np.diff(self.mean) > 0).all())
 
     def numbers(self) -> dict[str, Any]:
-        columns = zip(self.edits.tolist(), self.mean.tolist(), self.std.tolist(), self.pairs.tolist(), strict=True)
+        columns = zip(
+            self.edits.tolist(), self.mean.tolist(), self.std.tolist(), self.pairs.tolist(), strict=True
+        )
         return {
-            "by_edit_distance": [dict(zip(("edits", "mean", "std", "pairs"), column, strict=True)) for column in columns],
+            "by_edit_distance": [
+                dict(zip(("edits", "mean", "std", "pairs"), column, strict=True)) for column in columns
+            ],
             "monotone": self.monotone,
             "spearman": _finite(self.spearman),
             "spearman_of_pairs": _finite(self.spearman_of_pairs),
@@ -110,7 +117,9 @@ class Distances:
 
 @dataclass(frozen=True)
 class Map:
-    """Embeddings in the plane, (n, 2), the labels that colour them, and for PCA the share of the variance that the plane holds."""
+    """Embeddings in the plane, (n, 2), the labels that colour them, and for PCA the share of the variance
+    that the plane holds.
+    """
 
     points: np.ndarray
     labels: np.ndarray
@@ -119,7 +128,9 @@ class Map:
 
 @dataclass(frozen=True)
 class Analyses:
-    """All analyses: ``"pretrained"`` and ``"supervised"``, and of autocorrelations also those of ``"edit"`` walks."""
+    """All analyses: ``"pretrained"`` and ``"supervised"``, and of autocorrelations also those of ``"edit"``
+    walks.
+    """
 
     plan: Plan
     architectures: int
@@ -147,7 +158,9 @@ class Analyses:
         }
 
 
-def analyse(encoder: Encoder, settings: dict[str, Any], data: ArchDataset, plan: Plan, *, show_progress: bool = False) -> Analyses:
+def analyse(
+    encoder: Encoder, settings: dict[str, Any], data: ArchDataset, plan: Plan, *, show_progress: bool = False
+) -> Analyses:
     """All analyses of a pretrained encoder; the same arguments always give the same numbers.
 
     Args:
@@ -163,7 +176,8 @@ def analyse(encoder: Encoder, settings: dict[str, Any], data: ArchDataset, plan:
     """
     if data.space != encoder.space:
         raise InvalidParameter(
-            f"the encoder was pretrained on {encoder.space.name!r} and the architectures of {data.name!r} are of {data.space.name!r}; "
+            f"the encoder was pretrained on {encoder.space.name!r} and the architectures of {data.name!r} "
+            f"are of {data.space.name!r}; "
             "give a data set of the same space"
         )
     _projector(plan, 3)  # before any work
@@ -185,24 +199,31 @@ def analyse(encoder: Encoder, settings: dict[str, Any], data: ArchDataset, plan:
         len(regressions["pretrained"].labels),
         wandering.exact,
         regressions,
-        {name: distances(one.encode(wandering.graphs), wandering) for name, one in (("pretrained", encoder), ("supervised", learnt[0]))},
+        {
+            name: distances(one.encode(wandering.graphs), wandering)
+            for name, one in (("pretrained", encoder), ("supervised", learnt[0]))
+        },
         {name: project(values, data.y, plan) for name, values in embeddings.items()},
         walks.autocorrelations(data, embeddings, plan.seed),
     )
 
 
-# -- Gaussian process ----------------------------------------------------------------------------------------------------
+# -- Gaussian process ----------------------------------------------------------------------------------------
 
 
 def split(data: ArchDataset, plan: Plan, repeat: int) -> Rows:
-    """Random architectures to learn from, and all others whose label is above ``plan.above``; raises :class:`InvalidTable` for too few."""
+    """Random architectures to learn from, and all others whose label is above ``plan.above``; raises
+    :class:`InvalidTable` for too few.
+    """
     order = np.random.RandomState(plan.seed + repeat).permutation(len(data))
     train, others = order[: plan.training_size], order[plan.training_size :]
     test = others[data.y[others] > plan.above]
     if len(test) < 2:
         raise InvalidTable(
-            f"{data.name} has {len(data)} architectures with a label {data.label!r}, and of those beside the {len(train)} to learn from "
-            f"{len(test)} with one above {plan.above:g}; learn from fewer, or judge on those above a lower one"
+            f"{data.name} has {len(data)} architectures with a label {data.label!r}, and of those beside the "
+            f"{len(train)} to learn from "
+            f"{len(test)} with one above {plan.above:g}; learn from fewer, or judge on those above a lower "
+            "one"
         )
     return train, test
 
@@ -220,23 +241,31 @@ def supervised_encoder(settings: dict[str, Any], data: ArchDataset, seed: int) -
     return predictor.fit(data.graphs, data.y).encoder_
 
 
-def regress(embeddings: Iterable[np.ndarray], y: np.ndarray, splits: Sequence[Rows], plan: Plan) -> Regression:
-    """A Gaussian process (:class:`archenc.heads.gp.GaussianProcessHead`) for each split, on embeddings (N, dim) of its own.
+def regress(
+    embeddings: Iterable[np.ndarray], y: np.ndarray, splits: Sequence[Rows], plan: Plan
+) -> Regression:
+    """A Gaussian process (:class:`archenc.heads.gp.GaussianProcessHead`) for each split, on embeddings (N,
+    dim) of its own.
 
-    It learns the normal quantiles of the labels' ranks, as the predictors do by default, since a few networks that did not learn would
-    dominate a squared error of accuracies; its predictions are brought back to the labels' units.
+    It learns the normal quantiles of the labels' ranks, as the predictors do by default, since a few networks
+    that did not learn would dominate a squared error of accuracies; its predictions are brought back to the
+    labels' units.
     """
     predictions = []
     for repeat, (values, (train, test)) in enumerate(zip(embeddings, splits, strict=True)):
         transform = LabelTransform.fit("normal-scores", y[train])
-        process = GaussianProcessHead(random_state=plan.seed + repeat).fit(values[train], transform.forward(y[train]), MSELoss())
+        process = GaussianProcessHead(random_state=plan.seed + repeat).fit(
+            values[train], transform.forward(y[train]), MSELoss()
+        )
         predictions.append(transform.inverse(process.predict(values[test])))
     pairs = [(y[test], predicted) for (_, test), predicted in zip(splits, predictions, strict=True)]
-    rmse, pearson = (np.array([measure(*pair) for pair in pairs]) for measure in (metrics.rmse, metrics.pearson))
+    rmse, pearson = (
+        np.array([measure(*pair) for pair in pairs]) for measure in (metrics.rmse, metrics.pearson)
+    )
     return Regression(rmse, pearson, *pairs[0])
 
 
-# -- latent space --------------------------------------------------------------------------------------------------------
+# -- latent space --------------------------------------------------------------------------------------------
 
 
 def distances(embeddings: np.ndarray, wandering: walks.Wandering) -> Distances:
@@ -245,7 +274,10 @@ def distances(embeddings: np.ndarray, wandering: walks.Wandering) -> Distances:
     groups = {edits: l2[wandering.edits == edits] for edits in range(1, walks.SPAN + 1)}
     groups = {edits: group for edits, group in groups.items() if len(group) >= MIN_PAIRS}
     edits, mean = np.array(list(groups)), np.array([group.mean() for group in groups.values()])
-    std, pairs = np.array([group.std() for group in groups.values()]), np.array([len(group) for group in groups.values()])
+    std, pairs = (
+        np.array([group.std() for group in groups.values()]),
+        np.array([len(group) for group in groups.values()]),
+    )
     spearman = metrics.spearman(edits, mean) if groups else math.nan
     return Distances(edits, mean, std, pairs, spearman, metrics.spearman(wandering.edits, l2))
 
@@ -270,11 +302,13 @@ def _projector(plan: Plan, count: int) -> Any:
     try:
         from umap import UMAP  # type: ignore[import-not-found]
     except ImportError:
-        raise InvalidParameter("the map 'umap' needs the package umap-learn; install it, or choose 'pca' or 'tsne'") from None
+        raise InvalidParameter(
+            "the map 'umap' needs the package umap-learn; install it, or choose 'pca' or 'tsne'"
+        ) from None
     return UMAP(n_components=2, n_neighbors=min(15, count - 1), random_state=plan.seed, n_jobs=1)
 
 
-# -- numbers -------------------------------------------------------------------------------------------------------------
+# -- numbers -------------------------------------------------------------------------------------------------
 
 
 def _each(parts: dict[str, Any]) -> dict[str, Any]:
@@ -284,7 +318,11 @@ def _each(parts: dict[str, Any]) -> dict[str, Any]:
 def _over_repeats(values: np.ndarray) -> dict[str, Any]:
     """Mean, standard deviation with n - 1 in the denominator, and the values themselves."""
     std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
-    return {"mean": _finite(float(values.mean())), "std": _finite(std), "values": [_finite(value) for value in values.tolist()]}
+    return {
+        "mean": _finite(float(values.mean())),
+        "std": _finite(std),
+        "values": [_finite(value) for value in values.tolist()],
+    }
 
 
 def _finite(value: float) -> float | None:

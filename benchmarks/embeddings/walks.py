@@ -1,4 +1,6 @@
-"""Random walks through a search space: how far apart their cells are, and how alike the accuracies along them."""
+"""Random walks through a search space: how far apart their cells are, and how alike the accuracies along
+them.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ NEIGHBOURS = 10
 TRIES = 50
 MAX_ORDERS = 720
 
-# -- distances -----------------------------------------------------------------------------------------------------------
+# -- distances -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Wandering:
 
 
 def through_space(space: Space, seed: int) -> Wandering:
-    """50 random walks of 100 cells, each one mutation away from the one before: one edit, or several if nodes come or go with it."""
+    """50 random walks of 100 cells, each one mutation away from the one before: one edit, or several if nodes
+    come or go with it.
+    """
     rng = np.random.default_rng(seed)
     cells = [space.sample(WALKS, rng)]
     while len(cells) < LENGTH:
@@ -72,8 +76,9 @@ def _free_nodes(space: Space) -> int:
 def edit_distances(a: ArchGraphs, b: ArchGraphs) -> np.ndarray:
     """int64 (N,): the fewest edits that turn each architecture into the other of its pair.
 
-    One edit changes an operation, adds or removes an edge, or adds or removes a node without edges. It is the smallest number of unequal
-    entries over all orders of the nodes between input and output: exact, and feasible for cells of few nodes.
+    One edit changes an operation, adds or removes an edge, or adds or removes a node without edges. It is the
+    smallest number of unequal entries over all orders of the nodes between input and output: exact, and
+    feasible for cells of few nodes.
     """
     space, inputs, last = a.space, a.space.num_inputs, a.num_nodes - 1
     fewest = _unequal(a, b)
@@ -99,12 +104,13 @@ def _unequal(a: ArchGraphs, b: ArchGraphs) -> Tensor:
     return ops if a.op_on == "edge" else ops + (a.adjacency != b.adjacency).flatten(1).sum(1)
 
 
-# -- autocorrelation -----------------------------------------------------------------------------------------------------
+# -- autocorrelation -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Autocorrelation:
-    """Pearson's correlation of the labels of two cells that are 1, 2, ... steps apart on a walk, over all such pairs.
+    """Pearson's correlation of the labels of two cells that are 1, 2, ... steps apart on a walk, over all
+    such pairs.
 
     Attributes:
         walks: how many walks of 100 cells it is taken over.
@@ -115,12 +121,16 @@ class Autocorrelation:
     values: np.ndarray
 
 
-def autocorrelations(data: ArchDataset, embeddings: Mapping[str, np.ndarray], seed: int) -> dict[str, Autocorrelation]:
-    """Random-walk autocorrelation (Ying et al., ICML 2019, section 4.3) of the selected label, by kind of walk.
+def autocorrelations(
+    data: ArchDataset, embeddings: Mapping[str, np.ndarray], seed: int
+) -> dict[str, Autocorrelation]:
+    """Random-walk autocorrelation (Ying et al., ICML 2019, section 4.3) of the selected label, by kind of
+    walk.
 
-    All 50 walks of a kind start at the same random cells and stay among the labelled ones, of which isomorphic ones count once. On
-    ``"edit"`` walks a step is a mutation; walks that come to a cell whose mutants (50 are tried) have no label are left out. On those
-    called as ``embeddings`` a step leads to one of the 10 cells with the nearest embeddings in L2, at random.
+    All 50 walks of a kind start at the same random cells and stay among the labelled ones, of which
+    isomorphic ones count once. On ``"edit"`` walks a step is a mutation; walks that come to a cell whose
+    mutants (50 are tried) have no label are left out. On those called as ``embeddings`` a step leads to one
+    of the 10 cells with the nearest embeddings in L2, at random.
 
     Args:
         data: labelled architectures.
@@ -186,4 +196,6 @@ def _correlations(labels: np.ndarray) -> np.ndarray:
     """Of labels (cells, walks) at 1 to 20 steps."""
     if labels.size == 0:
         return np.full(LAGS, np.nan)
-    return np.array([metrics.pearson(labels[:-lag].ravel(), labels[lag:].ravel()) for lag in range(1, LAGS + 1)])
+    return np.array(
+        [metrics.pearson(labels[:-lag].ravel(), labels[lag:].ravel()) for lag in range(1, LAGS + 1)]
+    )

@@ -1,6 +1,8 @@
-"""Writes what the split of each protocol tests: ``python -m archenc.benchmarks.reports.audits`` in the repository's root, with all data at hand.
+"""Writes what the split of each protocol tests: ``python -m archenc.benchmarks.reports.audits`` in the
+repository's root, with all data at hand.
 
-A page of it, and ``audits.yaml``, from which every report of runs on one of these splits takes a sentence without any data.
+A page of it, and ``audits.yaml``, from which every report of runs on one of these splits takes a sentence
+without any data.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ HEADER = [
 ]
 INTRODUCTION = """# What the splits test
 
-For each protocol: test architectures with an isomorphic twin in the pool, as they are and once what computes nothing is cut; those
-whose wiring (the graph without its operations) occurs in the pool; and Kendall's tau on the test set of the best predictor without ideas
-that saw the whole pool (parameter count, ridge on operation counts, nearest neighbour). `archenc data audit DATASET --split NAME` prints
+For each protocol: test architectures with an isomorphic twin in the pool, as they are and once what computes
+nothing is cut; those whose wiring (the graph without its operations) occurs in the pool; and Kendall's tau on
+the test set of the best predictor without ideas that saw the whole pool (parameter count, ridge on operation
+counts, nearest neighbour). `archenc data audit DATASET --split NAME` prints
 more."""
 
 
@@ -65,7 +68,11 @@ def line(name: str, found: Audit) -> list[str]:
 def sentence(found: Audit) -> str:
     """What the split tests, and how well the label's own repeats agree."""
     noise = found.noise
-    ceiling = "" if noise is None else f"; one repeat of the label against the mean of the others: tau {noise.against_rest:.3f}"
+    ceiling = (
+        ""
+        if noise is None
+        else f"; one repeat of the label against the mean of the others: tau {noise.against_rest:.3f}"
+    )
     return f"{found.verdict}{ceiling}"
 
 
@@ -78,14 +85,21 @@ def audits_markdown(found: Mapping[str, Audit]) -> str:
 
 def audits_yaml(found: Mapping[str, tuple[Split, Audit]]) -> str:
     """The sentences by protocol, each with the digest of the split that it is about."""
-    content = {name: {"split": split.digest, "sentence": sentence(result)} for name, (split, result) in found.items()}
-    return "# Written by archenc.benchmarks.reports.audits.\n" + yaml.safe_dump(content, width=130, sort_keys=False)
+    content = {
+        name: {"split": split.digest, "sentence": sentence(result)} for name, (split, result) in found.items()
+    }
+    return "# Written by archenc.benchmarks.reports.audits.\n" + yaml.safe_dump(
+        content, width=130, sort_keys=False
+    )
 
 
 def main() -> None:
     """Write both files."""
     found = {name: audit_protocol(load_protocol(name)) for name in list_protocols()}
-    texts = {PAGE: audits_markdown({name: result for name, (_, result) in found.items()}), SENTENCES: audits_yaml(found)}
+    texts = {
+        PAGE: audits_markdown({name: result for name, (_, result) in found.items()}),
+        SENTENCES: audits_yaml(found),
+    }
     for path, text in texts.items():
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")

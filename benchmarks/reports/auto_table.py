@@ -14,10 +14,11 @@ from archenc.files.reports import markdown_table, number
 AUTO = "auto"
 INTRODUCTION = """# auto beside the best other method
 
-Mean of each protocol's first metric, Kendall's tau, over all runs of `Predictor("auto")`; beside it the best of all other methods that were
-run at that size, which is chosen after the fact on the test set. Intervals and differences count training sets; a difference is on runs
-that both have, where there are any, else of the means (without an interval). Coverage: share of test labels in the interval that is to hold
-80 percent. CPU s: time of all processors for a fit, in the mean.
+Mean of each protocol's first metric, Kendall's tau, over all runs of `Predictor("auto")`; beside it the best
+of all other methods that were run at that size, which is chosen after the fact on the test set. Intervals and
+differences count training sets; a difference is on runs that both have, where there are any, else of the
+means (without an interval). Coverage: share of test labels in the interval that is to hold 80 percent. CPU s:
+time of all processors for a fit, in the mean.
 
 {table}
 

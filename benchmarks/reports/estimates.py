@@ -1,8 +1,8 @@
 """Means with intervals, of rows and of differences between rows.
 
-Networks trained on one training set share its luck, so their runs are not independent. The unit of an interval is therefore the training
-set, with the mean over its networks as value. Where seeds share training sets (``subsets`` of a protocol) these are few, and the interval
-is wide: its t quantile is 4.30 for three.
+Networks trained on one training set share its luck, so their runs are not independent. The unit of an
+interval is therefore the training set, with the mean over its networks as value. Where seeds share training
+sets (``subsets`` of a protocol) these are few, and the interval is wide: its t quantile is 4.30 for three.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from archenc.benchmarks.runs import Leaderboard, Row
 
 
 def t_quantile(count: int) -> float:
-    """By how many standard errors a 95 percent t interval over ``count`` values reaches to either side; NaN below two values."""
+    """By how many standard errors a 95 percent t interval over ``count`` values reaches to either side; NaN
+    below two values.
+    """
     return float(stats.t.ppf(0.975, count - 1)) if count > 1 else math.nan
 
 
@@ -59,7 +61,8 @@ class Paired:
 
     Attributes:
         over_sets: of the mean differences of the training sets.
-        over_runs: of the differences of all runs, as if they were independent: an interval that is too narrow if seeds share training sets.
+        over_runs: of the differences of all runs, as if they were independent: an interval that is too narrow
+            if seeds share training sets.
     """
 
     over_sets: Estimate
@@ -71,7 +74,9 @@ def _by_seed(row: Row) -> dict[int, float]:
 
 
 def set_means(setting: Setting, by_seed: Mapping[int, float]) -> list[float]:
-    """The mean for each training set: seeds share one if they have the same remainder by the protocol's ``subsets``."""
+    """The mean for each training set: seeds share one if they have the same remainder by the protocol's
+    ``subsets``.
+    """
     groups: dict[int, list[float]] = {}
     for seed, value in sorted(by_seed.items()):
         groups.setdefault(seed if setting.subsets is None else seed % setting.subsets, []).append(value)
@@ -84,7 +89,9 @@ def estimate(row: Row) -> Estimate:
 
 
 def paired(board: Leaderboard, method: str, baseline: str, size: int) -> Paired | None:
-    """The first metric of a method minus that of a baseline on equal (size, seed); None if no seed has both."""
+    """The first metric of a method minus that of a baseline on equal (size, seed); None if no seed has
+    both.
+    """
     row, other = board.cell(method, size), board.cell(baseline, size)
     if row is None or other is None:
         return None

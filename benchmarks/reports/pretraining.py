@@ -1,4 +1,6 @@
-"""The tables of pretrained encoders, from the cards of named weights and what lies in ``benchmarks/results/pretraining``."""
+"""The tables of pretrained encoders, from the cards of named weights and what lies in
+``benchmarks/results/pretraining``.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Machine(Part):
 
 
 class Card(Part):
-    """A pretraining: its settings, the figures at its end, in percent for the most part, and an entry for each epoch."""
+    """A pretraining: its settings, the figures at its end, in percent for the most part, and an entry for
+    each epoch.
+    """
 
     architectures: Count
     settings: Settings
@@ -118,7 +122,9 @@ REPORT = ".report.json"
 
 
 def read_cards(folder: Path) -> list[Card]:
-    """The cards of all named weights and every ``NAME.json`` of ``folder``, the card of another pretraining, by space and encoder."""
+    """The cards of all named weights and every ``NAME.json`` of ``folder``, the card of another pretraining,
+    by space and encoder.
+    """
     cards = [card_of(read_card(name), f"the card of {name!r}") for name in pretrained_folders()]
     paths = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(REPORT)]
     cards += [card_of(read_json(path, MAX_BYTES), str(path)) for path in paths]
@@ -131,17 +137,32 @@ def card_of(content: Any, where: str) -> Card:
 
 
 def quality_markdown(cards: list[Card]) -> str:
-    """What autoencoders rebuild and what random points of their latent spaces decode to, in percent, with the published rows."""
+    """What autoencoders rebuild and what random points of their latent spaces decode to, in percent, with the
+    published rows.
+    """
     rows, known = [], published_embeddings()
     for card in cards:
         if REBUILT not in card.figures:
             continue
         space, encoder = _names(card)
         count = f"{card.architectures:,}"
-        rows.append([encoder, space, "archenc", count, *(_percent(card.figures.get(name)) for name in QUALITY), *_cost(card)])
+        rows.append(
+            [
+                encoder,
+                space,
+                "archenc",
+                count,
+                *(_percent(card.figures.get(name)) for name in QUALITY),
+                *_cost(card),
+            ]
+        )
         if values := known.figures(encoder, space):
-            rows.append([encoder, space, known.paper, "", *(_percent(values.get(name)) for name in QUALITY), "", ""])
-    return markdown_table(["encoder", "space", "from", "architectures", *QUALITY.values(), "epochs", "seconds"], rows)
+            rows.append(
+                [encoder, space, known.paper, "", *(_percent(values.get(name)) for name in QUALITY), "", ""]
+            )
+    return markdown_table(
+        ["encoder", "space", "from", "architectures", *QUALITY.values(), "epochs", "seconds"], rows
+    )
 
 
 def masked_markdown(cards: list[Card]) -> str:
@@ -157,11 +178,15 @@ def masked_markdown(cards: list[Card]) -> str:
         for card in cards
         if "masked_accuracy" in card.figures
     ]
-    return markdown_table(["space", "mask", "architectures", "predicted", "chance", "epochs", "seconds"], rows)
+    return markdown_table(
+        ["space", "mask", "architectures", "predicted", "chance", "epochs", "seconds"], rows
+    )
 
 
 def regression_markdown(folder: Path) -> str:
-    """A Gaussian process on pretrained and on supervised embeddings, from every ``NAME.report.json`` of ``folder``."""
+    """A Gaussian process on pretrained and on supervised embeddings, from every ``NAME.report.json`` of
+    ``folder``.
+    """
     rows = []
     for path in sorted(folder.glob(f"*{REPORT}")):
         report = record(read_json(path, MAX_BYTES), Report, str(path), "restore it, or make the report again")
@@ -174,11 +199,22 @@ def regression_markdown(folder: Path) -> str:
                     kind,
                     f"{report.dataset}, {report.label}",
                     str(report.plan.training_size),
-                    *(f"{number(values.mean)} ± {number(values.std)}" for values in (process.pearson, process.rmse)),
+                    *(
+                        f"{number(values.mean)} ± {number(values.std)}"
+                        for values in (process.pearson, process.rmse)
+                    ),
                     "yes" if distance.monotone else "no",
                 ]
             )
-    header = ["weights", "embeddings", "data", "labels", "Pearson's r", "RMSE, points", "L2 distance grows with every edit"]
+    header = [
+        "weights",
+        "embeddings",
+        "data",
+        "labels",
+        "Pearson's r",
+        "RMSE, points",
+        "L2 distance grows with every edit",
+    ]
     return markdown_table(header, rows)
 
 
@@ -198,28 +234,32 @@ def _cost(card: Card) -> list[str]:
 
 PAGE = """# Pretrained encoders
 
-Learnt from architectures alone by `archenc pretrain`; every row is a card, in [pretraining](pretraining) or beside the named weights, which
-holds command and settings. Percent of the architectures, operations and pairs of nodes held out, and of 10,000 random points of the latent
-space. The published reconstruction accuracy counts operations and edges one by one. Without the threshold of archenc's decoder, 93.2 % of
-the cells of NAS-Bench-101 could be rebuilt as a whole, and with it 99.5 %: the others hold nodes that look the same from everywhere, of
-which some are joined and some are not.
+Learnt from architectures alone by `archenc pretrain`; every row is a card, in [pretraining](pretraining) or
+beside the named weights, which holds command and settings. Percent of the architectures, operations and pairs
+of nodes held out, and of 10,000 random points of the latent space. The published reconstruction accuracy
+counts operations and edges one by one. Without the threshold of archenc's decoder, 93.2 % of the cells of
+NAS-Bench-101 could be rebuilt as a whole, and with it 99.5 %: the others hold nodes that look the same from
+everywhere, of which some are joined and some are not.
 
 {quality}
 
-Validity varies from run to run. Thirteen runs of arch2vec on NAS-Bench-201 (five seeds, one and two threads, two weights of the KL
-divergence) rebuilt all cells; validity was 84 to 92, but 72.6 with seed 0 on two threads, and uniqueness 97.3 to 99.4. The row above and
-the weights by name are seed 1, chosen after that had been seen.
+Validity varies from run to run. Thirteen runs of arch2vec on NAS-Bench-201 (five seeds, one and two threads,
+two weights of the KL divergence) rebuilt all cells; validity was 84 to 92, but 72.6 with seed 0 on two
+threads, and uniqueness 97.3 to 99.4. The row above and the weights by name are seed 1, chosen after that had
+been seen.
 
 ## CATE: masked operations
 
-Percent of the operations shown as MASK, in pairs of held-out architectures, that are predicted; chance is the most frequent operation.
+Percent of the operations shown as MASK, in pairs of held-out architectures, that are predicted; chance is the
+most frequent operation.
 
 {masked}
 
 ## What embeddings are worth
 
-A Gaussian process that learns a few labels and predicts those of all other cells above 80 % (`archenc embed-report`); supervised embeddings
-come from an encoder of the same kind that learns the same labels. Mean and standard deviation over 10 draws of the labels.
+A Gaussian process that learns a few labels and predicts those of all other cells above 80 % (`archenc
+embed-report`); supervised embeddings come from an encoder of the same kind that learns the same labels. Mean
+and standard deviation over 10 draws of the labels.
 
 {regression}
 """
@@ -228,4 +268,6 @@ come from an encoder of the same kind that learns the same labels. Mean and stan
 def pretraining_markdown(folder: Path) -> str:
     """The page of all cards and reports in ``folder``."""
     cards = read_cards(folder)
-    return PAGE.format(quality=quality_markdown(cards), masked=masked_markdown(cards), regression=regression_markdown(folder))
+    return PAGE.format(
+        quality=quality_markdown(cards), masked=masked_markdown(cards), regression=regression_markdown(folder)
+    )

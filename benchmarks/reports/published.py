@@ -1,8 +1,8 @@
 """Published numbers, and ours beside them.
 
-``published/*.csv`` holds Kendall's tau as papers print it, one line for each method and training size, with the protocol of this package
-that comes closest. Where that protocol differs from the paper's, the line's note says how: the notes are the footnotes of every table made
-from it.
+``published/*.csv`` holds Kendall's tau as papers print it, one line for each method and training size, with
+the protocol of this package that comes closest. Where that protocol differs from the paper's, the line's note
+says how: the notes are the footnotes of every table made from it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ class PublishedResult:
     @property
     def remarks(self) -> list[str]:
         """Where the number stands, then each difference of protocol: its footnotes."""
-        return [f"{self.paper}, {self.table}; {SOURCES[self.source]}", *(note for note in self.note.split("|") if note)]
+        return [
+            f"{self.paper}, {self.table}; {SOURCES[self.source]}",
+            *(note for note in self.note.split("|") if note),
+        ]
 
 
 def read_published(path: Path) -> list[PublishedResult]:
@@ -77,7 +80,9 @@ def read_published(path: Path) -> list[PublishedResult]:
     for at, line in read_rows(path):
         try:
             numbers: dict[str, Any] = {"size": int(line["size"]), "tau": float(line["tau"])}
-            result = PublishedResult(**{**line, **numbers, "std": float(line["std"]) if line["std"] else None})
+            result = PublishedResult(
+                **{**line, **numbers, "std": float(line["std"]) if line["std"] else None}
+            )
         except (KeyError, TypeError, ValueError):
             result = None
         if result is None or not _is_plausible(result):
@@ -97,7 +102,7 @@ def published_results() -> tuple[PublishedResult, ...]:
     return tuple(result for path in sorted(FOLDER.glob("*.csv")) for result in read_published(path))
 
 
-# -- side by side --------------------------------------------------------------------------------------------------
+# -- side by side --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ class Comparison:
 
     Attributes:
         title: what is compared.
-        header, lines: for each published method up to three lines: the paper's numbers, ours, and ours minus the paper's.
+        header, lines: for each published method up to three lines: the paper's numbers, ours, and ours minus
+            the paper's.
         footnotes: numbered from 1, as the marks ``[1]`` in the table.
     """
 
@@ -135,12 +141,20 @@ def comparison(board: Leaderboard, results: Iterable[PublishedResult] | None = N
     lines = []
     for (paper, _, label), group in groups.items():
         lines += _lines(label, paper, [group.get(size) for size in sizes], sizes, board, footnotes)
-    title = f"Kendall's tau beside published values, protocol {board.setting.name}, version {board.setting.version}"
+    title = (
+        f"Kendall's tau beside published values, protocol {board.setting.name}, version "
+        f"{board.setting.version}"
+    )
     return Comparison(title, ["method", "from", *(f"n = {size}" for size in sizes)], lines, list(footnotes))
 
 
 def _lines(
-    label: str, paper: str, cells: list[PublishedResult | None], sizes: list[int], board: Leaderboard, footnotes: dict[str, int]
+    label: str,
+    paper: str,
+    cells: list[PublishedResult | None],
+    sizes: list[int],
+    board: Leaderboard,
+    footnotes: dict[str, int],
 ) -> list[list[str]]:
     """The paper's line, and if the method was run, our line and the differences."""
     printed = [cell for cell in cells if cell is not None]
@@ -151,7 +165,8 @@ def _lines(
     rows = [board.cell(method, size) for size in sizes]
     if any(row is not None for row in rows):
         differences = [
-            "" if row is None or cell is None else signed(row.mean(METRIC) - cell.tau) for row, cell in zip(rows, cells, strict=True)
+            "" if row is None or cell is None else signed(row.mean(METRIC) - cell.tau)
+            for row, cell in zip(rows, cells, strict=True)
         ]
         lines.append([method, f"archenc {board.version}", *(mean_and_std(row, METRIC) for row in rows)])
         lines.append(["difference", "", *differences])

@@ -20,7 +20,8 @@ from archenc.files.trusted import safe_name, write_texts
 
 
 def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write ``leaderboard.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol and ``index.html``; gives their paths.
+    """Write ``leaderboard.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol and
+    ``index.html``; gives their paths.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written; then nothing is.
@@ -40,14 +41,25 @@ def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
 
 
 def plot_names(boards: Sequence[Leaderboard]) -> list[str]:
-    """A file name for the plot of each leaderboard, with a digest of the setting where several have one name and version."""
-    slugs = [safe_name(f"{board.setting.name}-v{board.setting.version}-archenc-{board.version}") for board in boards]
+    """A file name for the plot of each leaderboard, with a digest of the setting where several have one name
+    and version.
+    """
+    slugs = [
+        safe_name(f"{board.setting.name}-v{board.setting.version}-archenc-{board.version}")
+        for board in boards
+    ]
     shared = Counter(slug.lower() for slug in slugs)
-    digests = [hashlib.sha256(canonical_json([board.setting, board.version]).encode()).hexdigest()[:8] for board in boards]
-    return [f"{slug}.svg" if shared[slug.lower()] == 1 else f"{slug}-{digest}.svg" for slug, digest in zip(slugs, digests, strict=True)]
+    digests = [
+        hashlib.sha256(canonical_json([board.setting, board.version]).encode()).hexdigest()[:8]
+        for board in boards
+    ]
+    return [
+        f"{slug}.svg" if shared[slug.lower()] == 1 else f"{slug}-{digest}.svg"
+        for slug, digest in zip(slugs, digests, strict=True)
+    ]
 
 
-# -- tables --------------------------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------------------------------
 
 
 def _split_text(board: Leaderboard) -> str:
@@ -58,7 +70,10 @@ def _split_text(board: Leaderboard) -> str:
 def facts(board: Leaderboard) -> list[tuple[str, str]]:
     """What every number of a leaderboard refers to."""
     setting, dataset = board.setting, board.rows[0].runs[0].dataset
-    size, duplicates = f"{dataset.architectures:,} architectures", f"isomorphic duplicates: {dataset.duplicates}"
+    size, duplicates = (
+        f"{dataset.architectures:,} architectures",
+        f"isomorphic duplicates: {dataset.duplicates}",
+    )
     used = [run.machine for row in board.rows for run in row.runs]
     machines = {f"{each.cpu}, {each.cores} cores, {each.threads} threads" for each in used}
     scored = [] if setting.test_label is None else [("label that is scored", setting.test_label)]
@@ -78,21 +93,41 @@ def facts(board: Leaderboard) -> list[tuple[str, str]]:
 
 
 def matrix(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of the methods x sizes table of the first metric, with the seconds at the largest size."""
-    header = ["method", "simplify", *(f"n = {size}" for size in board.sizes), f"seconds, n = {board.sizes[-1]}"]
+    """Header and lines of the methods x sizes table of the first metric, with the seconds at the largest
+    size.
+    """
+    header = [
+        "method",
+        "simplify",
+        *(f"n = {size}" for size in board.sizes),
+        f"seconds, n = {board.sizes[-1]}",
+    ]
     lines = []
     for name in board.methods:
         cells = [board.cell(name, size) for size in board.sizes]
         simplify = next("yes" if row.method.simplify else "no" for row in cells if row is not None)
-        lines.append([name, simplify, *(mean_and_std(row, board.metric) for row in cells), duration(cells[-1])])
+        lines.append(
+            [name, simplify, *(mean_and_std(row, board.metric) for row in cells), duration(cells[-1])]
+        )
     return header, lines
 
 
 def leaderboard_text(board: Leaderboard) -> str:
     """The methods x sizes table for a terminal."""
     setting = board.setting
-    title = f"{metric_name(board.metric)}, mean ± std (runs): {setting.dataset}, {setting.label}, split {_split_text(board)}"
-    return "\n".join([visible(title), "", text_table(*matrix(board)), "", "seconds: one fit + one prediction of the test set"])
+    title = (
+        f"{metric_name(board.metric)}, mean ± std (runs): {setting.dataset}, {setting.label}, split "
+        f"{_split_text(board)}"
+    )
+    return "\n".join(
+        [
+            visible(title),
+            "",
+            text_table(*matrix(board)),
+            "",
+            "seconds: one fit + one prediction of the test set",
+        ]
+    )
 
 
 def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
@@ -101,7 +136,11 @@ def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:
     for board in boards:
         parts += [f"## {markdown(_title(board))}", ""]
         parts += [f"- {name}: {markdown(text)}" for name, text in facts(board)]
-        parts += ["", f"{markdown(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs).", ""]
+        parts += [
+            "",
+            f"{markdown(metric_name(board.metric))}: mean ± standard deviation over seeds (number of runs).",
+            "",
+        ]
         parts += [matrix_markdown(board), "", *_beside_published(board), notes_markdown(board), ""]
         parts += ["Every row again:", "", *(f"    {visible(row.command)}" for row in board.rows), ""]
     return "\n".join(parts)
@@ -123,13 +162,19 @@ def matrix_markdown(board: Leaderboard) -> str:
 
 def overview_markdown(boards: Sequence[Leaderboard]) -> str:
     """One line for each leaderboard: the first metric of all methods and sizes."""
-    columns = list(dict.fromkeys((method, size) for board in boards for method in board.methods for size in board.sizes))
+    columns = list(
+        dict.fromkeys((method, size) for board in boards for method in board.methods for size in board.sizes)
+    )
     columns.sort(key=lambda column: column[0])
     lines = []
     for board in boards:
         cells = (mean_and_std(board.cell(*column), board.metric) for column in columns)
-        lines.append([board.setting.dataset, board.setting.label, f"{board.rows[0].runs[0].split.test:,}", *cells])
-    return markdown_table(["data set", "label", "test set", *(f"{method}, n = {size}" for method, size in columns)], lines)
+        lines.append(
+            [board.setting.dataset, board.setting.label, f"{board.rows[0].runs[0].split.test:,}", *cells]
+        )
+    return markdown_table(
+        ["data set", "label", "test set", *(f"{method}, n = {size}" for method, size in columns)], lines
+    )
 
 
 def _decimals(value: float | None) -> str:
@@ -155,13 +200,18 @@ def _columns(row: Row) -> dict[str, Any]:
 
 
 def leaderboard_csv(boards: Sequence[Leaderboard]) -> str:
-    """One line for each method and size: mean and standard deviation of every metric, runs, seeds, seconds, command."""
+    """One line for each method and size: mean and standard deviation of every metric, runs, seeds, seconds,
+    command.
+    """
     records = []
     for board in boards:
         for row in board.rows:
             record = _columns(row)
             for metric in board.setting.metrics:
-                record |= {f"{metric}_mean": _decimals(row.mean(metric)), f"{metric}_std": _decimals(row.std(metric))}
+                record |= {
+                    f"{metric}_mean": _decimals(row.mean(metric)),
+                    f"{metric}_std": _decimals(row.std(metric)),
+                }
             record |= {"runs": len(row.runs), "seeds": " ".join(map(str, row.seeds))}
             record |= {f"{part}_seconds": f"{row.seconds(part):.3f}" for part in ("fit", "predict")}
             records.append(record | {"command": row.command})
@@ -176,16 +226,20 @@ def runs_csv(boards: Sequence[Leaderboard]) -> str:
             for run in row.runs:
                 record = {"run": run.run, **_columns(row), "seed": run.key.seed}
                 record |= {metric: _decimals(run.metrics[metric]) for metric in board.setting.metrics}
-                record |= {f"{part}_seconds": f"{getattr(run.seconds, part):.3f}" for part in ("fit", "predict")}
+                record |= {
+                    f"{part}_seconds": f"{getattr(run.seconds, part):.3f}" for part in ("fit", "predict")
+                }
                 records.append(record)
     return csv_text(records)
 
 
-# -- plot and page -------------------------------------------------------------------------------------------------
+# -- plot and page -------------------------------------------------------------------------------------------
 
 
 def plot(board: Leaderboard) -> str:
-    """The first metric against the training size as SVG: a line for each method, a band of one standard deviation over seeds."""
+    """The first metric against the training size as SVG: a line for each method, a band of one standard
+    deviation over seeds.
+    """
     return svg(9, 4.8, lambda figure: _draw(board, figure))
 
 
@@ -196,25 +250,38 @@ def _draw(board: Leaderboard, figure: Any) -> None:
         sizes, means = [row.size for row in rows], [row.mean(board.metric) for row in rows]
         bands = [std if math.isfinite(std) else 0.0 for std in (row.std(board.metric) for row in rows)]
         style = ("-", "--", ":")[at // 10 % 3]
-        axes.plot(sizes, means, style, marker="o", markersize=3.5, color=f"C{at % 10}", label=figure_label(name))
-        low, high = ([mean + sign * band for mean, band in zip(means, bands, strict=True)] for sign in (-1, 1))
+        axes.plot(
+            sizes, means, style, marker="o", markersize=3.5, color=f"C{at % 10}", label=figure_label(name)
+        )
+        low, high = (
+            [mean + sign * band for mean, band in zip(means, bands, strict=True)] for sign in (-1, 1)
+        )
         axes.fill_between(sizes, low, high, alpha=0.12, linewidth=0, color=f"C{at % 10}")
     axes.set(xscale="log", xlabel="training architectures", ylabel=figure_label(metric_name(board.metric)))
     axes.set_xticks(board.sizes, labels=[str(size) for size in board.sizes])
     axes.minorticks_off()
     axes.grid(alpha=0.25)
-    axes.set_title(", ".join(figure_label(name) for name in (board.setting.dataset, board.setting.label)), fontsize=10)
+    axes.set_title(
+        ", ".join(figure_label(name) for name in (board.setting.dataset, board.setting.label)), fontsize=10
+    )
     figure.legend(loc="outside right upper", frameon=False)
 
 
 def html_page(boards: Sequence[Leaderboard], plots: Sequence[str]) -> str:
     """One HTML page that needs nothing else."""
     introduction = (
-        "Every number is computed from run files: one file for each protocol, method, training size and seed. Seconds are those of one fit "
+        "Every number is computed from run files: one file for each protocol, method, training size and "
+        "seed. Seconds are those of one fit "
         "and of one prediction of the whole test set."
     )
     sections = [_section(board, plot) for board, plot in zip(boards, plots, strict=True)]
-    return page("archenc.benchmarks.reports", "leaderboards.html", title="archenc benchmarks", introduction=introduction, boards=sections)
+    return page(
+        "archenc.benchmarks.reports",
+        "leaderboards.html",
+        title="archenc benchmarks",
+        introduction=introduction,
+        boards=sections,
+    )
 
 
 def _section(board: Leaderboard, figure: str) -> dict[str, Any]:

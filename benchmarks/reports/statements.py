@@ -1,4 +1,6 @@
-"""What a leaderboard says, in sentences: computed from its runs, but for those of ``audits.yaml`` and ``remarks.yaml``."""
+"""What a leaderboard says, in sentences: computed from its runs, but for those of ``audits.yaml`` and
+``remarks.yaml``.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +54,13 @@ def strongest(board: Leaderboard) -> list[str]:
         )
         if ranked:
             name, found = ranked[0].method.name, estimate(ranked[0])
-            first = f"n = {size}: {name}, {number(found.mean)}{_interval(found, number)}, {_count(found, ranked[0])}"
-            sentences.append(first + (_behind(board, name, ranked[1].method.name, size) if len(ranked) > 1 else "") + ".")
+            first = (
+                f"n = {size}: {name}, {number(found.mean)}{_interval(found, number)}, "
+                f"{_count(found, ranked[0])}"
+            )
+            sentences.append(
+                first + (_behind(board, name, ranked[1].method.name, size) if len(ranked) > 1 else "") + "."
+            )
     return sentences
 
 
@@ -71,7 +78,10 @@ def _behind(board: Leaderboard, first: str, second: str, size: int) -> str:
     if pair is None:
         return f"; next is {second}, which shares no seed with it"
     found = pair.over_sets
-    return f"; against the next, {second}, on the same runs {signed(found.mean)}{_interval(found)}, {_judgement(found)}"
+    return (
+        f"; against the next, {second}, on the same runs {signed(found.mean)}{_interval(found)}, "
+        f"{_judgement(found)}"
+    )
 
 
 def _judgement(difference: Estimate) -> str:
@@ -81,26 +91,43 @@ def _judgement(difference: Estimate) -> str:
 
 
 def comparisons(board: Leaderboard, pairs: Mapping[str, Iterable[str]] | None = None) -> list[str]:
-    """One sentence for each pair of methods that the leaderboard has both of, with the sizes at which it has them.
+    """One sentence for each pair of methods that the leaderboard has both of, with the sizes at which it has
+    them.
 
     Args:
         board: our runs.
-        pairs: for each baseline the methods that are set against it; by default those of ``comparisons.yaml``.
+        pairs: for each baseline the methods that are set against it; by default those of
+            ``comparisons.yaml``.
     """
-    known: Mapping[str, Iterable[str]] = _packaged("comparisons.yaml", dict[Name, list[Name]]) if pairs is None else pairs
+    known: Mapping[str, Iterable[str]] = (
+        _packaged("comparisons.yaml", dict[Name, list[Name]]) if pairs is None else pairs
+    )
     sentences = []
     for baseline, methods in known.items():
         for method in methods:
-            found = {size: pair for size in board.sizes if (pair := paired(board, method, baseline, size)) is not None}
+            found = {
+                size: pair
+                for size in board.sizes
+                if (pair := paired(board, method, baseline, size)) is not None
+            }
             if found:
-                sentences.append(f"{method} against {baseline}: " + "; ".join(f"n = {n}: {_difference(p)}" for n, p in found.items()) + ".")
+                sentences.append(
+                    f"{method} against {baseline}: "
+                    + "; ".join(f"n = {n}: {_difference(p)}" for n, p in found.items())
+                    + "."
+                )
     return sentences
 
 
 def _difference(pair: Paired) -> str:
     sets, runs = pair.over_sets, pair.over_runs
-    over_runs = f", over runs {signed(runs.low)} to {signed(runs.high)}" if runs.count > max(sets.count, 1) else ""
-    return f"{signed(sets.mean)}{_interval(sets)}{over_runs}, {runs.count} {'pair' if runs.count == 1 else 'pairs'}"
+    over_runs = (
+        f", over runs {signed(runs.low)} to {signed(runs.high)}" if runs.count > max(sets.count, 1) else ""
+    )
+    return (
+        f"{signed(sets.mean)}{_interval(sets)}{over_runs}, {runs.count} "
+        f"{'pair' if runs.count == 1 else 'pairs'}"
+    )
 
 
 def reached(board: Leaderboard, results: Iterable[PublishedResult] | None = None) -> list[str]:
@@ -116,12 +143,17 @@ def reached(board: Leaderboard, results: Iterable[PublishedResult] | None = None
         if row is not None and METRIC in board.setting.metrics:
             enough = row.mean(METRIC) >= result.tau - TOLERANCE
             groups.setdefault((result.paper, result.label, result.method), {})[result.size] = enough
-    return [f"{label}, {paper}: {method} reaches {_share(sizes)}." for (paper, label, method), sizes in groups.items()]
+    return [
+        f"{label}, {paper}: {method} reaches {_share(sizes)}."
+        for (paper, label, method), sizes in groups.items()
+    ]
 
 
 def _share(sizes: Mapping[int, bool]) -> str:
     missed = [str(size) for size, enough in sorted(sizes.items()) if not enough]
-    return f"{len(sizes) - len(missed)} of {len(sizes)} printed numbers" + (f", not at n = {', '.join(missed)}" if missed else "")
+    return f"{len(sizes) - len(missed)} of {len(sizes)} printed numbers" + (
+        f", not at n = {', '.join(missed)}" if missed else ""
+    )
 
 
 def split_notes(board: Leaderboard) -> list[str]:
@@ -141,14 +173,23 @@ def notes(board: Leaderboard) -> dict[str, list[str]]:
     """Everything above: sentences by heading, without headings that have none."""
     subsets = board.setting.subsets
     unit = "seeds" if subsets is None else "the means of training sets"
-    wide = "" if subsets is None or subsets < 2 else f", wide because {subsets} are few (t = {t_quantile(subsets):.2f})"
-    runs = "" if subsets is None else "; those over runs take networks on one training set for independent and are too narrow"
+    wide = (
+        ""
+        if subsets is None or subsets < 2
+        else f", wide because {subsets} are few (t = {t_quantile(subsets):.2f})"
+    )
+    runs = (
+        ""
+        if subsets is None
+        else "; those over runs take networks on one training set for independent and are too narrow"
+    )
     difference = f"Paired differences of {metric_name(board.metric)} on the same training sets and seeds"
     found = {
         "What the split tests": split_notes(board),
         f"Strongest row at each size, with 95 % t intervals over {unit}{wide}": strongest(board),
         f"{difference}, with 95 % t intervals over {unit}{wide}{runs}": comparisons(board),
-        f"Published numbers at sizes that were run, and how many ours reach (printed mean - {TOLERANCE})": reached(board),
+        "Published numbers at sizes that were run, and how many ours reach "
+        f"(printed mean - {TOLERANCE})": reached(board),
         "Remarks": remarks(board),
     }
     return {heading: sentences for heading, sentences in found.items() if sentences}
@@ -156,5 +197,8 @@ def notes(board: Leaderboard) -> dict[str, list[str]]:
 
 def notes_markdown(board: Leaderboard) -> str:
     """:func:`notes` as Markdown."""
-    parts = [[f"{markdown(heading)}:", "", *(f"- {markdown(one)}" for one in sentences)] for heading, sentences in notes(board).items()]
+    parts = [
+        [f"{markdown(heading)}:", "", *(f"- {markdown(one)}" for one in sentences)]
+        for heading, sentences in notes(board).items()
+    ]
     return "\n\n".join("\n".join(lines) for lines in parts)

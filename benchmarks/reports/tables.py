@@ -1,11 +1,13 @@
-"""Writes the committed runs into the pages that show them: ``python -m archenc.benchmarks.reports.tables`` in the repository's root.
+"""Writes the committed runs into the pages that show them: ``python -m archenc.benchmarks.reports.tables`` in
+the repository's root.
 
-``benchmarks/results/PROTOCOL`` holds the runs. They become ``benchmarks/results/leaderboard.md``, ``.csv`` and ``auto.md``, and in
-``README.md`` the table between the markers ``<!-- table PROTOCOL -->`` and ``<!-- end -->``, from ``<!-- published PROTOCOL -->`` on that
-of published numbers beside ours, or from ``<!-- overview PREFIX -->`` on one of all protocols whose names begin so. The cards of
-pretrainings in ``benchmarks/results/pretraining`` become ``pretraining.md``, the runs of ``archenc bench next`` in
-``benchmarks/results/next``, where there are some, ``next.md``. What the splits test, ``benchmarks/results/audits.md``, is computed from the
-data by :mod:`archenc.benchmarks.reports.audits`.
+``benchmarks/results/PROTOCOL`` holds the runs. They become ``benchmarks/results/leaderboard.md``, ``.csv``
+and ``auto.md``, and in ``README.md`` the table between the markers ``<!-- table PROTOCOL -->`` and ``<!-- end
+-->``, from ``<!-- published PROTOCOL -->`` on that of published numbers beside ours, or from ``<!-- overview
+PREFIX -->`` on one of all protocols whose names begin so. The cards of pretrainings in
+``benchmarks/results/pretraining`` become ``pretraining.md``, the runs of ``archenc bench next`` in
+``benchmarks/results/next``, where there are some, ``next.md``. What the splits test,
+``benchmarks/results/audits.md``, is computed from the data by :mod:`archenc.benchmarks.reports.audits`.
 """
 
 from __future__ import annotations
@@ -18,26 +20,42 @@ from archenc.benchmarks.next import next_markdown, read_all
 from archenc.benchmarks.reports.auto_table import auto_markdown
 from archenc.benchmarks.reports.pretraining import pretraining_markdown
 from archenc.benchmarks.reports.published import comparison_markdown
-from archenc.benchmarks.reports.report import leaderboard_csv, leaderboard_markdown, matrix_markdown, overview_markdown
+from archenc.benchmarks.reports.report import (
+    leaderboard_csv,
+    leaderboard_markdown,
+    matrix_markdown,
+    overview_markdown,
+)
 from archenc.benchmarks.runs import Leaderboard, leaderboards, read_runs
 from archenc.errors import UnknownName
 from archenc.files.trusted import write_texts
 
-MARKED = re.compile(r"(<!-- (?P<kind>table|published|overview) (?P<protocol>\S+) -->\n).*?(?P<end><!-- end -->)", flags=re.DOTALL)
+MARKED = re.compile(
+    r"(<!-- (?P<kind>table|published|overview) (?P<protocol>\S+) -->\n).*?(?P<end><!-- end -->)",
+    flags=re.DOTALL,
+)
 
 
 def fill_tables(text: str, boards: Sequence[Leaderboard]) -> str:
-    """``text`` with each marked table computed anew; raises :class:`UnknownName` for a protocol without runs or published numbers."""
+    """``text`` with each marked table computed anew; raises :class:`UnknownName` for a protocol without runs
+    or published numbers.
+    """
     kinds = {"table": matrix_markdown, "published": comparison_markdown}
 
     def table(match: re.Match[str]) -> str:
         kind, name = match["kind"], match["protocol"]
         overview = kind == "overview"
-        chosen = [board for board in boards if (board.setting.name.startswith(name) if overview else board.setting.name == name)]
+        chosen = [
+            board
+            for board in boards
+            if (board.setting.name.startswith(name) if overview else board.setting.name == name)
+        ]
         found = None if not chosen else overview_markdown(chosen) if overview else kinds[kind](chosen[-1])
         if found is None:
             what = "published numbers" if chosen else "runs"
-            raise UnknownName(f"there are no {what} of {name!r} for its table; run the protocol or take the table out")
+            raise UnknownName(
+                f"there are no {what} of {name!r} for its table; run the protocol or take the table out"
+            )
         return f"{match[1]}\n{found}\n\n{match['end']}"
 
     return MARKED.sub(table, text)

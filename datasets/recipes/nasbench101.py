@@ -1,4 +1,6 @@
-"""NAS-Bench-101: all cells from the definition of the space, and a uniform sample of 30,001 measured ones from public extracts."""
+"""NAS-Bench-101: all cells from the definition of the space, and a uniform sample of 30,001 measured ones
+from public extracts.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +55,8 @@ def enumerated() -> dict[str, np.ndarray]:
 def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     """The measured cells and the split of TA-GATES.
 
-    The extracts have one validation accuracy a budget, drawn from the three repeats, and no test accuracy; the cells of the split are given
-    by their place among all cells.
+    The extracts have one validation accuracy a budget, drawn from the three repeats, and no test accuracy;
+    the cells of the split are given by their place among all cells.
 
     Args:
         files: ``cells_20k`` and ``cells_10k``, ``ta7290_train`` and ``ta7290_test``.
@@ -71,7 +73,9 @@ def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     columns = {field: values[order] for field, values in columns.items()}
     at = columns["space_index"]
     cells = NASBench101()
-    adjacency, ops, n_nodes = cells.to_arrays(cells.from_bits(space["n_nodes"][at], space["adj_bits"][at], space["ops5"][at]))
+    adjacency, ops, n_nodes = cells.to_arrays(
+        cells.from_bits(space["n_nodes"][at], space["adj_bits"][at], space["ops5"][at])
+    )
     table = {
         "hash": space["hash"][at],
         "n_nodes": n_nodes,
@@ -84,24 +88,37 @@ def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     split: dict[str, np.ndarray] = {}
     for half in ("train", "test"):
         rows = _positions(files[f"ta7290_{half}"], len(space["hash"]))
-        split |= {f"ta7290_{half}_hash": space["hash"][rows], f"ta7290_{half}_space_index": rows.astype(np.int32)}
+        split |= {
+            f"ta7290_{half}_hash": space["hash"][rows],
+            f"ta7290_{half}_space_index": rows.astype(np.int32),
+        }
     return {"nasbench101/cells.npz": columns | table, "nasbench101/splits.npz": split}
 
 
 def measured_cells(path: Path, rows: int, space: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Place among all cells, correctly classified validation images and seconds of each cell in a JSON file of parallel lists.
+    """Place among all cells, correctly classified validation images and seconds of each cell in a JSON file
+    of parallel lists.
 
     Raises:
-        CorruptFile: the file has another form, an unknown cell, another parameter count than the cell has, or an impossible number.
+        CorruptFile: the file has another form, an unknown cell, another parameter count than the cell has, or
+            an impossible number.
     """
     table = json_object(path, parse_json(path, read_bytes(path, MAX_BYTES)), "it")
     lists: dict[str, Any] = {name: table.get(name) for name in _COLUMNS}
-    if wrong := next((name for name, values in lists.items() if not isinstance(values, list) or len(values) != rows), ""):
+    if wrong := next(
+        (name for name, values in lists.items() if not isinstance(values, list) or len(values) != rows), ""
+    ):
         raise corrupt(path, f"its {wrong!r} is not a list of {rows:,} values")
     index = find_hashes(path, lists["key"], space["hash"])
-    if (different := np.flatnonzero(_numbers(path, lists, "trainable_parameters") != space["params"][index])).size:
-        raise corrupt(path, f"the parameters of the cell {lists['key'][different[0]]} are not those of its network")
-    counts = np.stack([IMAGES * _numbers(path, lists, f"{epochs}_final_validation_accuracy") for epochs in BUDGETS], axis=1)
+    if (
+        different := np.flatnonzero(_numbers(path, lists, "trainable_parameters") != space["params"][index])
+    ).size:
+        raise corrupt(
+            path, f"the parameters of the cell {lists['key'][different[0]]} are not those of its network"
+        )
+    counts = np.stack(
+        [IMAGES * _numbers(path, lists, f"{epochs}_final_validation_accuracy") for epochs in BUDGETS], axis=1
+    )
     if not ((counts > -0.5) & (counts < IMAGES + 0.5) & (abs(counts - counts.round()) < 0.01)).all():
         raise corrupt(path, f"an accuracy is not a share of {IMAGES:,} images")
     return {
@@ -119,7 +136,9 @@ def _numbers(path: Path, lists: Mapping[str, Any], name: str) -> np.ndarray:
 
 
 def find_hashes(path: Path, texts: Any, hashes: np.ndarray) -> np.ndarray:
-    """The row of each hexadecimal hash in the sorted ``hashes`` (N, 16); raises :class:`CorruptFile` for one that is not there."""
+    """The row of each hexadecimal hash in the sorted ``hashes`` (N, 16); raises :class:`CorruptFile` for one
+    that is not there.
+    """
     try:
         wanted = np.frombuffer(bytes.fromhex("".join(texts)), dtype=np.uint8).reshape(len(texts), 16)
     except (TypeError, ValueError):

@@ -1,7 +1,8 @@
 """NAS-Bench-101, all of it: from the official TFRecord file to one table, without TensorFlow.
 
-A record is the JSON text of [module hash, epochs, adjacency, operations, metrics]; the metrics are the base64 text of a protocol buffer
-(``ModelMetrics`` in model_metrics.proto of google-research/nasbench). There is one record for each training.
+A record is the JSON text of [module hash, epochs, adjacency, operations, metrics]; the metrics are the base64
+text of a protocol buffer (``ModelMetrics`` in model_metrics.proto of google-research/nasbench). There is one
+record for each training.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ MAX_SECONDS = 1e9
 
 
 def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
-    """The table of all cells with all repeats, from ``nasbench_only108.tfrecord`` or ``nasbench_full.tfrecord``.
+    """The table of all cells with all repeats, from ``nasbench_only108.tfrecord`` or
+    ``nasbench_full.tfrecord``.
 
-    The file may have any checksum, as its content is checked instead: framing checksums, every cell of the space with its official hash and
-    parameters, three trainings of each for each budget, accuracies that are shares of 9,984 images. The table says which file it was made
-    from (``source_sha256``).
+    The file may have any checksum, as its content is checked instead: framing checksums, every cell of the
+    space with its official hash and parameters, three trainings of each for each budget, accuracies that are
+    shares of 9,984 images. The table says which file it was made from (``source_sha256``).
 
     Raises:
         CorruptFile: where the file is not what it should be, and why.
@@ -51,7 +53,9 @@ def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
     return {"nasbench101/full.npz": table}
 
 
-def read_trainings(file: Path, space: Mapping[str, np.ndarray], repeats: int = REPEATS) -> dict[str, np.ndarray]:
+def read_trainings(
+    file: Path, space: Mapping[str, np.ndarray], repeats: int = REPEATS
+) -> dict[str, np.ndarray]:
     """The trainings in a TFRecord file, each where its cell is in ``space``.
 
     Memory is bounded by the space, whatever the file's size.
@@ -62,8 +66,9 @@ def read_trainings(file: Path, space: Mapping[str, np.ndarray], repeats: int = R
         repeats: trainings of each cell at each budget.
 
     Returns:
-        The columns of ``space`` and, for the B budgets of the file, ``epochs`` (B,), ``val_count`` and ``test_count`` of 9,984 images,
-        uint16 (N, B, repeats), and ``train_seconds``, float32 (N, B, repeats). Repeats are in the order of the file.
+        The columns of ``space`` and, for the B budgets of the file, ``epochs`` (B,), ``val_count`` and
+        ``test_count`` of 9,984 images, uint16 (N, B, repeats), and ``train_seconds``, float32 (N, B,
+        repeats). Repeats are in the order of the file.
 
     Raises:
         CorruptFile: a record or the whole is not what it should be.
@@ -91,7 +96,9 @@ def read_trainings(file: Path, space: Mapping[str, np.ndarray], repeats: int = R
             counts[field][rows, budget, repeat] = _counts(file, trainings, shares, part)
         seconds[rows, budget, repeat] = [training.metrics.training_time for training in trainings]
     kept = _complete(file, found, space["hash"], repeats)
-    trained = {field: values[:, kept] for field, values in counts.items()} | {"train_seconds": seconds[:, kept]}
+    trained = {field: values[:, kept] for field, values in counts.items()} | {
+        "train_seconds": seconds[:, kept]
+    }
     return dict(space) | {"epochs": np.array(BUDGETS, dtype=np.int16)[kept]} | trained
 
 
@@ -104,8 +111,13 @@ def _complete(file: Path, found: np.ndarray, hashes: np.ndarray, repeats: int) -
     if len(short):
         row, at = short[0]
         cells = len(np.unique(short[:, 0]))
-        has = f"{found[row, kept[at]]} of {repeats} trainings of the cell {hashes[row].tobytes().hex()} for {_epochs(kept[at])}"
-        raise corrupt(file, f"it is not complete, with {has} and too few of {cells:,} of {len(hashes):,} cells")
+        has = (
+            f"{found[row, kept[at]]} of {repeats} trainings of the cell {hashes[row].tobytes().hex()} for "
+            f"{_epochs(kept[at])}"
+        )
+        raise corrupt(
+            file, f"it is not complete, with {has} and too few of {cells:,} of {len(hashes):,} cells"
+        )
     return kept
 
 
@@ -128,11 +140,15 @@ def _counts(file: Path, trainings: Sequence[Training], shares: np.ndarray, part:
     whole = possible & (abs(counts - np.round(counts)) < 0.01)
     if (wrong := np.flatnonzero(~whole)).size:
         digest = trainings[wrong[0]].digest
-        raise corrupt(file, f"a {part} accuracy of the cell {digest} is {shares[wrong[0]]:.6g}, which is no share of {IMAGES:,} images")
+        raise corrupt(
+            file,
+            f"a {part} accuracy of the cell {digest} is {shares[wrong[0]]:.6g}, which is no share of "
+            f"{IMAGES:,} images",
+        )
     return np.round(counts)
 
 
-# -- one record ----------------------------------------------------------------------------------------------------
+# -- one record ----------------------------------------------------------------------------------------------
 
 
 class Training(NamedTuple):
@@ -197,8 +213,12 @@ def _adjacency_bits(text: str, nodes: int) -> int:
     return sum(1 << source + target * (target - 1) // 2 for source, target in edges)
 
 
-def _check_cells(file: Path, trainings: Sequence[Training], rows: np.ndarray, space: Mapping[str, np.ndarray]) -> None:
-    """Raise :class:`CorruptFile` unless every training is of the cell that its hash means, with that cell's parameters."""
+def _check_cells(
+    file: Path, trainings: Sequence[Training], rows: np.ndarray, space: Mapping[str, np.ndarray]
+) -> None:
+    """Raise :class:`CorruptFile` unless every training is of the cell that its hash means, with that cell's
+    parameters.
+    """
     bits = np.array([training.bits for training in trainings], dtype=np.uint32)
     operations = np.array([training.operations for training in trainings], dtype=np.uint8)
     written = (bits == space["adj_bits"][rows]) & (operations == space["ops5"][rows]).all(1)
@@ -206,20 +226,25 @@ def _check_cells(file: Path, trainings: Sequence[Training], rows: np.ndarray, sp
     if others.size:
         cells = NASBench101()
         nodes = 2 + (operations[others] != NO_OPERATION).sum(1)
-        wrong = (cells.hash(cells.from_bits(nodes, bits[others], operations[others])) != space["hash"][rows[others]]).any(1)
+        wrong = (
+            cells.hash(cells.from_bits(nodes, bits[others], operations[others]))
+            != space["hash"][rows[others]]
+        ).any(1)
         if wrong.any():
             raise _wrong(file, trainings[others[np.flatnonzero(wrong)[0]]], "is not the cell of this hash")
     parameters = np.array([training.parameters for training in trainings])
     if (different := np.flatnonzero(parameters != space["params"][rows])).size:
         at = different[0]
-        raise _wrong(file, trainings[at], f"has {space['params'][rows[at]]:,} parameters, not {parameters[at]:,}")
+        raise _wrong(
+            file, trainings[at], f"has {space['params'][rows[at]]:,} parameters, not {parameters[at]:,}"
+        )
 
 
 def _wrong(file: Path, training: Training, what: str) -> CorruptFile:
     return corrupt(file, f"the cell in a record with the hash {training.digest} {what}")
 
 
-# -- the protocol buffer -------------------------------------------------------------------------------------------
+# -- the protocol buffer -------------------------------------------------------------------------------------
 
 
 def _model_metrics() -> Any:
@@ -232,7 +257,9 @@ def _model_metrics() -> Any:
         evaluation.field.add(name=name, number=number, type=kind.TYPE_DOUBLE, label=kind.LABEL_OPTIONAL)
     evaluation.field.add(name="checkpoint_path", number=6, type=kind.TYPE_STRING, label=kind.LABEL_OPTIONAL)
     metrics = file.message_type.add(name="ModelMetrics")
-    evaluations = metrics.field.add(name="evaluation_data", number=1, type=kind.TYPE_MESSAGE, label=kind.LABEL_REPEATED)
+    evaluations = metrics.field.add(
+        name="evaluation_data", number=1, type=kind.TYPE_MESSAGE, label=kind.LABEL_REPEATED
+    )
     evaluations.type_name = ".archenc.EvaluationData"
     metrics.field.add(name="trainable_parameters", number=2, type=kind.TYPE_INT32, label=kind.LABEL_OPTIONAL)
     metrics.field.add(name="total_time", number=3, type=kind.TYPE_DOUBLE, label=kind.LABEL_OPTIONAL)

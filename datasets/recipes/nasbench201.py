@@ -1,7 +1,8 @@
 """NAS-Bench-201 from public extracts of the official files: accuracies, parameters and FLOPs.
 
-Zero-cost proxies and hardware are in :mod:`archenc.datasets.recipes.nasbench201_proxies`. Accuracies are kept to six decimals of a
-percent, which is more than the number of images resolves and less than the rounding that the sources differ by.
+Zero-cost proxies and hardware are in :mod:`archenc.datasets.recipes.nasbench201_proxies`. Accuracies are kept
+to six decimals of a percent, which is more than the number of images resolves and less than the rounding that
+the sources differ by.
 """
 
 from __future__ import annotations
@@ -43,8 +44,13 @@ def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     ops = _operations(files["test_mean"], means["ArchitectureString"])
     space = NASBench201()
     cells = space.from_ops(ops)
-    costs = {name: space.costs(cells, classes=classes, image_side=side) for name, (classes, side) in IMAGES.items()}
-    monet = {name: _monet(files[f"monet_{name}"], costs[name]["parameters"], nasi=name != "imagenet16_120") for name in IMAGES}
+    costs = {
+        name: space.costs(cells, classes=classes, image_side=side) for name, (classes, side) in IMAGES.items()
+    }
+    monet = {
+        name: _monet(files[f"monet_{name}"], costs[name]["parameters"], nasi=name != "imagenet16_120")
+        for name in IMAGES
+    }
 
     numbers = space.to_naslib(cells) @ 5 ** np.arange(6)
     position = np.argsort(numbers)  # the row of each cell by NASLib's digits
@@ -59,7 +65,9 @@ def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     for name, column in _MEAN_COLUMNS.items():
         valid = "cifar10valid" if name == "cifar10" else name
         table[f"{valid}_val_acc_ep200_meanseeds"] = _percent(100 * monet[name]["accuracy"])
-        table[f"{name}_test_acc_ep200_meanseeds"] = _percent(floats(files["test_mean"], means, f"{column}TestAccuracy200Epochs"))
+        table[f"{name}_test_acc_ep200_meanseeds"] = _percent(
+            floats(files["test_mean"], means, f"{column}TestAccuracy200Epochs")
+        )
     table |= _single(files["test_single"], means["ArchitectureString"])
     table |= _seed888(files["seed888"], position)
     for name, counted in costs.items():
@@ -99,13 +107,21 @@ def _percent(values: np.ndarray) -> np.ndarray:
 
 
 def _monet(path: Path, parameters: np.ndarray, *, nasi: bool) -> dict[str, np.ndarray]:
-    """Validation accuracy (fraction) and scores of one data set, in the official order, which the parameter counts must confirm."""
+    """Validation accuracy (fraction) and scores of one data set, in the official order, which the parameter
+    counts must confirm.
+    """
     scores = ["score_nasi", "score_naswot"] if nasi else ["score_naswot"]
     table = read_csv(path, ["", "index", "num_param", "score", "accuracy", *scores], ROWS)
     for column, expected in (("index", np.arange(ROWS)), ("num_param", parameters)):
         if (wrong := np.flatnonzero(floats(path, table, column) != expected)).size:
-            raise corrupt(path, f"line {wrong[0] + 2} has {column} {table[column][wrong[0]]!r:.40} instead of {expected[wrong[0]]}")
-    return {"accuracy": floats(path, table, "accuracy")} | {name: floats(path, table, name, blank=True) for name in ("score", *scores)}
+            raise corrupt(
+                path,
+                f"line {wrong[0] + 2} has {column} {table[column][wrong[0]]!r:.40} instead of "
+                f"{expected[wrong[0]]}",
+            )
+    return {"accuracy": floats(path, table, "accuracy")} | {
+        name: floats(path, table, name, blank=True) for name in ("score", *scores)
+    }
 
 
 def _single(path: Path, strings: list[str]) -> dict[str, np.ndarray]:

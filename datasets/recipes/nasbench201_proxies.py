@@ -1,6 +1,7 @@
 """NAS-Bench-201: zero-cost proxies and hardware measurements, from CSV files and PyTorch lists.
 
-Rows are in the official order: files without the cells themselves are in it, the others say which cell they mean by NASLib's six numbers.
+Rows are in the official order: files without the cells themselves are in it, the others say which cell they
+mean by NASLib's six numbers.
 """
 
 from __future__ import annotations
@@ -10,12 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
-from archenc.datasets.nasbench201_labels import HELP_BATCHED, HELP_SHARED, HELP_SINGLE, HW_ENERGY, HW_LATENCY, SUITE_ZERO
+from archenc.datasets.nasbench201_labels import (
+    HELP_BATCHED,
+    HELP_SHARED,
+    HELP_SINGLE,
+    HW_ENERGY,
+    HW_LATENCY,
+    SUITE_ZERO,
+)
 from archenc.datasets.recipes.raw import corrupt, floats, read_csv, torch_numbers, tuples
 
 ROWS = 15_625
 SUITE_ZERO_ROWS = 9_445
-HELP = sorted([*(f"{device}_{batch}" for device in HELP_BATCHED for batch in (1, 32, 256)), *HELP_SINGLE, *HELP_SHARED])
+HELP = sorted(
+    [*(f"{device}_{batch}" for device in HELP_BATCHED for batch in (1, 32, 256)), *HELP_SINGLE, *HELP_SHARED]
+)
 _UNMEASURED = -1  # HW-NAS-Bench's latency where a network could not be compiled
 _HW_COLUMNS = [
     column
@@ -28,18 +38,23 @@ _HW_COLUMNS = [
 ]
 
 
-def zero_cost(files: Mapping[str, Path], position: np.ndarray, monet: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def zero_cost(
+    files: Mapping[str, Path], position: np.ndarray, monet: Mapping[str, Mapping[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
     """The proxies of NAS-Bench-Suite-Zero and of MONET, without ``arch``.
 
     Args:
         files: the sources of the manifest by name.
-        position: int64 (15625,), the row of each cell by NASLib's six numbers as digits of base 5, the first the lowest.
+        position: int64 (15625,), the row of each cell by NASLib's six numbers as digits of base 5, the first
+            the lowest.
         monet: MONET's scores by data set and column.
     """
     table: dict[str, np.ndarray] = {}
     for name in ("cifar10", "imagenet16_120"):
         path = files[f"nbsz_{name}"]
-        columns = read_csv(path, ["net", *(["net_str"] if name == "cifar10" else []), *SUITE_ZERO], SUITE_ZERO_ROWS)
+        columns = read_csv(
+            path, ["net", *(["net_str"] if name == "cifar10" else []), *SUITE_ZERO], SUITE_ZERO_ROWS
+        )
         rows = _rows(path, columns["net"], position)
         for proxy in SUITE_ZERO:
             values = np.full(ROWS, np.nan)
@@ -50,7 +65,11 @@ def zero_cost(files: Mapping[str, Path], position: np.ndarray, monet: Mapping[st
         if not np.array_equal(table.setdefault("nbsz_available", available), available):
             raise corrupt(path, f"it holds other cells than {files['nbsz_cifar10']}")
     for name, scores in monet.items():
-        table |= {f"monet_{name}_{score.removeprefix('score_')}": values for score, values in scores.items() if score != "accuracy"}
+        table |= {
+            f"monet_{name}_{score.removeprefix('score_')}": values
+            for score, values in scores.items()
+            if score != "accuracy"
+        }
     return table
 
 
@@ -68,7 +87,9 @@ def hardware(files: Mapping[str, Path], position: np.ndarray) -> dict[str, np.nd
             values[rows] = measured
             unit = {"latency": "_ms", "energy": "_mj"}.get(column.rpartition("_")[2], "")
             table[f"hwnas_{name}_{column}{unit}"] = values
-    return table | {f"help_{device}_latency_ms": torch_numbers(files[f"help_{device}"], ROWS) for device in HELP}
+    return table | {
+        f"help_{device}_latency_ms": torch_numbers(files[f"help_{device}"], ROWS) for device in HELP
+    }
 
 
 def _rows(path: Path, nets: list[str], position: np.ndarray) -> np.ndarray:

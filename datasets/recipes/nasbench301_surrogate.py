@@ -1,4 +1,6 @@
-"""DARTS genotypes with accuracies predicted by NAS-Bench-301's surrogate, from three versions of a file of NASLib."""
+"""DARTS genotypes with accuracies predicted by NAS-Bench-301's surrogate, from three versions of a file of
+NASLib.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ import numpy as np
 from archenc.datasets.recipes.raw import MAX_BYTES, corrupt, json_floats, json_object, parse_json
 from archenc.files.trusted import read_bytes
 
-OPERATIONS = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
+OPERATIONS = (
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
 SOURCES = ("scores_500", "scores_725", "scores_725_earlier")
 """The three versions; bit k of the column ``source`` says whether the k-th has a genotype."""
 
@@ -22,7 +32,8 @@ _INPUTS = np.arange(8) // 2 + 2  # nodes before the one that the edge enters
 
 
 def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
-    """The table of the predicted genotypes, in the order in which the files name them, and of those without a prediction.
+    """The table of the predicted genotypes, in the order in which the files name them, and of those without a
+    prediction.
 
     Args:
         files: the sources of the manifest by name.
@@ -66,10 +77,14 @@ def _scores(path: Path) -> dict[str, float]:
 
 
 def _genotypes(path: Path, texts: list[object]) -> np.ndarray:
-    """uint8 (N, 2, 8, 2): the (input node, operation) pairs of the normal and the reduction cell of genotypes written as lists."""
+    """uint8 (N, 2, 8, 2): the (input node, operation) pairs of the normal and the reduction cell of genotypes
+    written as lists.
+    """
     for text in texts:
         if not isinstance(text, str) or not _GENOTYPE.fullmatch(text):
-            raise corrupt(path, f"{text!r:.80} is no genotype of two cells of eight (input node, operation) pairs")
+            raise corrupt(
+                path, f"{text!r:.80} is no genotype of two cells of eight (input node, operation) pairs"
+            )
     digits = [[int(digit) for digit in re.findall(r"\d", str(text))] for text in texts]
     genotypes = np.array(digits, dtype=np.uint8).reshape(-1, 2, 8, 2)
     inputs = genotypes[..., 0]

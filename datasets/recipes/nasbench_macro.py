@@ -34,7 +34,10 @@ def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     results = [json_object(path, records[code], f"the entry of {code}") for code in codes]
 
     repeats = [accuracies for result in results for accuracies in _repeats(path, result)]
-    column = {key: json_floats(path, [result.get(key) for result in results], key) for key in ("mean_acc", "std", "params", "flops")}
+    column = {
+        key: json_floats(path, [result.get(key) for result in results], key)
+        for key in ("mean_acc", "std", "params", "flops")
+    }
     for key in ("params", "flops"):
         if (column[key] % 1 != 0).any() or (np.abs(column[key]) >= 2**31).any():
             raise corrupt(path, f"{key} holds something other than whole numbers")

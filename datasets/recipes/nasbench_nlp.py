@@ -1,7 +1,8 @@
 """NAS-Bench-NLP: from the training logs of the release to one table.
 
-A log is a JSON object with, among others, ``recepie_id``, ``recepie`` (the JSON text of a recipe), ``recepies_list_path``, ``num_params``,
-``status``, and a number for each epoch in ``wall_times``, ``train_losses``, ``val_losses`` and ``test_losses``. Diverged losses are NaN.
+A log is a JSON object with, among others, ``recepie_id``, ``recepie`` (the JSON text of a recipe),
+``recepies_list_path``, ``num_params``, ``status``, and a number for each epoch in ``wall_times``,
+``train_losses``, ``val_losses`` and ``test_losses``. Diverged losses are NaN.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _LOG = re.compile(r"(?:.*/)?log_stats_model_[^/]*\.json")
 
 
 def build(file: Path) -> dict[str, dict[str, np.ndarray]]:
-    """The table of all runs, from ``train_logs_single_run/logs.zip`` of the release, or from a folder of the same JSON files.
+    """The table of all runs, from ``train_logs_single_run/logs.zip`` of the release, or from a folder of the
+    same JSON files.
 
     Raises:
         CorruptFile: which log is not what it should be, and why; or that some are missing.
@@ -61,7 +63,9 @@ def read_logs(file: Path) -> dict[str, np.ndarray]:
         CorruptFile: which log is not what it should be, and why.
     """
     runs: dict[int, Run] = {}
-    for name, content in read_files(file, _LOG, max_bytes=MAX_LOG_BYTES, max_files=MAX_LOGS, max_total=MAX_LOGS * MAX_LOG_BYTES):
+    for name, content in read_files(
+        file, _LOG, max_bytes=MAX_LOG_BYTES, max_files=MAX_LOGS, max_total=MAX_LOGS * MAX_LOG_BYTES
+    ):
         run = _run(file, name, content)
         if run.number in runs:
             raise corrupt(file, f"the recipe {run.number} has two logs")
@@ -104,7 +108,9 @@ def _graphs(recipes: list[dict[str, dict[str, Any]]]) -> dict[str, np.ndarray]:
     ops = list(ARITY)
     node_op, node_name, edges, node_ptr, edge_ptr = [], [], [], [0], [0]
     for recipe in recipes:
-        number = {name: at for at, name in enumerate(recipe)} | {name: -1 - at for at, name in enumerate(INPUTS)}
+        number = {name: at for at, name in enumerate(recipe)} | {
+            name: -1 - at for at, name in enumerate(INPUTS)
+        }
         node_op += [ops.index(entry["op"]) for entry in recipe.values()]
         node_name += list(recipe)
         for at, entry in enumerate(recipe.values()):
@@ -125,7 +131,7 @@ def _graphs(recipes: list[dict[str, dict[str, Any]]]) -> dict[str, np.ndarray]:
     }
 
 
-# -- one log -------------------------------------------------------------------------------------------------------
+# -- one log -------------------------------------------------------------------------------------------------
 
 
 def _run(file: Path, name: str, content: bytes) -> Run:

@@ -16,7 +16,8 @@ from archenc.spaces.transnas101 import OPERATIONS, TransNAS101Micro
 
 
 def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
-    """The table of all cells, sorted by their strings, with the validation metric of the last epoch of each task.
+    """The table of all cells, sorted by their strings, with the validation metric of the last epoch of each
+    task.
 
     Args:
         files: the source ``results`` of the manifest.
@@ -29,7 +30,9 @@ def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     cells = space.enumerate()
     labels = {}
     for task, (ops, values) in found.items():
-        row = ops @ len(OPERATIONS) ** np.arange(5, -1, -1)  # all combinations occur, and the enumeration counts through them
+        row = ops @ len(OPERATIONS) ** np.arange(
+            5, -1, -1
+        )  # all combinations occur, and the enumeration counts through them
         labels[TASKS[task].field] = np.empty(ROWS, dtype=np.float32)
         labels[TASKS[task].field][row] = values
     return {

@@ -1,4 +1,6 @@
-"""``archenc data fetch``, ``import`` and ``verify``: bringing the tables of data sets here, and checking what is here."""
+"""``archenc data fetch``, ``import`` and ``verify``: bringing the tables of data sets here, and checking what
+is here.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,14 @@ if TYPE_CHECKING:
 
 
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...|all", help="Data sets; 'all' for all that are small enough.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...|all", help="Data sets; 'all' for all that are small enough."),
+    ],
 ) -> None:
-    """Download the public files of data sets, check them, and build their tables; what is there and whole is left alone."""
+    """Download the public files of data sets, check them, and build their tables; what is there and whole is
+    left alone.
+    """
     from archenc.datasets.sources.fetch import all_names
     from archenc.datasets.sources.fetch import fetch as fetch_one
     from archenc.files.trusted import data_root
@@ -30,7 +37,10 @@ def fetch(
         written = fetch_one(name)
         if not written:
             return f"{name}: is there already"
-        return f"{name}: {', '.join(str(path.relative_to(data_root())) for path in written)} in {time.perf_counter() - start:.1f} s"
+        return (
+            f"{name}: {', '.join(str(path.relative_to(data_root())) for path in written)} in "
+            f"{time.perf_counter() - start:.1f} s"
+        )
 
     wanted = dict.fromkeys(each for name in names for each in (all_names() if name == "all" else [name]))
     _each(list(wanted), one)
@@ -49,7 +59,9 @@ def import_table(
 
 
 def verify_all(describe: Callable[[str], list[str]]) -> None:
-    """Verify every data set whose tables are there; ``describe`` gives the lines of one and raises if something is wrong."""
+    """Verify every data set whose tables are there; ``describe`` gives the lines of one and raises if
+    something is wrong.
+    """
     from archenc.datasets.sources.fetch import missing
     from archenc.datasets.sources.manifest import manifest_names, read_manifest
     from archenc.errors import ArchencError, DataNotFound
@@ -67,7 +79,9 @@ def verify_all(describe: Callable[[str], list[str]]) -> None:
 
 
 def verified_files(manifest: Manifest) -> list[str]:
-    """A line for each raw file of a data set that is in the cache; raises :class:`CorruptFile` for one, or a table, that is damaged."""
+    """A line for each raw file of a data set that is in the cache; raises :class:`CorruptFile` for one, or a
+    table, that is damaged.
+    """
     from archenc.datasets.sources.download import local_path
     from archenc.datasets.sources.fetch import missing
     from archenc.errors import CorruptFile
@@ -83,7 +97,9 @@ def verified_files(manifest: Manifest) -> list[str]:
         lines.append(f"whole  {source.sha256 or source.git_blob}  {path}")
     for table in missing(manifest):
         if (path := data_root() / table).exists():
-            raise CorruptFile(f"the table {path} is not what was published; {manifest.remedy}, which replaces it")
+            raise CorruptFile(
+                f"the table {path} is not what was published; {manifest.remedy}, which replaces it"
+            )
     return lines
 
 
@@ -93,7 +109,11 @@ def manifest_lines(manifest: Manifest, dataset: ArchDataset | None = None) -> li
 
     lines = []
     if dataset is None:
-        lines += [f"citation: {manifest.citation}", f"licence: {manifest.licence}", f"homepage: {manifest.homepage}"]
+        lines += [
+            f"citation: {manifest.citation}",
+            f"licence: {manifest.licence}",
+            f"homepage: {manifest.homepage}",
+        ]
         if manifest.labels:
             lines += ["", "labels", *(f"  {label}: {text}" for label, text in manifest.labels.items())]
         if manifest.other_labels:
@@ -102,12 +122,21 @@ def manifest_lines(manifest: Manifest, dataset: ArchDataset | None = None) -> li
         if manifest.notes:
             lines += ["", "notes", *(f"  - {note}" for note in manifest.notes)]
     if manifest.tables:
-        lines += ["", "tables", *(f"  {path}" + (f"\n    digest {digest}" if digest else "") for path, digest in manifest.tables.items())]
+        lines += [
+            "",
+            "tables",
+            *(
+                f"  {path}" + (f"\n    digest {digest}" if digest else "")
+                for path, digest in manifest.tables.items()
+            ),
+        ]
     if manifest.sources:
         lines += ["", f"sources ({len(manifest.sources)} files, {manifest.size:,} bytes)"]
     for source in manifest.sources.values():
         here = ", in the cache" if local_path(source).exists() else ""
-        where = f"{source.repository} @ {source.commit}\n    {source.path}" if source.repository else source.url
+        where = (
+            f"{source.repository} @ {source.commit}\n    {source.path}" if source.repository else source.url
+        )
         lines += [
             f"  {source.name}: {where}",
             f"    {source.size:,} bytes{here}, licence: {source.licence or 'as above'}",
@@ -117,7 +146,9 @@ def manifest_lines(manifest: Manifest, dataset: ArchDataset | None = None) -> li
 
 
 def _each(names: list[str], action: Callable[[str], str]) -> None:
-    """Do something for each data set and print what it says; errors of one do not keep the others from being done."""
+    """Do something for each data set and print what it says; errors of one do not keep the others from being
+    done.
+    """
     from archenc.errors import ArchencError
 
     failed = []
@@ -130,4 +161,7 @@ def _each(names: list[str], action: Callable[[str], str]) -> None:
             failed.append(name)
             say(f"{name}: {error}", file=sys.stderr)
     if failed:
-        raise ArchencError(f"{len(failed)} of {len(names)} data sets failed ({', '.join(failed)}); the lines above say what to do")
+        raise ArchencError(
+            f"{len(failed)} of {len(names)} data sets failed ({', '.join(failed)}); the lines above say what "
+            "to do"
+        )

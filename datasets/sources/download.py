@@ -290,7 +290,7 @@ def _host(address: str) -> str:
     return urlsplit(address).netloc if "://" in address else "the folder in ARCHENC_MIRROR"
 
 
-# -- the local side ------------------------------------------------------------------------------------------------
+# -- the local side ------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

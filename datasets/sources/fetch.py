@@ -1,7 +1,7 @@
 """Fetching: from the sources in a manifest to tables under the data root.
 
-Nothing is downloaded or built that is already there and whole. Each table is compared with its published digest before it is written, and
-written under its final name in one step.
+Nothing is downloaded or built that is already there and whole. Each table is compared with its published
+digest before it is written, and written under its final name in one step.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def fetch(name: str, patience: Patience = PATIENCE, *, show_progress: bool = Tru
 
     Raises:
         UnknownName: there is no such data set.
-        DataNotFound: a source cannot be fetched, or the data set has none; the message says what else can be done.
+        DataNotFound: a source cannot be fetched, or the data set has none; the message says what else can be
+            done.
         CorruptFile: a source is not what was published, or the tables made from it are not.
         CannotWrite: the disk is full, or a folder cannot be written.
     """
@@ -91,7 +92,11 @@ def import_file(name: str, file: Path, patience: Patience = PATIENCE) -> list[Pa
 
 def missing(manifest: Manifest) -> list[str]:
     """The tables of a manifest that are not under the data root, or not whole."""
-    return [path for path, digest in manifest.tables.items() if not _whole(manifest.name, data_root() / path, digest)]
+    return [
+        path
+        for path, digest in manifest.tables.items()
+        if not _whole(manifest.name, data_root() / path, digest)
+    ]
 
 
 def _whole(name: str, path: Path, digest: str) -> bool:
@@ -105,7 +110,9 @@ def _whole(name: str, path: Path, digest: str) -> bool:
 
 
 def _accepted(name: str, path: Path) -> bool:
-    """Whether the data set itself takes the table, which may hold more than what can be built from the public sources."""
+    """Whether the data set itself takes the table, which may hold more than what can be built from the public
+    sources.
+    """
     try:
         return str(path) in DATASETS.create(name).provenance.files
     except ArchencError:
@@ -113,34 +120,44 @@ def _accepted(name: str, path: Path) -> bool:
 
 
 def _installed(manifest: Manifest) -> None:
-    """Load a data set whose files do not come from here; raises :class:`DataNotFound` that says where they come from."""
+    """Load a data set whose files do not come from here; raises :class:`DataNotFound` that says where they
+    come from.
+    """
     if not manifest.requirement and missing(manifest):
         raise DataNotFound(f"the data set {manifest.name!r} cannot be fetched; {manifest.remedy}")
     DATASETS.create(manifest.name)
 
 
-# -- sources -------------------------------------------------------------------------------------------------------
+# -- sources -------------------------------------------------------------------------------------------------
 
 
 def _download_all(manifest: Manifest, patience: Patience, show_progress: bool) -> dict[str, Path]:
-    """The local file of each source by name; several are downloaded at once, and the first failure stops the others."""
+    """The local file of each source by name; several are downloaded at once, and the first failure stops the
+    others.
+    """
     arrived: dict[str, int] = {}
     stop = threading.Event()
     sources = {source.key: source for source in manifest.sources.values()}
 
     def get(source: Source) -> Path:
-        return download(source, patience, report=lambda size: arrived.__setitem__(source.key, size), stop=stop)
+        return download(
+            source, patience, report=lambda size: arrived.__setitem__(source.key, size), stop=stop
+        )
 
     with ThreadPoolExecutor(WORKERS) as pool:
         futures = {key: pool.submit(get, source) for key, source in sources.items()}
         steps = _mebibytes(list(futures.values()), arrived)
         try:
-            for _ in progress(steps, f"{manifest.name}, MiB", total=manifest.size // MEBIBYTE, show=show_progress):
+            for _ in progress(
+                steps, f"{manifest.name}, MiB", total=manifest.size // MEBIBYTE, show=show_progress
+            ):
                 pass
         finally:  # nothing is left to stop, unless a download failed or the user interrupts
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-    failed = [error for future in futures.values() if not future.cancelled() and (error := future.exception())]
+    failed = [
+        error for future in futures.values() if not future.cancelled() and (error := future.exception())
+    ]
     if failed:
         raise next((error for error in failed if not isinstance(error, Stopped)), failed[0])
     return {name: futures[source.key].result() for name, source in manifest.sources.items()}
@@ -158,7 +175,7 @@ def _mebibytes(futures: list[Future[Path]], arrived: Mapping[str, int]) -> Itera
             return
 
 
-# -- tables --------------------------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------------------------------
 
 
 def _function(reference: str) -> Callable[[Any], Tables]:
@@ -170,12 +187,16 @@ def _function(reference: str) -> Callable[[Any], Tables]:
 def _checked(manifest: Manifest, tables: Tables) -> Tables:
     """The tables, if they are those that the manifest promises; raises :class:`CorruptFile`."""
     if set(tables) != set(manifest.tables):
-        raise CorruptFile(f"{manifest.name} became the tables {sorted(tables)} instead of {sorted(manifest.tables)}; install archenc again")
+        raise CorruptFile(
+            f"{manifest.name} became the tables {sorted(tables)} instead of {sorted(manifest.tables)}; "
+            "install archenc again"
+        )
     for path, digest in manifest.tables.items():
         found = content_digest(tables[path])
         if digest and found != digest:
             raise CorruptFile(
-                f"the table {path} made from the sources has the digest {found:.12}... instead of {digest:.12}...; "
+                f"the table {path} made from the sources has the digest {found:.12}... instead of "
+                f"{digest:.12}...; "
                 "nothing was written: report it with the versions of archenc and numpy"
             )
     return tables

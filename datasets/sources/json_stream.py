@@ -19,7 +19,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def read_records(path: Path, lists: Sequence[str], max_records: int) -> Iterator[Any]:
-    """The records of a file that holds a list of them, or an object of such lists under the names ``lists``, in the order of the file.
+    """The records of a file that holds a list of them, or an object of such lists under the names ``lists``,
+    in the order of the file.
 
     Raises:
         DataNotFound: the file cannot be read.
@@ -28,17 +29,26 @@ def read_records(path: Path, lists: Sequence[str], max_records: int) -> Iterator
     try:
         with path.open(encoding="utf-8") as stream:
             if path.stat().st_size > MAX_FILE_BYTES:
-                raise CorruptFile(f"the file {path} is larger than {MAX_FILE_BYTES:,} bytes; check that it is the right one")
+                raise CorruptFile(
+                    f"the file {path} is larger than {MAX_FILE_BYTES:,} bytes; check that it is the right one"
+                )
             for number, record in enumerate(_Reader(stream).records(lists)):
                 if number == max_records:
-                    raise CorruptFile(f"the file {path} has more than {max_records:,} records; check that it is the right one")
+                    raise CorruptFile(
+                        f"the file {path} has more than {max_records:,} records; check that it is the right "
+                        "one"
+                    )
                 yield record
     except OSError as error:
-        raise DataNotFound(f"the file {path} cannot be read ({error.strerror}); check its path and permissions") from None
+        raise DataNotFound(
+            f"the file {path} cannot be read ({error.strerror}); check its path and permissions"
+        ) from None
     except CorruptFile:
         raise
     except (ValueError, RecursionError) as error:
-        raise CorruptFile(f"the file {path} is not a JSON list of records ({str(error).splitlines()[0]:.80}); get it again") from None
+        raise CorruptFile(
+            f"the file {path} is not a JSON list of records ({str(error).splitlines()[0]:.80}); get it again"
+        ) from None
 
 
 class _Reader:

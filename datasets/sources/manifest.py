@@ -1,7 +1,9 @@
 """Manifests: what is known of a data set before a byte of it has been fetched.
 
-``manifests/NAME.yaml`` belongs to the data set NAME. Required are ``citation``, ``licence`` and ``homepage``; the other keys are those of
-:class:`Manifest`, with ``import`` for :attr:`Manifest.importer`, and each entry of ``sources`` has the keys of :class:`Source`::
+``manifests/NAME.yaml`` belongs to the data set NAME. Required are ``citation``, ``licence`` and ``homepage``;
+the other keys are those of
+:class:`Manifest`, with ``import`` for :attr:`Manifest.importer`, and each entry of ``sources`` has the keys
+of :class:`Source`::
 
     citation: "Dong, Yang: NAS-Bench-201, ICLR 2020"
     licence: MIT
@@ -9,11 +11,13 @@
     recipe: archenc.datasets.recipes.nasbench201:build
     tables: {nasbench201/table.npz: 0123...}
     sources:
-      scores: {repository: OWNER/REPO, commit: 0123..., path: data/scores.csv, size: 3024008, sha256: 0123..., licence: none found}
+      scores: {repository: OWNER/REPO, commit: 0123..., path: data/scores.csv, size: 3024008,
+               sha256: 0123..., licence: none found}
       records: {url: https://example.org/records.tfrecord, size: 498859226, sha256: 0123...}
     part_of_all: true
     labels:
-      "cifar10/{val,test}_accuracy@200/mean": "CIFAR-10 {validation,test} accuracy in percent, mean of three seeds"
+      "cifar10/{val,test}_accuracy@200/mean":
+        "CIFAR-10 {validation,test} accuracy in percent, mean of three seeds"
 """
 
 from __future__ import annotations
@@ -52,7 +56,14 @@ def _form(pattern: str, description: str) -> Meta:
     return Meta(max_length=300, pattern=rf"\A(?:{pattern})\Z", description=description)
 
 
-Sentence = Annotated[str, Meta(min_length=1, max_length=4_000, description="a text of up to 4,000 characters, quoted if it is a number")]
+Sentence = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=4_000,
+        description="a text of up to 4,000 characters, quoted if it is a number",
+    ),
+]
 Sha256 = Annotated[str, _form("[0-9a-f]{64}", "64 hexadecimal digits")]
 MaySha256 = Annotated[str, _form("[0-9a-f]{64}|", "64 hexadecimal digits, or nothing")]
 Sha1 = Annotated[str, _form("[0-9a-f]{40}", "40 hexadecimal digits")]
@@ -60,7 +71,9 @@ Repository = Annotated[str, _form(f"{_PART}/{_PART}", "OWNER/REPO")]
 Url = Annotated[str, _form(f"https://[a-z0-9][a-z0-9.-]*(/{_PART})+", "a plain https address")]
 Function = Annotated[str, _form(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "module:function")]
 Relative = Annotated[str, _form(f"{_PART}(/{_PART})*", "a plain relative path")]
-Size = Annotated[int, Meta(gt=0, le=MAX_SOURCE_BYTES, description=f"a number of bytes up to {MAX_SOURCE_BYTES:,}")]
+Size = Annotated[
+    int, Meta(gt=0, le=MAX_SOURCE_BYTES, description=f"a number of bytes up to {MAX_SOURCE_BYTES:,}")
+]
 
 
 class Source(Record):
@@ -70,7 +83,8 @@ class Source(Record):
         name: what the recipe calls it.
         size: exact number of bytes.
         sha256: hexadecimal SHA-256; empty where ``git_blob`` is all that is published.
-        git_blob: Git's hexadecimal name of the content, the SHA-1 of ``blob SIZE``, a zero byte and the content.
+        git_blob: Git's hexadecimal name of the content, the SHA-1 of ``blob SIZE``, a zero byte and the
+            content.
         repository: ``OWNER/REPO`` on GitHub; empty for a file elsewhere.
         commit: the full commit.
         path: the file in the repository.
@@ -120,7 +134,11 @@ class Source(Record):
                 if stream.seek(0, 2) != self.size:
                     return False
                 stream.seek(0)
-                digest = hashlib.sha256() if self.sha256 else hashlib.sha1(f"blob {self.size}\0".encode(), usedforsecurity=False)
+                digest = (
+                    hashlib.sha256()
+                    if self.sha256
+                    else hashlib.sha1(f"blob {self.size}\0".encode(), usedforsecurity=False)
+                )
                 while chunk := stream.read(2**20):
                     digest.update(chunk)
         except OSError:
@@ -137,17 +155,19 @@ class Manifest(Record):
         licence: the licence of the data as stated by its source.
         homepage: the benchmark's public place.
         recipe: ``module:function`` that turns the sources into the tables; empty where nothing is fetched.
-        importer: ``module:function`` that turns one file that a user has into the tables; empty where there is none.
+        importer: ``module:function`` that turns one file that a user has into the tables; empty where there
+            is none.
         requirement: what pip is asked for, where a package brings the tables: ``"nas-bench-graph==1.4.0"``.
-        tables: :func:`archenc.files.trusted.content_digest` of all arrays of each table that the recipe builds, by its path under
-            the data root; empty where it is not known, as the table is made from a file of the user's own or from sources
-            that are pinned themselves. A loader has a digest of the arrays that it reads
-            (:attr:`archenc.datasets.sources.tables.Table.digest`).
+        tables: :func:`archenc.files.trusted.content_digest` of all arrays of each table that the recipe
+            builds, by its path under the data root; empty where it is not known, as the table is made from a
+            file of the user's own or from sources that are pinned themselves. A loader has a digest of the
+            arrays that it reads (:attr:`archenc.datasets.sources.tables.Table.digest`).
         sources: the raw files by name.
         part_of_all: whether ``archenc data fetch all`` takes it.
-        labels: what each label is, by name. A name may hold alternatives, which the sentence can repeat or put in words, as
-            ``"{val,test}_accuracy": "{validation,test} accuracy"`` (:attr:`sentences`).
-        other_labels: the same of labels that are not in tables made from the sources, only in some that people have.
+        labels: what each label is, by name. A name may hold alternatives, which the sentence can repeat or
+            put in words, as ``"{val,test}_accuracy": "{validation,test} accuracy"`` (:attr:`sentences`).
+        other_labels: the same of labels that are not in tables made from the sources, only in some that
+            people have.
         notes: what a user must know before quoting a number.
     """
 
@@ -191,8 +211,8 @@ class Manifest(Record):
 def _each_alternative(name: str, sentence: str) -> Iterator[tuple[str, str]]:
     """Each label behind a name with alternatives, and its sentence.
 
-    Alternatives in the sentence go with those in the name that are the same, else with the next ones of which there are as
-    many; those that go with none stay as they are.
+    Alternatives in the sentence go with those in the name that are the same, else with the next ones of which
+    there are as many; those that go with none stay as they are.
     """
     groups = [group.split(",") for group in _ALTERNATIVES.findall(name)]
     texts = [group.split(",") for group in _ALTERNATIVES.findall(sentence)]
@@ -221,12 +241,16 @@ def _filled(text: str, words: list[str]) -> str:
 def manifest_names() -> list[str]:
     """Names of the data sets that have a manifest, sorted."""
     found = (file.name for file in FOLDER.iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml") and not name.startswith("."))
+    return sorted(
+        name.removesuffix(".yaml") for name in found if name.endswith(".yaml") and not name.startswith(".")
+    )
 
 
 def remedy_for(table: str) -> str:
     """How to get the table at this path under the data root; empty where no manifest has it."""
-    return next((read_manifest(name).remedy for name in manifest_names() if table in read_manifest(name).tables), "")
+    return next(
+        (read_manifest(name).remedy for name in manifest_names() if table in read_manifest(name).tables), ""
+    )
 
 
 @lru_cache(maxsize=64)
@@ -252,7 +276,9 @@ def parse(name: str, content: bytes) -> Manifest:
     values = _called(name, parse_yaml(content, where), where)
     sources = values.get("sources")
     if isinstance(sources, dict):
-        values["sources"] = {key: _called(key, source, f"{where}, source {key!r}") for key, source in sources.items()}
+        values["sources"] = {
+            key: _called(key, source, f"{where}, source {key!r}") for key, source in sources.items()
+        }
     return record(values, Manifest, where, "correct it")
 
 

@@ -37,7 +37,8 @@ class Group:
 
     Attributes:
         fields: shape and dtype kind of every array.
-        digest: :func:`archenc.files.trusted.content_digest` of these arrays, the same however the file is compressed.
+        digest: :func:`archenc.files.trusted.content_digest` of these arrays, the same however the file is
+            compressed.
     """
 
     fields: Mapping[str, Field]
@@ -51,9 +52,9 @@ class Table:
     Attributes:
         path: its place under the data root.
         fields: shape and dtype kind of every array that is needed.
-        digest: :func:`archenc.files.trusted.content_digest` of these arrays, the same however the file is compressed.
-            It is what a loader vouches for; the digest in a manifest is that of all arrays that a recipe
-            builds, read or not.
+        digest: :func:`archenc.files.trusted.content_digest` of these arrays, the same however the file is
+            compressed. It is what a loader vouches for; the digest in a manifest is that of all arrays that a
+            recipe builds, read or not.
         optional: what the table may hold besides.
     """
 

@@ -1,8 +1,8 @@
 """TFRecord files without TensorFlow: the framing of records, with both of its checksums.
 
-A record is its length (8 bytes, little-endian), a checksum of these (4 bytes), the data, and a checksum of the data (4 bytes); see
-"TFRecord format" in TensorFlow's guide. The checksum is the CRC-32C (Castagnoli; RFC 3720, appendix B.4), rotated right by 15 bits, plus
-0xa282ead8.
+A record is its length (8 bytes, little-endian), a checksum of these (4 bytes), the data, and a checksum of
+the data (4 bytes); see "TFRecord format" in TensorFlow's guide. The checksum is the CRC-32C (Castagnoli; RFC
+3720, appendix B.4), rotated right by 15 bits, plus 0xa282ead8.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def read_records(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[list[by
 
     Raises:
         DataNotFound: the file cannot be read.
-        CorruptFile: a checksum is wrong, a record is longer than 16 KiB, or the file ends within one; the message says which and where.
+        CorruptFile: a checksum is wrong, a record is longer than 16 KiB, or the file ends within one; the
+            message says which and where.
     """
     number, offset, buffer = 0, 0, b""
     try:
@@ -40,7 +41,9 @@ def read_records(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[list[by
                 number, offset, buffer = number + len(records), offset + used, buffer[used:]
                 yield records
     except OSError as error:
-        raise DataNotFound(f"the file {path} cannot be read ({error.strerror}); check its path and permissions") from None
+        raise DataNotFound(
+            f"the file {path} cannot be read ({error.strerror}); check its path and permissions"
+        ) from None
     if buffer:
         raise _corrupt(path, number, offset, f"the file ends within it, after {len(buffer)} bytes")
 
@@ -82,7 +85,7 @@ def _corrupt(path: Path, number: int, offset: int, what: str) -> CorruptFile:
     return CorruptFile(f"the file {path}, record {number} at byte {offset:,}: {what}; get the file again")
 
 
-# -- CRC-32C -------------------------------------------------------------------------------------------------------
+# -- CRC-32C -------------------------------------------------------------------------------------------------
 
 
 def masked(checksums: np.ndarray) -> np.ndarray:
@@ -95,8 +98,9 @@ def masked(checksums: np.ndarray) -> np.ndarray:
 def crc32c(content: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """The CRC-32C of many parts of an array of bytes at once.
 
-    A CRC is linear: the checksum of a part is the exclusive or of what each byte contributes at its distance from the part's end, and of
-    what the initial state contributes. So all bytes are looked up in one table and reduced part by part.
+    A CRC is linear: the checksum of a part is the exclusive or of what each byte contributes at its distance
+    from the part's end, and of what the initial state contributes. So all bytes are looked up in one table
+    and reduced part by part.
 
     Args:
         content: uint8 (B,).
@@ -124,7 +128,9 @@ def crc32c(content: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndar
 
 @lru_cache(maxsize=8)
 def _contributions(longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """uint32 (longest * 256,): what a byte contributes before so many others; uint32 (longest + 1,): the initial state after so many."""
+    """uint32 (longest * 256,): what a byte contributes before so many others; uint32 (longest + 1,): the
+    initial state after so many.
+    """
     byte = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         byte = (byte >> np.uint32(1)) ^ (byte & np.uint32(1)) * np.uint32(0x82F63B78)

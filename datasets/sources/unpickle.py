@@ -1,7 +1,7 @@
 """Pickles from other people's packages, read without running anything of theirs.
 
-A pickle is a program. Here it may name only what an allow-list maps to a harmless stand-in, and it is not opened at all unless its
-checksum is the published one.
+A pickle is a program. Here it may name only what an allow-list maps to a harmless stand-in, and it is not
+opened at all unless its checksum is the published one.
 """
 
 from __future__ import annotations
@@ -28,15 +28,21 @@ class _RestrictedUnpickler(pickle.Unpickler):
         full = f"{module}.{name}"
         if full not in self._allowed:
             raise UnsafePickle(
-                f"the pickle {self._path} asks for {full}, which it must not; do not use this file and get the published one"
+                f"the pickle {self._path} asks for {full}, which it must not; do not use this file and get "
+                "the published one"
             )
         return self._allowed[full]
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        raise UnsafePickle(f"the pickle {self._path} asks for an outside object; do not use this file and get the published one")
+        raise UnsafePickle(
+            f"the pickle {self._path} asks for an outside object; do not use this file and get the published "
+            "one"
+        )
 
 
-def load_pickle(path: str | os.PathLike[str], allowed: Mapping[str, Any], *, sha256: str, max_bytes: int) -> Any:
+def load_pickle(
+    path: str | os.PathLike[str], allowed: Mapping[str, Any], *, sha256: str, max_bytes: int
+) -> Any:
     """Unpickle a file whose globals are all stand-ins.
 
     Args:
@@ -53,23 +59,41 @@ def load_pickle(path: str | os.PathLike[str], allowed: Mapping[str, Any], *, sha
     content = read_bytes(path, max_bytes)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise CorruptFile(f"the file {path} has SHA-256 {found} instead of {sha256}; install the published version again")
+        raise CorruptFile(
+            f"the file {path} has SHA-256 {found} instead of {sha256}; install the published version again"
+        )
     try:
         return _RestrictedUnpickler(content, allowed, str(path)).load()
     except UnsafePickle:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
-        raise CorruptFile(f"the file {path} is not a whole pickle ({type(error).__name__}); get it again") from None
+        raise CorruptFile(
+            f"the file {path} is not a whole pickle ({type(error).__name__}); get it again"
+        ) from None
 
 
-_LIST_OF_NUMBERS = {"PROTO", "EMPTY_LIST", "BINPUT", "MARK", "BINFLOAT", "BININT", "BININT1", "BININT2", "APPEND", "APPENDS", "STOP"}
+_LIST_OF_NUMBERS = {
+    "PROTO",
+    "EMPTY_LIST",
+    "BINPUT",
+    "MARK",
+    "BINFLOAT",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "APPEND",
+    "APPENDS",
+    "STOP",
+}
 
 
 def load_numbers(content: bytes, path: str | os.PathLike[str]) -> list[float | int]:
-    """The list of numbers that a pickle holds; opcodes that no such list needs are refused before anything is built.
+    """The list of numbers that a pickle holds; opcodes that no such list needs are refused before anything is
+    built.
 
     Args:
-        content: the pickle, whose size the caller has bounded; the list takes at most some ten times as much memory.
+        content: the pickle, whose size the caller has bounded; the list takes at most some ten times as much
+            memory.
         path: the file that it comes from, for messages.
 
     Raises:
@@ -80,14 +104,17 @@ def load_numbers(content: bytes, path: str | os.PathLike[str]) -> list[float | i
         for opcode, argument, _ in pickletools.genops(content):
             if opcode.name not in _LIST_OF_NUMBERS:
                 raise UnsafePickle(
-                    f"the pickle in {path} asks for {opcode.name} {argument!r:.60}, which a list of numbers does not need; "
+                    f"the pickle in {path} asks for {opcode.name} {argument!r:.60}, which a list of numbers "
+                    "does not need; "
                     "do not use this file and get the published one"
                 )
         values = _RestrictedUnpickler(content, {}, str(path)).load()
     except UnsafePickle:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
-        raise CorruptFile(f"the file {path} does not hold a whole pickle ({type(error).__name__}); get it again") from None
+        raise CorruptFile(
+            f"the file {path} does not hold a whole pickle ({type(error).__name__}); get it again"
+        ) from None
     if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
         raise CorruptFile(f"the pickle in {path} is not a list of numbers; get the file again")
     return values

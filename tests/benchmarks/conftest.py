@@ -71,6 +71,8 @@ def make_run() -> Callable[..., Run]:
     def make_run(protocol: Protocol, method: str, size: int, seed: int, tau: float) -> Run:
         key = run_key(protocol, find_method(method, methods), size, seed)
         metrics = {"kendall_tau": tau, **{name: 0.5 for name in protocol.metrics if name != "kendall_tau"}}
-        return made_up_run(key, metrics, command=f"archenc bench run {protocol.name} --methods {method} --sizes {size}")
+        return made_up_run(
+            key, metrics, command=f"archenc bench run {protocol.name} --methods {method} --sizes {size}"
+        )
 
     return make_run

@@ -75,7 +75,9 @@ def test_any_single_text_of_a_run_file_is_harmless(run: dict, tmp_path: Path, no
         assert_harmless_files(out)
 
 
-def test_commands_on_hostile_runs(run: dict, tmp_path: Path, no_plots: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_on_hostile_runs(
+    run: dict, tmp_path: Path, no_plots: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     hostile = everywhere(run, but=KEPT)
     for changed in (hostile, {**hostile, "seconds": {}}):
         write_run(changed, tmp_path / "runs")
@@ -101,7 +103,20 @@ def test_names_beside_published_numbers_are_text(make_run: Callable[..., Run], t
 
 
 @pytest.mark.parametrize(
-    "name", ["../../escaped", "/escaped", "..", "a/b", "c\\d", "nul\x00byte", "x" * 5_000, "", "\x1b[31m", "index.html", "名前"]
+    "name",
+    [
+        "../../escaped",
+        "/escaped",
+        "..",
+        "a/b",
+        "c\\d",
+        "nul\x00byte",
+        "x" * 5_000,
+        "",
+        "\x1b[31m",
+        "index.html",
+        "名前",
+    ],
 )
 @pytest.mark.parametrize("field", ["name", "archenc"])
 def test_names_of_runs_are_no_paths(run: dict, name: str, field: str, tmp_path: Path, no_plots: None) -> None:
@@ -114,10 +129,15 @@ def test_names_of_runs_are_no_paths(run: dict, name: str, field: str, tmp_path: 
 
 
 def test_leaderboards_that_share_a_name_have_a_plot_each(run: dict, tmp_path: Path, no_plots: None) -> None:
-    one, other = unchecked(run, {}), unchecked(run, {"key": {"protocol": {"selection": "mean_last_5_epochs"}}})
+    one, other = (
+        unchecked(run, {}),
+        unchecked(run, {"key": {"protocol": {"selection": "mean_last_5_epochs"}}}),
+    )
     paths = write_report([one, other], tmp_path)
     assert len([path for path in paths if path.suffix == ".svg"]) == 2
-    assert sorted(path.name for path in paths) == sorted(path.name for path in write_report([other, one], tmp_path))
+    assert sorted(path.name for path in paths) == sorted(
+        path.name for path in write_report([other, one], tmp_path)
+    )
 
 
 def test_the_folder_of_runs_is_named_after_its_protocol_and_stays_here(
@@ -127,12 +147,24 @@ def test_the_folder_of_runs_is_named_after_its_protocol_and_stays_here(
     monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "p.yaml").write_text(json.dumps({**content, "name": "../../escaped"}))
     before = files(tmp_path)
-    main(["bench", "run", str(tmp_path / "p.yaml"), "--methods", "op-count+ridge+mse", "--sizes", "8", "--seeds", "0"])
+    main(
+        [
+            "bench",
+            "run",
+            str(tmp_path / "p.yaml"),
+            "--methods",
+            "op-count+ridge+mse",
+            "--sizes",
+            "8",
+            "--seeds",
+            "0",
+        ]
+    )
     assert all(path.is_relative_to(tmp_path / "here") for path in files(tmp_path) - before)
     assert not (tmp_path.parent / "escaped").exists()
 
 
-# -- what is no run file -----------------------------------------------------------------------------------------------
+# -- what is no run file -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -145,7 +177,9 @@ def report_of(runs: Path) -> int:
     return main(["bench", "report", str(runs), "--out", str(runs.parent / "out")])
 
 
-def test_links_out_of_the_folder_are_refused(run: dict, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_links_out_of_the_folder_are_refused(
+    run: dict, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run["key"]["seed"] = 1
     write_run(run, runs.parent / "elsewhere")
     (target,) = (runs.parent / "elsewhere").iterdir()
@@ -155,7 +189,9 @@ def test_links_out_of_the_folder_are_refused(run: dict, runs: Path, capsys: pyte
     assert not (runs.parent / "out").exists()
 
 
-def test_links_to_folders_are_not_followed_and_loops_end(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_links_to_folders_are_not_followed_and_loops_end(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (runs / "up").symlink_to(runs.parent, target_is_directory=True)
     (runs / "0123456789abcdef.json").mkdir()
     assert report_of(runs) == 0
@@ -171,7 +207,7 @@ def test_a_pipe_is_no_run_file(runs: Path, capsys: pytest.CaptureFixture[str]) -
     assert "not a regular file" in capsys.readouterr().err
 
 
-# -- whole or not at all -----------------------------------------------------------------------------------------------
+# -- whole or not at all -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("full_after", [0, 1, 4])
@@ -197,7 +233,9 @@ def test_a_report_on_a_full_disk_does_not_appear(
     assert (out / "leaderboard.csv").read_text() == "old"
 
 
-def test_a_folder_in_the_place_of_a_file_is_seen_before_any_is_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_in_the_place_of_a_file_is_seen_before_any_is_written(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = runs.parent / "out"
     (out / "leaderboard.csv").mkdir(parents=True)
     assert report_of(runs) == 2

@@ -76,7 +76,9 @@ def bench(protocol_file: Path, tmp_path: Path) -> Callable[..., int]:
     return call
 
 
-def test_suggestions_join_the_file_and_no_other_label_is_seen(bench: Callable[..., int], stub: Stub, tmp_path: Path) -> None:
+def test_suggestions_join_the_file_and_no_other_label_is_seen(
+    bench: Callable[..., int], stub: Stub, tmp_path: Path
+) -> None:
     assert bench("--methods", "gates+mlp+hinge", "--files", "1") == 0
     (run,) = study.read_all(tmp_path / "runs")
     data = archenc.load_dataset("tiny")
@@ -89,7 +91,9 @@ def test_suggestions_join_the_file_and_no_other_label_is_seen(bench: Callable[..
         assert set(suggested.rows) <= set(left.tolist())
         edges = stub.predict(data.graphs[left])
         best = np.sort(edges)[::-1][:3]
-        assert stub.predict(data.graphs[list(suggested.rows)]).tolist() == best.tolist(), "the best predictions among the others"
+        assert stub.predict(data.graphs[list(suggested.rows)]).tolist() == best.tolist(), (
+            "the best predictions among the others"
+        )
         assert list(suggested.labels) == data.y[list(suggested.rows)].tolist()
         assert list(suggested.ranks) == [1 + int((data.y > label).sum()) for label in suggested.labels]
         trained += suggested.rows
@@ -134,7 +138,9 @@ def test_a_second_call_computes_only_what_is_missing(
     assert len(stub.given) == 10
 
 
-def test_what_fails_is_said_and_the_rest_goes_on(bench: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_is_said_and_the_rest_goes_on(
+    bench: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench("--methods", f"gates+gp+bce,{GP}", "--files", "0") == 1
     errors = capsys.readouterr().err
     assert "gates+gp+bce (size 8; seed 0)" in errors
@@ -149,7 +155,12 @@ def made_up(name: str, file: int, first: list[float], later: list[float], **tabl
     """A run of 2 trained architectures and two rounds of two, on a table of 100 with the labels 1 to 100."""
 
     def part(labels: list[float]) -> dict[str, Any]:
-        return {"rows": [0, 1], "labels": labels, "ranks": [101 - int(label) for label in labels], "seconds": 1.5}
+        return {
+            "rows": [0, 1],
+            "labels": labels,
+            "ranks": [101 - int(label) for label in labels],
+            "seconds": 1.5,
+        }
 
     key = {
         "protocol": {**load_protocol("nasbench201-analog").setting},
@@ -161,7 +172,15 @@ def made_up(name: str, file: int, first: list[float], later: list[float], **tabl
     facts = {"digest": "d" * 64, "split": "5" * 64, "architectures": 100, "best": 100.0, **table}
     parts = {"start": part([50.0, 60.0]), "rounds": [part(first), part(later)]}
     machine = {"cpu": "abacus", "cores": 1, "threads": 1}
-    return {"run": f"next-{run_id(key)}", "key": key, "table": facts, **parts, "versions": {}, "machine": machine, "command": "make"}
+    return {
+        "run": f"next-{run_id(key)}",
+        "key": key,
+        "table": facts,
+        **parts,
+        "versions": {},
+        "machine": machine,
+        "command": "make",
+    }
 
 
 def as_run(content: dict[str, Any]) -> study.NextRun:
@@ -181,8 +200,30 @@ def test_a_table_says_how_good_the_suggestions_were() -> None:
         *("mean of the 2", "median rank", "best of the 2", "its rank"),
         *("best after 6, median", "quartiles", "its rank", "seconds a round"),
     ]
-    assert best == [GP, "2", "80.00 ± 7.07", "21", "85.00 ± 7.07", "16", "92.50", "91.25 to 93.75", "8", "1.5"]
-    assert other == ["gates+mlp+hinge", "1", "2.00", "99", "3.00", "98", "60.00", "60.00 to 60.00", "41", "1.5"], "the file counts, too"
+    assert best == [
+        GP,
+        "2",
+        "80.00 ± 7.07",
+        "21",
+        "85.00 ± 7.07",
+        "16",
+        "92.50",
+        "91.25 to 93.75",
+        "8",
+        "1.5",
+    ]
+    assert other == [
+        "gates+mlp+hinge",
+        "1",
+        "2.00",
+        "99",
+        "3.00",
+        "98",
+        "60.00",
+        "60.00 to 60.00",
+        "41",
+        "1.5",
+    ], "the file counts, too"
     assert "100 architectures, the best with 100.00" in study.heading(group)
     assert f"| {GP} | 2 |" in study.next_markdown(runs)
 
@@ -192,7 +233,11 @@ def test_other_plans_stand_apart_and_other_data_are_refused() -> None:
     with pytest.raises(InvalidTable, match="different data"):
         study.groups([as_run(one), as_run(other)])
     trained = {**other["start"], "rows": [0, 1, 2], "labels": [1.0, 2.0, 3.0], "ranks": [1, 2, 3]}
-    third = {**other, "key": {**other["key"], "plan": {"trained": 3, "count": 2, "rounds": 2}}, "start": trained}
+    third = {
+        **other,
+        "key": {**other["key"], "plan": {"trained": 3, "count": 2, "rounds": 2}},
+        "start": trained,
+    }
     assert len(study.groups([as_run(one), as_run(third)])) == 2
 
 
@@ -214,13 +259,18 @@ def write(folder: Path, run: Any) -> Path:
     [
         ({"table": None}, "table"),
         ({"rounds": []}, "not as many as the plan says"),
-        ({"start": {"rows": [0], "labels": [1.0], "ranks": [1], "seconds": 0}}, "not as many as the plan says"),
+        (
+            {"start": {"rows": [0], "labels": [1.0], "ranks": [1], "seconds": 0}},
+            "not as many as the plan says",
+        ),
         ({"start": {"rows": [0, 1], "labels": [1.0, "x"], "ranks": [1, 2], "seconds": 0}}, "labels"),
         ({"unknown": 1}, "unknown"),
         ({"run": "next-0123456789abcdef"}, "name is not that of its key"),
     ],
 )
-def test_a_damaged_run_file_is_refused_in_one_sentence(tmp_path: Path, changes: dict[str, Any], part: str) -> None:
+def test_a_damaged_run_file_is_refused_in_one_sentence(
+    tmp_path: Path, changes: dict[str, Any], part: str
+) -> None:
     run = made_up(GP, 0, [1.0, 2.0], [3.0, 4.0])
     path = write(tmp_path, run)
     assert plain_values(study.read_next(path)) == run
@@ -271,11 +321,15 @@ def test_committed_runs_are_those_that_the_command_would_make() -> None:
     folder = ROOT / "benchmarks" / "results" / "next"
     if not folder.exists():
         pytest.skip("no runs of suggestions are committed")
-    known = {name: find_method(name, load_methods()) for name in study.METHODS if name != "random"} | {"random": study.RANDOM}
+    known = {name: find_method(name, load_methods()) for name in study.METHODS if name != "random"} | {
+        "random": study.RANDOM
+    }
     for run in study.read_all(folder):
         key = plain_values(run.key)
         setting, content = load_protocol(run.key.protocol.name).setting, known[run.key.method.name].content
-        assert (key["protocol"], key["method"]) == (setting, content), f"{run.run}: its protocol or its method was changed"
+        assert (key["protocol"], key["method"]) == (setting, content), (
+            f"{run.run}: its protocol or its method was changed"
+        )
 
 
 def test_auto_is_a_method_without_a_head(tmp_path: Path, make_run: Callable[..., Run]) -> None:

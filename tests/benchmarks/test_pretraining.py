@@ -2,7 +2,13 @@
 
 import json
 
-from archenc.benchmarks.reports.pretraining import card_of, masked_markdown, quality_markdown, read_cards, regression_markdown
+from archenc.benchmarks.reports.pretraining import (
+    card_of,
+    masked_markdown,
+    quality_markdown,
+    read_cards,
+    regression_markdown,
+)
 
 CARD = {
     "architectures": 100_000,
@@ -25,12 +31,27 @@ def cells(text):
 
 def test_an_autoencoder_stands_beside_its_published_row():
     ours, published = cells(quality_markdown(CARDS))
-    assert ours == ["vgae", "nasbench201", "archenc", "100,000", "12.35", "", "", "50.00", "60.00", "", "2", "8 (2 threads)"]
+    assert ours == [
+        "vgae",
+        "nasbench201",
+        "archenc",
+        "100,000",
+        "12.35",
+        "",
+        "",
+        "50.00",
+        "60.00",
+        "",
+        "2",
+        "8 (2 threads)",
+    ]
     assert published[4:9] == ["98.32", "", "", "79.30", "88.42"]
 
 
 def test_masked_operations_by_what_a_node_sees():
-    assert cells(masked_markdown(CARDS)) == [["nasbench101", "direct", "100,000", "40.00", "30.00", "2", "8 (2 threads)"]]
+    assert cells(masked_markdown(CARDS)) == [
+        ["nasbench101", "direct", "100,000", "40.00", "30.00", "2", "8 (2 threads)"]
+    ]
 
 
 def test_cards_and_reports_of_a_folder(tmp_path):

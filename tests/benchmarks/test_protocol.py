@@ -27,7 +27,9 @@ def test_packaged_protocols_name_things_that_exist(name: str) -> None:
 
 
 def test_the_expected_protocols_are_packaged() -> None:
-    assert {"nasbench201-analog", "nasbench201-cifar10", "nasbench101-ta7290", "nasbench-graph-cora"} <= set(list_protocols())
+    assert {"nasbench201-analog", "nasbench201-cifar10", "nasbench101-ta7290", "nasbench-graph-cora"} <= set(
+        list_protocols()
+    )
     assert load_protocol("nasbench201-analog").train_sizes == (39, 78, 390)
     assert len(load_protocol("nasbench201-analog").methods) >= 10
 
@@ -40,7 +42,10 @@ def test_the_expected_protocols_are_packaged() -> None:
         ({"train_sizes": [8, 8]}, "none twice"),
         ({"train_sizes": []}, "a list of 1 to 1,000 whole numbers"),
         ({"train_sizes": [1]}, "an entry of 'train_sizes' is 1, not a whole number from 2"),
-        ({"train_sizes": [8, 10**9]}, "an entry of 'train_sizes' is 1000000000, not a whole number from 2 to 100,000,000"),
+        (
+            {"train_sizes": [8, 10**9]},
+            "an entry of 'train_sizes' is 1000000000, not a whole number from 2 to 100,000,000",
+        ),
         ({"train_sizes": "8"}, "'train_sizes' is '8', not a list"),
         ({"seeds": [True]}, "an entry of 'seeds' is True, not a whole number"),
         ({"seeds": [0, -1]}, "an entry of 'seeds' is -1, not a whole number"),
@@ -63,12 +68,18 @@ def test_the_expected_protocols_are_packaged() -> None:
         ({"split": {"kind": "halves", "seed": 0, "subset": 3}}, "'subset' in 'split' is 3, not a name"),
         ({"split": {"kind": "published", "name": "x", "subset": "y"}}, "'published' has no key 'subset'"),
         ({"split": {"kind": "holdout", "seed": 0}}, "'holdout' needs the key 'test'"),
-        ({"split": {"kind": "holdout", "seed": 0, "test": 0}}, "'test' in 'split' is 0, not a whole number of at least 1"),
+        (
+            {"split": {"kind": "holdout", "seed": 0, "test": 0}},
+            "'test' in 'split' is 0, not a whole number of at least 1",
+        ),
         ({"split": {"kind": "all", "seed": 0}}, "'all' has no key 'seed'"),
         ({"subsets": 0}, "'subsets' is 0, not a whole number of at least 1"),
         ({"subsets": True}, "'subsets' is True, not a whole number"),
         ({"test_label": ""}, "'test_label' is ''"),
-        *(({"name": name}, "'name' is") for name in ("../../x", "/x", "a/b", "..", ".x", "a\\b", "a\0b", "a\x1b[31mb", "", "x" * 101)),
+        *(
+            ({"name": name}, "'name' is")
+            for name in ("../../x", "/x", "a/b", "..", ".x", "a\\b", "a\0b", "a\x1b[31mb", "", "x" * 101)
+        ),
         ({"dataset": "../x"}, "'dataset' is '../x', not a name on one line"),
     ],
 )
@@ -129,7 +140,9 @@ def test_the_digest_follows_what_decides_a_number(content: dict) -> None:
         {"selection": "mean_last_5_epochs"},
     ]
     assert {parse_protocol(content | change, "p").digest for change in same} == {digest}
-    assert len({parse_protocol(content | change, "p").digest for change in other} | {digest}) == len(other) + 1
+    assert (
+        len({parse_protocol(content | change, "p").digest for change in other} | {digest}) == len(other) + 1
+    )
 
 
 def test_what_is_left_out_does_not_change_a_protocol(content: dict) -> None:
@@ -153,7 +166,14 @@ def parts() -> ArchDataset:
     """Ten cells, the last without label, the first without the other label."""
     labels = {"a": np.append(np.arange(9.0), np.nan), "b": np.append(np.nan, np.arange(9.0))}
     graphs = archenc.create_space("nasbench201").sample(10, seed=0)
-    return ArchDataset("parts", graphs, labels, "a", splits={"own": Split("own", [0, 1], [2])}, subsets={"even": np.arange(0, 10, 2)})
+    return ArchDataset(
+        "parts",
+        graphs,
+        labels,
+        "a",
+        splits={"own": Split("own", [0, 1], [2])},
+        subsets={"even": np.arange(0, 10, 2)},
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,7 +188,9 @@ def parts() -> ArchDataset:
         (SplitRule("all", subset="even"), "even/all", 5, 5),
     ],
 )
-def test_split_rules_cut_what_they_say(parts: ArchDataset, rule: SplitRule, name: str, pool: int, test: int) -> None:
+def test_split_rules_cut_what_they_say(
+    parts: ArchDataset, rule: SplitRule, name: str, pool: int, test: int
+) -> None:
     split = rule.apply(parts)
     rows = np.concatenate([split.pool, split.test])
     assert (split.name, len(split.pool), len(split.test)) == (name, pool, test)
@@ -220,7 +242,9 @@ def test_split_rules_that_do_not_fit(parts: ArchDataset, error: type[Exception],
 )
 def test_published_protocols_on_the_real_tables(data_root: Path, name: str, pool: int, test: int) -> None:
     protocol = load_protocol(name)
-    split = protocol.split.apply(archenc.load_dataset(protocol.dataset, label=protocol.label), protocol.test_label)
+    split = protocol.split.apply(
+        archenc.load_dataset(protocol.dataset, label=protocol.label), protocol.test_label
+    )
     assert (len(split.pool), len(split.test)) == (pool, test)
     assert max(protocol.train_sizes) <= pool
 
@@ -232,7 +256,16 @@ def test_a_method_can_be_spelt_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "gates", "gates+mlp", "gates+mlp+hinge:simplified", "gatse+mlp+hinge", "gates+mlp+hinge+x", "gates+mpl+mse"]
+    "name",
+    [
+        "",
+        "gates",
+        "gates+mlp",
+        "gates+mlp+hinge:simplified",
+        "gatse+mlp+hinge",
+        "gates+mlp+hinge+x",
+        "gates+mpl+mse",
+    ],
 )
 def test_unknown_methods(name: str) -> None:
     with pytest.raises(UnknownName):
@@ -252,7 +285,17 @@ def test_named_methods_are_what_their_names_say() -> None:
 def test_a_methods_file_of_the_user(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
-        yaml.safe_dump({"mine": {"encoder": "path", "head": "gp", "loss": "mse", "encoder_params": {"cutoff": 30}, "epochs": 5}})
+        yaml.safe_dump(
+            {
+                "mine": {
+                    "encoder": "path",
+                    "head": "gp",
+                    "loss": "mse",
+                    "encoder_params": {"cutoff": 30},
+                    "epochs": 5,
+                }
+            }
+        )
     )
     method = find_method("mine", load_methods(path))
     predictor = method.predictor(seed=3)
@@ -304,4 +347,11 @@ def test_methods_need_names_on_one_line(tmp_path: Path) -> None:
 
 def test_what_a_methods_file_leaves_empty_is_left_out(tmp_path: Path) -> None:
     method = find_method("mine", load_methods(write_method(tmp_path / "mine.yaml", epochs=None, lr=1)))
-    assert method.content == {"name": "mine", "encoder": "path", "head": "gp", "loss": "mse", "simplify": False, "lr": 1}
+    assert method.content == {
+        "name": "mine",
+        "encoder": "path",
+        "head": "gp",
+        "loss": "mse",
+        "simplify": False,
+        "lr": 1,
+    }

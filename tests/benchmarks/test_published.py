@@ -34,8 +34,14 @@ P2 = "nasbench101-ta7290"
 def runs(make_run: Callable[..., Run]) -> list[Run]:
     """Three GATES networks at 72 cells, one at 364, and a method that no paper has."""
     protocol = load_protocol(P2)
-    gates = [make_run(protocol, "gates+mlp+hinge", 72, seed, tau) for seed, tau in enumerate([0.66, 0.68, 0.70])]
-    return [*gates, make_run(protocol, "gates+mlp+hinge", 364, 0, 0.74), make_run(protocol, "op-count+gp+mse", 72, 0, 0.3)]
+    gates = [
+        make_run(protocol, "gates+mlp+hinge", 72, seed, tau) for seed, tau in enumerate([0.66, 0.68, 0.70])
+    ]
+    return [
+        *gates,
+        make_run(protocol, "gates+mlp+hinge", 364, 0, 0.74),
+        make_run(protocol, "op-count+gp+mse", 72, 0, 0.3),
+    ]
 
 
 @pytest.fixture
@@ -59,7 +65,7 @@ def result(**change: object) -> PublishedResult:
     return PublishedResult(**{**fields, **change})  # type: ignore[arg-type]
 
 
-# -- the packaged numbers ------------------------------------------------------------------------------------------
+# -- the packaged numbers ------------------------------------------------------------------------------------
 
 
 def test_every_number_says_what_and_whose_it_is() -> None:
@@ -76,7 +82,9 @@ def test_every_number_says_what_and_whose_it_is() -> None:
         assert one.label == one.label.strip()
         if one.method:
             find_method(one.method, methods)
-            assert one.method in protocols[one.protocol].methods, f"{one.protocol} does not run what {one.label} is compared to"
+            assert one.method in protocols[one.protocol].methods, (
+                f"{one.protocol} does not run what {one.label} is compared to"
+            )
     cells = [(one.protocol, one.paper, one.table, one.label, one.size) for one in results]
     assert len(set(cells)) == len(cells), "a number stands twice"
 
@@ -102,8 +110,14 @@ def test_a_published_method_is_one_method_of_ours() -> None:
         ("nasbench201-tnasp", "PINAT", "TNASP", 1563, 0.724, None),
     ],
 )
-def test_numbers_of_the_papers(protocol: str, paper: str, label: str, size: int, tau: float, std: float | None) -> None:
-    found = [r for r in published_results() if (r.protocol, r.paper, r.label, r.size) == (protocol, paper, label, size)]
+def test_numbers_of_the_papers(
+    protocol: str, paper: str, label: str, size: int, tau: float, std: float | None
+) -> None:
+    found = [
+        r
+        for r in published_results()
+        if (r.protocol, r.paper, r.label, r.size) == (protocol, paper, label, size)
+    ]
     assert [(r.tau, r.std) for r in found] == [(tau, std)]
 
 
@@ -118,7 +132,16 @@ def test_gates_gets_better_with_more_architectures() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"tau": "1.2"}, {"tau": ""}, {"size": "7.5"}, {"size": "0"}, {"std": "x"}, {"source": "hearsay"}, {"paper": ""}, {"table": ""}],
+    [
+        {"tau": "1.2"},
+        {"tau": ""},
+        {"size": "7.5"},
+        {"size": "0"},
+        {"std": "x"},
+        {"source": "hearsay"},
+        {"paper": ""},
+        {"table": ""},
+    ],
 )
 def test_a_line_that_is_no_number_is_named(tmp_path: Path, change: dict[str, str]) -> None:
     good = {name: "" if value is None else str(value) for name, value in vars(result()).items()}
@@ -131,11 +154,18 @@ def test_a_line_that_is_no_number_is_named(tmp_path: Path, change: dict[str, str
         read_published(path)
 
 
-# -- side by side --------------------------------------------------------------------------------------------------
+# -- side by side --------------------------------------------------------------------------------------------
 
 
 def test_the_differences_by_hand(board: Leaderboard) -> None:
-    table = comparison(board, [result(), result(size=729, tau=0.769, std=None), result(label="MLP", method="mlp+mlp+hinge", note="")])
+    table = comparison(
+        board,
+        [
+            result(),
+            result(size=729, tau=0.769, std=None),
+            result(label="MLP", method="mlp+mlp+hinge", note=""),
+        ],
+    )
     assert table is not None
     assert table.header == ["method", "from", "n = 72", "n = 364", "n = 729"]
     assert table.lines == [
@@ -144,7 +174,11 @@ def test_the_differences_by_hand(board: Leaderboard) -> None:
         ["difference", "", "+0.048", "", ""],
         ["MLP [1]", "A (B 2022)", "0.632 ± 0.025", "", ""],
     ]
-    assert table.footnotes == [f"A (B 2022), encoders; {SOURCES['slides']}", "other cells; here all", "fewer runs"]
+    assert table.footnotes == [
+        f"A (B 2022), encoders; {SOURCES['slides']}",
+        "other cells; here all",
+        "fewer runs",
+    ]
 
 
 def test_other_protocols_are_left_out(board: Leaderboard) -> None:
@@ -177,7 +211,9 @@ def folder(runs: list[Run], tmp_path: Path) -> Callable[[list[Run]], Path]:
     return write
 
 
-def test_the_command_prints_the_table(runs: list[Run], folder: Callable[[list[Run]], Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_table(
+    runs: list[Run], folder: Callable[[list[Run]], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["bench", "compare", str(folder(runs))]) == 0
     lines = capsys.readouterr().out.splitlines()
     at = next(k for k, line in enumerate(lines) if line.startswith("gates+mlp+hinge"))
@@ -185,14 +221,21 @@ def test_the_command_prints_the_table(runs: list[Run], folder: Callable[[list[Ru
     assert "0.632 ± 0.025" in lines[at - 1]
     assert "0.680 ± 0.020 (3)" in lines[at]
     assert "+0.048" in lines[at + 1]
-    columns = {line.index(cell) for line, cell in zip(lines[at - 1 : at + 2], ("0.632", "0.680", "+0.048"), strict=True)}
+    columns = {
+        line.index(cell)
+        for line, cell in zip(lines[at - 1 : at + 2], ("0.632", "0.680", "+0.048"), strict=True)
+    }
     assert len(columns) == 1, "one column for one size"
     assert any(line.startswith("[1] TA-GATES (NeurIPS 2022)") for line in lines)
 
 
-def test_runs_that_no_paper_has(tiny: None, protocol_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_that_no_paper_has(
+    tiny: None, protocol_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = tmp_path / "runs"
-    assert main(["bench", "run", str(protocol_file), "--runs", str(runs), "--sizes", "8", "--seeds", "0"]) == 0
+    assert (
+        main(["bench", "run", str(protocol_file), "--runs", str(runs), "--sizes", "8", "--seeds", "0"]) == 0
+    )
     capsys.readouterr()
     assert main(["bench", "compare", str(runs)]) == 2
     message = capsys.readouterr().err

@@ -31,7 +31,9 @@ def test_committed_runs_are_those_that_the_commands_would_make():
         method = chosen[run.key.method.name]
         protocol = protocols[run.key.protocol.name]
         expected = {**plain_values(run.key), "protocol": protocol.setting, "method": method.content}
-        assert run_id(expected) == run.run, f"{run.run}: {method.name} or {protocol.name} was changed after it was run"
+        assert run_id(expected) == run.run, (
+            f"{run.run}: {method.name} or {protocol.name} was changed after it was run"
+        )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,9 @@ def test_the_page_of_audits_names_every_protocol_and_is_up_to_date():
     lines = (ROOT / PAGE).read_text(encoding="utf-8").splitlines()
     table = [line for line in lines if line.startswith("| ")][2:]  # below the header
     named = [line.split(" | ")[0].removeprefix("| ") for line in table]
-    assert named == list_protocols(), f"{PAGE.name} is out of date: run python -m archenc.benchmarks.reports.audits"
+    assert named == list_protocols(), (
+        f"{PAGE.name} is out of date: run python -m archenc.benchmarks.reports.audits"
+    )
     known = read_yaml(ROOT / SENTENCES)
     assert list(known) == list_protocols()
     for name in list_protocols():

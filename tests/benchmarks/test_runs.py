@@ -54,7 +54,9 @@ def test_a_run_is_what_the_library_computes_by_hand(bench) -> None:
     split = halves(data.labelled_rows(), seed=0)
     train = data[split.training_subset(8, 1)]
     predictor = archenc.Predictor("op-count", "ridge", "mse", random_state=1).fit(train.graphs, train.y)
-    expected = evaluate(data.y[split.test], predictor.predict(data.graphs[split.test]), ["kendall_tau", "regret@1"])
+    expected = evaluate(
+        data.y[split.test], predictor.predict(data.graphs[split.test]), ["kendall_tau", "regret@1"]
+    )
     assert run.metrics == pytest.approx(expected)
     assert run.split.digest == split.digest
     assert run.dataset.digest == data.digest
@@ -63,7 +65,9 @@ def test_a_run_is_what_the_library_computes_by_hand(bench) -> None:
     assert set(plain_values(run.machine)) == {"cpu", "cores", "threads"}
 
 
-def test_seeds_beyond_the_subsets_train_again_on_the_same_cells(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeds_beyond_the_subsets_train_again_on_the_same_cells(
+    bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = {}
 
     def fit_and_predict(method, training_sets, test, last_epochs):
@@ -91,7 +95,10 @@ def test_another_label_can_be_scored(bench, tiny: None) -> None:
     try:
         path = bench.runs.parent / "tiny.yaml"
         text = (
-            path.read_text().replace("dataset: tiny", "dataset: two-labels").replace("kind: halves", "kind: all").replace("  seed: 0\n", "")
+            path.read_text()
+            .replace("dataset: tiny", "dataset: two-labels")
+            .replace("kind: halves", "kind: all")
+            .replace("  seed: 0\n", "")
         )
         path.write_text(text + "test_label: toy/test_accuracy\n")
         assert bench("--methods", "op-count+ridge+mse", "--sizes", "16", "--seeds", "0") == 0
@@ -99,7 +106,11 @@ def test_another_label_can_be_scored(bench, tiny: None) -> None:
         DATASETS.unregister("two-labels")
     (run,) = read_runs(bench.runs)
     train = data[np.random.RandomState(0).permutation(60)[:16]]
-    scores = archenc.Predictor("op-count", "ridge", "mse", random_state=0).fit(train.graphs, train.y).predict(data.graphs)
+    scores = (
+        archenc.Predictor("op-count", "ridge", "mse", random_state=0)
+        .fit(train.graphs, train.y)
+        .predict(data.graphs)
+    )
     expected = evaluate(data.labels["toy/test_accuracy"], scores, ["kendall_tau", "regret@1"])
     assert run.metrics == pytest.approx(expected)
     assert (run.split.name, run.split.pool, run.split.test) == ("all", 60, 60)
@@ -122,7 +133,14 @@ def test_a_run_is_named_by_all_it_depends_on(bench, monkeypatch: pytest.MonkeyPa
         run_id(run_key(bench.protocol, method, 8, 1)),
         run_id(run_key(bench.protocol, method, 9, 0)),
         run_id(run_key(bench.protocol, find_method("gates+mlp+hinge:simplify", {}), 8, 0)),
-        run_id(run_key(bench.protocol, Method("gates+mlp+hinge", "gates", "mlp", "hinge", parameters={"epochs": 5}), 8, 0)),
+        run_id(
+            run_key(
+                bench.protocol,
+                Method("gates+mlp+hinge", "gates", "mlp", "hinge", parameters={"epochs": 5}),
+                8,
+                0,
+            )
+        ),
     ]
     monkeypatch.setattr(archenc, "__version__", "9.9.9")
     ids.append(run_id(run_key(bench.protocol, method, 8, 0)))
@@ -141,7 +159,9 @@ def test_only_what_is_missing_or_damaged_is_computed(bench, capsys: pytest.Captu
     deleted, truncated, edited = sorted(before)[:3]
     (bench.runs / deleted).unlink()
     (bench.runs / truncated).write_text(contents[truncated][:200])
-    (bench.runs / edited).write_text(contents[edited].replace('"size": 8', '"size": 7').replace('"size": 16', '"size": 15'))
+    (bench.runs / edited).write_text(
+        contents[edited].replace('"size": 8', '"size": 7').replace('"size": 16', '"size": 15')
+    )
     capsys.readouterr()
     assert bench() == 0
     warnings = capsys.readouterr().err.splitlines()
@@ -157,7 +177,10 @@ def test_only_what_is_missing_or_damaged_is_computed(bench, capsys: pytest.Captu
 
 
 def test_a_failing_method_does_not_stop_the_others(bench, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench("--methods", "op-count+ridge+hinge,op-count+ridge+mse", "--sizes", "8,31", "--seeds", "0,1") == 1
+    assert (
+        bench("--methods", "op-count+ridge+hinge,op-count+ridge+mse", "--sizes", "8,31", "--seeds", "0,1")
+        == 1
+    )
     captured = capsys.readouterr()
     assert len(list(bench.runs.iterdir())) == 2
     assert "op-count+ridge+mse" in captured.out
@@ -167,7 +190,9 @@ def test_a_failing_method_does_not_stop_the_others(bench, capsys: pytest.Capture
     assert "Traceback" not in captured.err
 
 
-def test_one_failing_seed_loses_only_itself(bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_failing_seed_loses_only_itself(
+    bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fit_and_predict(method, training_sets, test, last_epochs):
         for training_set in training_sets:
             if training_set.seed == 1:
@@ -181,7 +206,9 @@ def test_one_failing_seed_loses_only_itself(bench, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("selection", "averaged"), [("last_epoch", 1), ("mean_last_5_epochs", 5)])
-def test_metrics_are_averaged_over_the_last_epochs(bench, monkeypatch: pytest.MonkeyPatch, selection: str, averaged: int) -> None:
+def test_metrics_are_averaged_over_the_last_epochs(
+    bench, monkeypatch: pytest.MonkeyPatch, selection: str, averaged: int
+) -> None:
     class Stub:
         """Ranks perfectly after even epochs and in reverse after odd ones."""
 
@@ -209,7 +236,9 @@ def test_metrics_are_averaged_over_the_last_epochs(bench, monkeypatch: pytest.Mo
     assert run.metrics["kendall_tau"] == pytest.approx(1.0 if averaged == 1 else (3 - 2) / 5)  # epochs 4 to 8
 
 
-def test_calibrated_predictions_and_deviations_come_from_one_call(bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibrated_predictions_and_deviations_come_from_one_call(
+    bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = archenc.load_dataset("tiny")
     y = data.y[halves(data.labelled_rows(), seed=0).test]
     asked = []
@@ -229,7 +258,9 @@ def test_calibrated_predictions_and_deviations_come_from_one_call(bench, monkeyp
     (run,) = read_runs(bench.runs)
     assert asked == [True]
     assert run.metrics["kendall_tau"] == 1.0
-    assert run.coverage == pytest.approx(6 / 30), "the interval of 80 percent is 1.28 deviations wide on either side"
+    assert run.coverage == pytest.approx(6 / 30), (
+        "the interval of 80 percent is 1.28 deviations wide on either side"
+    )
 
 
 def test_kill_loses_nothing_that_was_finished(bench, tmp_path: Path) -> None:
@@ -261,7 +292,14 @@ def test_kill_loses_nothing_that_was_finished(bench, tmp_path: Path) -> None:
         main(sys.argv[2:])
     """)
     )
-    command = [sys.executable, str(script), str(Path(__file__).with_name("conftest.py")), "bench", "run", str(tmp_path / "tiny.yaml")]
+    command = [
+        sys.executable,
+        str(script),
+        str(Path(__file__).with_name("conftest.py")),
+        "bench",
+        "run",
+        str(tmp_path / "tiny.yaml"),
+    ]
     child = subprocess.Popen([*command, "--runs", str(bench.runs)], stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout.readline() == "writing\n"
@@ -300,8 +338,17 @@ def test_workers_end_with_their_parent(bench, tmp_path: Path) -> None:
             main(sys.argv[2:])
     """)
     )
-    command = [sys.executable, str(script), str(Path(__file__).with_name("conftest.py")), "bench", "run", str(tmp_path / "tiny.yaml")]
-    parent = subprocess.Popen([*command, "--runs", str(bench.runs), "--jobs", "2"], stdout=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        str(script),
+        str(Path(__file__).with_name("conftest.py")),
+        "bench",
+        "run",
+        str(tmp_path / "tiny.yaml"),
+    ]
+    parent = subprocess.Popen(
+        [*command, "--runs", str(bench.runs), "--jobs", "2"], stdout=subprocess.PIPE, text=True
+    )
     workers = []
     try:
         workers += [int(parent.stdout.readline()) for _ in range(2)]
@@ -315,7 +362,9 @@ def test_workers_end_with_their_parent(bench, tmp_path: Path) -> None:
     assert parent.pid not in workers
 
 
-def test_a_full_disk_is_one_sentence(bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_one_sentence(
+    bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def write_json(path, value):
         raise OSError(28, "No space left on device", str(path))
 
@@ -340,7 +389,21 @@ def test_two_processes_give_the_same_runs(tmp_path: Path) -> None:
         pytest.skip(str(reason))
     options = ["--methods", "op-count+ridge+mse,adjacency+ridge+mse", "--sizes", "39", "--seeds", "0,1"]
     for jobs in ("1", "2"):
-        assert main(["bench", "run", "nasbench201-analog", *options, "--jobs", jobs, "--runs", str(tmp_path / jobs)]) == 0
+        assert (
+            main(
+                [
+                    "bench",
+                    "run",
+                    "nasbench201-analog",
+                    *options,
+                    "--jobs",
+                    jobs,
+                    "--runs",
+                    str(tmp_path / jobs),
+                ]
+            )
+            == 0
+        )
     one, two = ({run.run: run for run in read_runs(tmp_path / jobs)} for jobs in ("1", "2"))
     assert len(one) == 4
     assert one.keys() == two.keys()
@@ -348,7 +411,7 @@ def test_two_processes_give_the_same_runs(tmp_path: Path) -> None:
     assert all(run.machine.threads == 1 for run in two.values())
 
 
-# -- tables --------------------------------------------------------------------------------------------------------
+# -- tables --------------------------------------------------------------------------------------------------
 
 
 def stub_run(bench, name: str, size: int, seed: int, tau: float | None, digest: str = "d") -> Run:
@@ -390,7 +453,9 @@ def test_smaller_is_better_for_regret(bench) -> None:
     path.write_text(path.read_text().replace("- kendall_tau\n- regret@1", "- regret@1"))
     bench.protocol = load_protocol(str(path))
     regrets = {"path+gp+mse": 2.0, "mlp+mlp+mse": 1.0}
-    runs = [forced(stub_run(bench, name, 8, 0, 0.0), {"metrics": {"regret@1": r}}) for name, r in regrets.items()]
+    runs = [
+        forced(stub_run(bench, name, 8, 0, 0.0), {"metrics": {"regret@1": r}}) for name, r in regrets.items()
+    ]
     assert leaderboards(runs)[0].methods == ["mlp+mlp+mse", "path+gp+mse"]
 
 
@@ -453,7 +518,11 @@ def test_the_report_agrees_with_the_runs(bench, tmp_path: Path) -> None:
         ]
         assert float(line["kendall_tau_mean"]) == pytest.approx(np.mean(values), abs=1e-6)
         assert float(line["kendall_tau_std"]) == pytest.approx(np.std(values, ddof=1), abs=1e-6)
-        assert (line["runs"], line["seeds"], line["simplify"]) == ("2", "0 1", str(line["method"].endswith(":simplify")))
+        assert (line["runs"], line["seeds"], line["simplify"]) == (
+            "2",
+            "0 1",
+            str(line["method"].endswith(":simplify")),
+        )
     with (out / "runs.csv").open() as stream:
         assert {line["run"]: float(line["kendall_tau"]) for line in csv.DictReader(stream)} == pytest.approx(
             {run.run: run.metrics["kendall_tau"] for run in runs}, abs=1e-6
@@ -470,7 +539,11 @@ def test_the_report_agrees_with_the_runs(bench, tmp_path: Path) -> None:
         (cells,) = [cells for cells in matrix if cells[0] == line["method"]]
         assert cells[header.index(f"n = {line['size']}")] == f"{expected} (2)"
         assert any(
-            row[0] == line["method"] and row[1] == line["size"] and row[2] == expected and row[-1] == line["command"] for row in rows
+            row[0] == line["method"]
+            and row[1] == line["size"]
+            and row[2] == expected
+            and row[-1] == line["command"]
+            for row in rows
         )
         assert f"{expected} (2)" in (out / "leaderboard.md").read_text()
     for fact in ("toy/accuracy", "halves-0", "0, 1", "archenc bench run"):
@@ -479,7 +552,9 @@ def test_the_report_agrees_with_the_runs(bench, tmp_path: Path) -> None:
     again = tmp_path / "again"
     write_report(list(reversed(runs)), again)
     for path in out.iterdir():
-        assert path.read_bytes() == (again / path.name).read_bytes(), f"{path.name} depends on more than the runs"
+        assert path.read_bytes() == (again / path.name).read_bytes(), (
+            f"{path.name} depends on more than the runs"
+        )
 
 
 def test_names_cannot_inject_markup(bench, tmp_path: Path) -> None:

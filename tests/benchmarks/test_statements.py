@@ -15,7 +15,16 @@ from archenc.benchmarks.protocol import list_protocols, load_protocol, read_yaml
 from archenc.benchmarks.reports.estimates import estimate, paired
 from archenc.benchmarks.reports.published import PublishedResult
 from archenc.benchmarks.reports.report import write_report
-from archenc.benchmarks.reports.statements import FOLDER, comparisons, notes, notes_markdown, reached, remarks, split_notes, strongest
+from archenc.benchmarks.reports.statements import (
+    FOLDER,
+    comparisons,
+    notes,
+    notes_markdown,
+    reached,
+    remarks,
+    split_notes,
+    strongest,
+)
 from archenc.benchmarks.runs import Leaderboard, Run, leaderboards
 from tests.benchmarks.made_up import forced
 
@@ -61,7 +70,7 @@ def thirds(values: list[float]) -> list[float]:
     return [(values[k] + values[k + 3] + values[k + 6]) / 3 for k in range(3)]
 
 
-# -- estimates -----------------------------------------------------------------------------------------------------
+# -- estimates -----------------------------------------------------------------------------------------------
 
 
 def test_a_row_is_estimated_over_its_training_sets(make_board: Callable[..., Leaderboard]) -> None:
@@ -69,7 +78,9 @@ def test_a_row_is_estimated_over_its_training_sets(make_board: Callable[..., Lea
     found = estimate(row)
     assert found.count == 3
     assert (found.mean, found.low, found.high) == pytest.approx(by_hand(thirds(TAUS[GATES])))
-    assert found.margin > by_hand(TAUS[GATES])[2] - by_hand(TAUS[GATES])[0], "three sets say less than nine independent runs would"
+    assert found.margin > by_hand(TAUS[GATES])[2] - by_hand(TAUS[GATES])[0], (
+        "three sets say less than nine independent runs would"
+    )
 
 
 def test_seeds_with_training_sets_of_their_own_are_the_unit(make_board: Callable[..., Leaderboard]) -> None:
@@ -90,11 +101,15 @@ def test_a_paired_difference(make_board: Callable[..., Leaderboard]) -> None:
 
 
 def test_only_equal_seeds_and_sizes_are_paired(make_board: Callable[..., Leaderboard]) -> None:
-    board = make_board({GATES: {72: [0.1, 0.2, 0.4, None, 0.5], 364: [0.9]}, TA_GATES: {72: [None, 0.3, 0.7, 0.9, 0.8]}})
+    board = make_board(
+        {GATES: {72: [0.1, 0.2, 0.4, None, 0.5], 364: [0.9]}, TA_GATES: {72: [None, 0.3, 0.7, 0.9, 0.8]}}
+    )
     pair = paired(board, TA_GATES, GATES, 72)
     assert pair is not None
     assert pair.over_runs.count == 3
-    assert (pair.over_sets.mean, pair.over_sets.low, pair.over_sets.high) == pytest.approx(by_hand([(0.1 + 0.3) / 2, 0.3]))
+    assert (pair.over_sets.mean, pair.over_sets.low, pair.over_sets.high) == pytest.approx(
+        by_hand([(0.1 + 0.3) / 2, 0.3])
+    )
     assert paired(board, TA_GATES, GATES, 364) is None
     assert paired(board, GP, GATES, 72) is None
     apart = make_board({GATES: {72: [0.1, 0.2]}, TA_GATES: {72: [None, None, 0.7, 0.1]}})
@@ -108,11 +123,12 @@ def test_one_training_set_has_no_interval(make_board: Callable[..., Leaderboard]
     assert (found.mean, found.count) == (pytest.approx(0.7), 1)
     assert math.isnan(found.margin)
     assert strongest(board) == [
-        f"n = 72: {GATES}, 0.700, 1 training set, 2 runs; against the next, {TA_GATES}, on the same runs +0.200, on a single training set."
+        f"n = 72: {GATES}, 0.700, 1 training set, 2 runs; against the next, {TA_GATES}, on the same runs "
+        "+0.200, on a single training set."
     ]
 
 
-# -- sentences -----------------------------------------------------------------------------------------------------
+# -- sentences -----------------------------------------------------------------------------------------------
 
 
 def test_the_strongest_row_of_each_size(make_board: Callable[..., Leaderboard]) -> None:
@@ -124,18 +140,24 @@ def test_the_strongest_row_of_each_size(make_board: Callable[..., Leaderboard]) 
         }
     )
     low, high = by_hand(thirds(TAUS[TA_GATES]))[1:]
-    mean, at_least, at_most = by_hand(thirds([a - b for a, b in zip(TAUS[TA_GATES], TAUS[GATES], strict=True)]))
+    mean, at_least, at_most = by_hand(
+        thirds([a - b for a, b in zip(TAUS[TA_GATES], TAUS[GATES], strict=True)])
+    )
     assert at_least < 0 < at_most
     assert strongest(board) == [
-        f"n = 72: {TA_GATES}, 0.678 ({low:.3f} to {high:.3f}), 3 training sets, 9 runs; against the next, {GATES}, on the same runs "
+        f"n = 72: {TA_GATES}, 0.678 ({low:.3f} to {high:.3f}), 3 training sets, 9 runs; against the next, "
+        f"{GATES}, on the same runs "
         f"{mean:+.3f} ({at_least:+.3f} to {at_most:+.3f}), which may be noise.",
-        f"n = 364: {GP}, 0.810 (0.785 to 0.835), 3 training sets, 9 runs; against the next, lstm+mlp+hinge, on the same runs "
+        f"n = 364: {GP}, 0.810 (0.785 to 0.835), 3 training sets, 9 runs; against the next, lstm+mlp+hinge, "
+        "on the same runs "
         "+0.100 (+0.100 to +0.100), more than noise.",
     ]
 
 
 def test_a_single_row_and_an_undefined_one(make_board: Callable[..., Leaderboard]) -> None:
-    assert strongest(make_board({GATES: {72: [0.6]}, TA_GATES: {72: [math.nan]}})) == [f"n = 72: {GATES}, 0.600, 1 training set."]
+    assert strongest(make_board({GATES: {72: [0.6]}, TA_GATES: {72: [math.nan]}})) == [
+        f"n = 72: {GATES}, 0.600, 1 training set."
+    ]
 
 
 def test_less_is_better_where_the_metric_says_so(make_board: Callable[..., Leaderboard]) -> None:
@@ -150,20 +172,33 @@ def test_less_is_better_where_the_metric_says_so(make_board: Callable[..., Leade
 
 def test_comparisons_state_the_pairs_that_were_run(make_board: Callable[..., Leaderboard]) -> None:
     board = make_board(
-        {GATES: {72: TAUS[GATES], 364: [0.7, 0.7, 0.7]}, TA_GATES: {72: TAUS[TA_GATES], 364: [0.75, 0.77, 0.79]}, GP: {729: [0.8]}}
+        {
+            GATES: {72: TAUS[GATES], 364: [0.7, 0.7, 0.7]},
+            TA_GATES: {72: TAUS[TA_GATES], 364: [0.75, 0.77, 0.79]},
+            GP: {729: [0.8]},
+        }
     )
     differences = [a - b for a, b in zip(TAUS[TA_GATES], TAUS[GATES], strict=True)]
     sets, runs = by_hand(thirds(differences)), by_hand(differences)
     later = by_hand([0.05, 0.07, 0.09])
     assert comparisons(board, {GATES: [TA_GATES, GP, "bananas"], GP: [TA_GATES]}) == [
         f"{TA_GATES} against {GATES}: n = 72: {sets[0]:+.3f} ({sets[1]:+.3f} to {sets[2]:+.3f}), "
-        f"over runs {runs[1]:+.3f} to {runs[2]:+.3f}, 9 pairs; n = 364: +0.070 ({later[1]:+.3f} to {later[2]:+.3f}), 3 pairs."
+        f"over runs {runs[1]:+.3f} to {runs[2]:+.3f}, 9 pairs; n = 364: +0.070 ({later[1]:+.3f} to "
+        f"{later[2]:+.3f}), 3 pairs."
     ]
     assert comparisons(board)[0].startswith(f"{TA_GATES} against {GATES}: n = 72")
 
 
 def printed(size: int, tau: float, **change: Any) -> PublishedResult:
-    fields = {"protocol": NINE_RUNS, "method": GATES, "label": "GATES", "std": None, "paper": "P", "table": "t", "source": "slides"}
+    fields = {
+        "protocol": NINE_RUNS,
+        "method": GATES,
+        "label": "GATES",
+        "std": None,
+        "paper": "P",
+        "table": "t",
+        "source": "slides",
+    }
     return PublishedResult(**{**fields, "size": size, "tau": tau, "note": "", **change})
 
 
@@ -211,12 +246,16 @@ def test_reports_show_the_notes(make_board: Callable[..., Leaderboard], tmp_path
     assert not any("4.30" in heading or "over runs" in heading for heading in own)
 
 
-# -- the packaged files --------------------------------------------------------------------------------------------
+# -- the packaged files --------------------------------------------------------------------------------------
 
 
 def test_packaged_comparisons_name_methods_that_exist() -> None:
     methods = load_methods()
-    pairs = [(baseline, method) for baseline, against in read_yaml(FOLDER / "comparisons.yaml").items() for method in against]
+    pairs = [
+        (baseline, method)
+        for baseline, against in read_yaml(FOLDER / "comparisons.yaml").items()
+        for method in against
+    ]
     assert len(set(pairs)) == len(pairs)
     for pair in pairs:
         assert len(set(pair)) == 2
@@ -224,7 +263,9 @@ def test_packaged_comparisons_name_methods_that_exist() -> None:
             assert find_method(name, methods).name == name
 
 
-def test_packaged_remarks_are_sentences_on_protocols_that_exist(make_board: Callable[..., Leaderboard]) -> None:
+def test_packaged_remarks_are_sentences_on_protocols_that_exist(
+    make_board: Callable[..., Leaderboard],
+) -> None:
     known = read_yaml(FOLDER / "remarks.yaml")
     assert known.keys() <= set(list_protocols())
     for sentences in known.values():

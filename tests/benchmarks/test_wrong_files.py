@@ -1,6 +1,8 @@
-"""Files of others that a benchmark reads: what is wrong is refused with a typed error, and what is accepted never fails later.
+"""Files of others that a benchmark reads: what is wrong is refused with a typed error, and what is accepted
+never fails later.
 
-The names of run files are computed anew after a change, as anyone can do that, so that their content is what is tested.
+The names of run files are computed anew after a change, as anyone can do that, so that their content is what
+is tested.
 """
 
 from __future__ import annotations
@@ -19,9 +21,20 @@ import yaml
 from archenc.benchmarks.methods import find_method, parse_method
 from archenc.benchmarks.protocol import FOLDER, load_protocol
 from archenc.benchmarks.reports import statements
-from archenc.benchmarks.reports.pretraining import card_of, masked_markdown, quality_markdown, regression_markdown
+from archenc.benchmarks.reports.pretraining import (
+    card_of,
+    masked_markdown,
+    quality_markdown,
+    regression_markdown,
+)
 from archenc.benchmarks.reports.published import comparison_text
-from archenc.benchmarks.reports.report import facts, leaderboard_csv, leaderboard_markdown, leaderboard_text, runs_csv
+from archenc.benchmarks.reports.report import (
+    facts,
+    leaderboard_csv,
+    leaderboard_markdown,
+    leaderboard_text,
+    runs_csv,
+)
 from archenc.benchmarks.reports.statements import notes
 from archenc.benchmarks.runs import leaderboards, read_run, read_runs, run_id, run_key
 from archenc.commands.app import main
@@ -41,7 +54,9 @@ def write_run(folder: Path, content: Any) -> Path:
     with contextlib.suppress(KeyError, TypeError, ValueError, RecursionError):
         content["run"] = run_id(content["key"])
     name = content.get("run") if isinstance(content, dict) else None
-    path = folder / f"{name if isinstance(name, str) and name.isalnum() and len(name) < 50 else '0' * 16}.json"
+    path = (
+        folder / f"{name if isinstance(name, str) and name.isalnum() and len(name) < 50 else '0' * 16}.json"
+    )
     path.write_text(json.dumps(content))
     return path
 
@@ -71,8 +86,15 @@ METRICS = GOOD["metrics"]
 WRONG: list[tuple[dict[str, Any], str]] = [
     *(({name: ...}, f"the key '{name}' is missing") for name in GOOD if name not in ("run", "key")),
     *(({f"key.{name}": ...}, f"in?.*'key': the key '{name}' is missing") for name in GOOD["key"]),
-    *(({name: value}, f"'{name}' is ") for name in ("metrics", "dataset", "split", "seconds", "machine") for value in (None, [], "x", 3)),
-    *(({"metrics": METRICS | {"kendall_tau": value}}, "'kendall_tau' in 'metrics' is") for value in ("high", True, [0.5], {})),
+    *(
+        ({name: value}, f"'{name}' is ")
+        for name in ("metrics", "dataset", "split", "seconds", "machine")
+        for value in (None, [], "x", 3)
+    ),
+    *(
+        ({"metrics": METRICS | {"kendall_tau": value}}, "'kendall_tau' in 'metrics' is")
+        for value in ("high", True, [0.5], {})
+    ),
     ({"metrics": METRICS | {"kendall_tau": 10**400}}, "valid JSON"),
     ({"metrics": METRICS | {"kendall_tau": 1e300}}, "is 1e[+]300, not a finite number"),
     ({"metrics": {"kendall_tau": 0.5}}, "'metrics' are not those of the protocol"),
@@ -118,7 +140,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "part"), WRONG)
-def test_a_wrong_run_file_is_refused_with_its_place(tmp_path: Path, changes: dict[str, Any], part: str) -> None:
+def test_a_wrong_run_file_is_refused_with_its_place(
+    tmp_path: Path, changes: dict[str, Any], part: str
+) -> None:
     path = write_run(tmp_path, changed(changes))
     with pytest.raises(CorruptFile, match=part) as caught:
         read_run(path)
@@ -126,7 +150,9 @@ def test_a_wrong_run_file_is_refused_with_its_place(tmp_path: Path, changes: dic
     assert_one_sentence(caught.value)
 
 
-@pytest.mark.parametrize("content", [None, [], 3, "run", {}, {"key": None}, {"key": []}, {"run": "x", "key": {}}])
+@pytest.mark.parametrize(
+    "content", [None, [], 3, "run", {}, {"key": None}, {"key": []}, {"run": "x", "key": {}}]
+)
 def test_what_is_no_run_is_refused(tmp_path: Path, content: Any) -> None:
     with pytest.raises(CorruptFile, match="delete it and run the benchmark again") as caught:
         read_run(write_run(tmp_path, content))
@@ -140,7 +166,12 @@ def test_a_run_under_another_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_null_in_a_run_is_as_if_it_were_left_out(tmp_path: Path) -> None:
-    changes = {"key.protocol.subsets": None, "key.protocol.split.subset": None, "key.method.epochs": None, "dataset.test_digest": None}
+    changes = {
+        "key.protocol.subsets": None,
+        "key.protocol.split.subset": None,
+        "key.method.epochs": None,
+        "dataset.test_digest": None,
+    }
     run = read_run(write_run(tmp_path, changed(changes)))
     assert run.key.protocol.subsets is None
     assert run.key.method.epochs is None
@@ -160,7 +191,7 @@ def test_the_commands_refuse_wrong_run_files(tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
-# -- mutants -----------------------------------------------------------------------------------------------------------
+# -- mutants -------------------------------------------------------------------------------------------------
 
 
 def survives(use: Callable[[], object]) -> bool:
@@ -204,7 +235,9 @@ def test_mutants_of_the_bytes_of_run_files(tmp_path: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(100, marks=pytest.mark.slow)])
-def test_mutants_of_run_files_by_command(tmp_path: Path, count: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mutants_of_run_files_by_command(
+    tmp_path: Path, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     rng = np.random.default_rng(2)
     before = set(tmp_path.parent.iterdir())
     for at in range(count):
@@ -222,7 +255,9 @@ def test_mutants_of_run_files_by_command(tmp_path: Path, count: int, capsys: pyt
 
 def use_protocol(path: Path) -> None:
     protocol = load_protocol(str(path))
-    json.dumps(run_key(protocol, find_method("op-count+ridge+mse", {}), protocol.train_sizes[0], protocol.seeds[0])).encode()
+    json.dumps(
+        run_key(protocol, find_method("op-count+ridge+mse", {}), protocol.train_sizes[0], protocol.seeds[0])
+    ).encode()
     assert len(protocol.digest) == 64
     assert all(isinstance(protocol.subset_seed(seed), int) for seed in protocol.seeds)
 
@@ -253,8 +288,10 @@ def use_methods(path: Path) -> None:
 
 
 METHODS = """
-mine: {encoder: gates, head: mlp, loss: hinge, simplify: true, encoder_params: {form: node, layers: 3}, epochs: 5, lr: 0.001}
-yours: {encoder: path, head: gp, loss: mse, encoder_params: {cutoff: 40}, head_params: {hidden: [300, 300]}, label_transform: fraction}
+mine: {encoder: gates, head: mlp, loss: hinge, simplify: true,
+  encoder_params: {form: node, layers: 3}, epochs: 5, lr: 0.001}
+yours: {encoder: path, head: gp, loss: mse, encoder_params: {cutoff: 40},
+  head_params: {hidden: [300, 300]}, label_transform: fraction}
 """
 
 
@@ -275,10 +312,15 @@ def test_mutants_of_methods_files(tmp_path: Path, count: int) -> None:
 
 @pytest.mark.parametrize("count", [10, MANY])
 @pytest.mark.parametrize("name", ["audits.yaml", "remarks.yaml", "comparisons.yaml"])
-def test_mutants_of_what_is_said_of_protocols(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, count: int) -> None:
+def test_mutants_of_what_is_said_of_protocols(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, count: int
+) -> None:
     rng = np.random.default_rng(5)
     (board,) = leaderboards([GOOD_RUN])
-    files = {name: (statements.FOLDER / name).read_text(encoding="utf-8") for name in ("audits.yaml", "remarks.yaml", "comparisons.yaml")}
+    files = {
+        name: (statements.FOLDER / name).read_text(encoding="utf-8")
+        for name in ("audits.yaml", "remarks.yaml", "comparisons.yaml")
+    }
     for other, text in files.items():
         (tmp_path / other).write_text(text, encoding="utf-8")
     monkeypatch.setattr(statements, "FOLDER", tmp_path)
@@ -291,12 +333,19 @@ def test_mutants_of_what_is_said_of_protocols(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("count", [FEW, MANY])
 def test_mutants_of_cards_and_reports(tmp_path: Path, count: int) -> None:
     rng = np.random.default_rng(6)
-    card, report = (read_json(RESULTS / "pretraining" / name) for name in ("cate-direct-nasbench201.json", "cate-nasbench101.report.json"))
+    card, report = (
+        read_json(RESULTS / "pretraining" / name)
+        for name in ("cate-direct-nasbench201.json", "cate-nasbench101.report.json")
+    )
     path = tmp_path / "x.report.json"
     for _ in range(count):
         changed_card = mutate_json(card, rng)
         path.write_text(json.dumps(mutate_json(report, rng)))
-        survives(lambda card=changed_card: [table([card_of(card, "the card")]) for table in (quality_markdown, masked_markdown)])
+        survives(
+            lambda card=changed_card: [
+                table([card_of(card, "the card")]) for table in (quality_markdown, masked_markdown)
+            ]
+        )
         survives(lambda: regression_markdown(tmp_path))
 
 

@@ -15,7 +15,9 @@ calls: list[list[str]] = []
 def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     """Two tables from two files of numbers."""
     calls.append(sorted(files))
-    first, second = (np.array(files[name].read_text().split(), dtype=np.int64) for name in ("first", "second"))
+    first, second = (
+        np.array(files[name].read_text().split(), dtype=np.int64) for name in ("first", "second")
+    )
     return {"made/sum.npz": {"sum": first + second}, "made/both.npz": {"first": first, "second": second}}
 
 

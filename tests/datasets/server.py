@@ -35,7 +35,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """``files`` by path; ``behaviours`` of the next requests for a path, of which the last stays; ``requests`` so far."""
+    """``files`` by path; ``behaviours`` of the next requests for a path, of which the last stays;
+    ``requests`` so far.
+    """
 
     daemon_threads = True
 
@@ -70,7 +72,9 @@ def serving() -> Iterator[Server]:
             thread.join()
 
 
-def answer(handler: Handler, body: bytes, *, status: int = 200, length: int | None = None, **headers: str) -> None:
+def answer(
+    handler: Handler, body: bytes, *, status: int = 200, length: int | None = None, **headers: str
+) -> None:
     handler.send_response(status)
     if length != -1:
         handler.send_header("Content-Length", str(len(body) if length is None else length))
@@ -97,12 +101,20 @@ def without_ranges(handler: Handler, content: bytes) -> None:
 
 
 def truncating(share: float, *, ranges: bool = True, stated: bool = True) -> Behaviour:
-    """Ends early, after a share of the file, with or without a Content-Length that says that there would be more."""
+    """Ends early, after a share of the file, with or without a Content-Length that says that there would be
+    more.
+    """
 
     def behaviour(handler: Handler, content: bytes) -> None:
         start, headers = _wanted(handler, content) if ranges else (0, {})
         part = content[start : start + int(share * len(content))]
-        answer(handler, part, status=206 if headers else 200, length=len(content) - start if stated else -1, **headers)
+        answer(
+            handler,
+            part,
+            status=206 if headers else 200,
+            length=len(content) - start if stated else -1,
+            **headers,
+        )
 
     return behaviour
 
@@ -117,7 +129,13 @@ def silent(handler: Handler, content: bytes) -> None:
 
 def stalling(handler: Handler, content: bytes) -> None:
     start, headers = _wanted(handler, content)
-    answer(handler, content[start : start + 1000], status=206 if headers else 200, length=len(content) - start, **headers)
+    answer(
+        handler,
+        content[start : start + 1000],
+        status=206 if headers else 200,
+        length=len(content) - start,
+        **headers,
+    )
     handler.server.release.wait(20)
 
 
@@ -147,7 +165,9 @@ def endless(handler: Handler, content: bytes) -> None:
 
 
 def misstating(difference: int) -> Behaviour:
-    return lambda handler, content: answer(handler, content + bytes(max(difference, 0)), length=len(content) + difference)
+    return lambda handler, content: answer(
+        handler, content + bytes(max(difference, 0)), length=len(content) + difference
+    )
 
 
 def closing(handler: Handler, content: bytes) -> None:
@@ -160,7 +180,12 @@ def babbling(handler: Handler, content: bytes) -> None:
 
 def resuming_elsewhere(handler: Handler, content: bytes) -> None:
     start, headers = _wanted(handler, content)
-    answer(handler, content[start:], status=206 if headers else 200, Content_Range=f"bytes 0-{len(content) - 1}/{len(content)}")
+    answer(
+        handler,
+        content[start:],
+        status=206 if headers else 200,
+        Content_Range=f"bytes 0-{len(content) - 1}/{len(content)}",
+    )
 
 
 def refusing_ranges(handler: Handler, content: bytes) -> None:

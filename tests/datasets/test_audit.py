@@ -28,8 +28,10 @@ def cell(*edges: str) -> str:
 # edges 0->1, 0->2, 1->2, 0->3, 1->3, 2->3
 POOL = ["cnnncn", "nnncnn", "pnnnpn", "cccccc"]
 TEST = ["ncnnnc", "nnnpnn", "cnpncn", "csnnss"]
-"""The first test cell is the first pool cell with nodes 1 and 2 exchanged, the second has only the wiring of the second, the third is the
-first pool cell and one dead edge, which changes its wiring; the fourth has a wiring of its own."""
+"""The first test cell is the first pool cell with nodes 1 and 2 exchanged, the second has only the wiring of
+the second, the third is the first pool cell and one dead edge, which changes its wiring; the fourth has a
+wiring of its own.
+"""
 
 
 @pytest.fixture
@@ -37,7 +39,9 @@ def small() -> ArchDataset:
     graphs = archenc.create_space("nasbench201").parse([cell(text) for text in POOL + TEST])
     y = np.array([90.0, 80.0, 50.0, 95.0, 90.0, 60.0, 90.5, 70.0])
     labels = {"toy/accuracy": y, "toy/parameters": np.array([2.0, 1, 0, 6, 2, 0, 2, 1])}
-    return ArchDataset("small", graphs, labels, "toy/accuracy", splits={"own": Split("own", np.arange(4), np.arange(4, 8))})
+    return ArchDataset(
+        "small", graphs, labels, "toy/accuracy", splits={"own": Split("own", np.arange(4), np.arange(4, 8))}
+    )
 
 
 def test_a_small_split_by_hand(small: ArchDataset) -> None:
@@ -64,7 +68,9 @@ def test_scoring_the_training_architectures_is_seen(small: ArchDataset) -> None:
     found = audit(labelled, everything(8), test_label="toy/test_accuracy")
     assert (found.repeated, found.twins) == (8, 8)
     assert found.label_tau == pytest.approx(-1)
-    assert found.baselines["nearest neighbour, one-hot adjacency"] == pytest.approx(-1), "each cell is its own neighbour"
+    assert found.baselines["nearest neighbour, one-hot adjacency"] == pytest.approx(-1), (
+        "each cell is its own neighbour"
+    )
     assert "100.0 % of the test set can be trained on" in found.verdict
     assert "tau -1.000 with the one that is scored" in found.text()
 
@@ -84,18 +90,29 @@ def test_nearest_labels_are_those_of_a_loop() -> None:
     expected = []
     for query in queries:
         distances = [sum(a != b for a, b in zip(point, query, strict=True)) for point in points]
-        expected.append(np.mean([label for label, distance in zip(y, distances, strict=True) if distance == min(distances)]))
+        expected.append(
+            np.mean(
+                [label for label, distance in zip(y, distances, strict=True) if distance == min(distances)]
+            )
+        )
     np.testing.assert_allclose(nearest_labels(points, y, queries), expected)
 
 
 def test_noise_of_repeats_by_hand(small: ArchDataset) -> None:
     repeats = np.array([[1.0, 2, 3, 4], [1, 2, 4, 3], [2, 1, 3, 4]])
-    labels = {f"toy/accuracy@9/repeat{k}": np.append(np.full(4, np.nan), row) for k, row in enumerate(repeats)}
-    dataset = replace(small, labels={**small.labels, **labels, "toy/accuracy@9/mean": small.y}, label="toy/accuracy@9/mean")
+    labels = {
+        f"toy/accuracy@9/repeat{k}": np.append(np.full(4, np.nan), row) for k, row in enumerate(repeats)
+    }
+    dataset = replace(
+        small, labels={**small.labels, **labels, "toy/accuracy@9/mean": small.y}, label="toy/accuracy@9/mean"
+    )
     found = noise(dataset, np.arange(8))
     assert found is not None
     assert found.architectures == 4
-    pairs = [kendall(a, b) for a, b in ((repeats[0], repeats[1]), (repeats[0], repeats[2]), (repeats[1], repeats[2]))]
+    pairs = [
+        kendall(a, b)
+        for a, b in ((repeats[0], repeats[1]), (repeats[0], repeats[2]), (repeats[1], repeats[2]))
+    ]
     assert found.pairwise == pytest.approx(np.mean(pairs))
     rest = [kendall(repeats[a], repeats[[b, c]].mean(0)) for a, b, c in list(permutations(range(3)))[::2]]
     assert found.against_rest == pytest.approx(np.mean(rest))
@@ -110,7 +127,13 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def test_shares_round_neither_to_none_nor_to_all() -> None:
-    assert [share_text(part, 9999) for part in (0, 1, 5000, 9998, 9999)] == ["0.0 %", "0.1 %", "50.0 %", "99.9 %", "100.0 %"]
+    assert [share_text(part, 9999) for part in (0, 1, 5000, 9998, 9999)] == [
+        "0.0 %",
+        "0.1 %",
+        "50.0 %",
+        "99.9 %",
+        "100.0 %",
+    ]
 
 
 def test_splits_by_name(small: ArchDataset) -> None:
@@ -142,7 +165,12 @@ def test_a_split_without_labels_is_refused(small: ArchDataset) -> None:
 def test_the_published_halves_of_nasbench101_share_no_wiring(data_root: Path) -> None:
     dataset = archenc.load_dataset("nasbench101")
     found = audit(dataset, dataset.splits["ta7290"])
-    assert (found.wirings.pool, found.wirings.test, found.wirings.shared, found.wirings.known) == (30, 30, 0, 0)
+    assert (found.wirings.pool, found.wirings.test, found.wirings.shared, found.wirings.known) == (
+        30,
+        30,
+        0,
+        0,
+    )
     assert (found.twins, found.simplified_twins) == (0, 0)
     assert found.shift["input-output edge, % of cells"] == pytest.approx((40.0, 0.0))
     assert found.shift["label, median"] == pytest.approx((92.07, 90.04), abs=0.006)
@@ -165,7 +193,13 @@ def test_random_halves_of_the_same_cells_share_every_wiring(data_root: Path) -> 
 
 def test_the_command(data_root: Path) -> None:
     output = run("audit", "nasbench201", "--split", "halves-0")
-    for part in ("split halves-0", "cifar10/val_accuracy@200/mean", "parameter count", "once simplified", "verdict"):
+    for part in (
+        "split halves-0",
+        "cifar10/val_accuracy@200/mean",
+        "parameter count",
+        "once simplified",
+        "verdict",
+    ):
         assert part in output
     with pytest.raises(UnknownName, match="ta7290"):
         run("audit", "nasbench101", "--split", "ta7920")

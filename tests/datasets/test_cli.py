@@ -30,7 +30,14 @@ def run(*arguments: str) -> str:
 
 def test_show_says_what_a_table_holds(own: Path) -> None:
     output = run("show", "--path", str(own), "--space", "nasbench201")
-    for part in ("2 architectures of nasbench201", "accuracy: 80 to 90.5", "ms: 2 to 2", "1 missing", "own.csv", "SHA-256"):
+    for part in (
+        "2 architectures of nasbench201",
+        "accuracy: 80 to 90.5",
+        "ms: 2 to 2",
+        "1 missing",
+        "own.csv",
+        "SHA-256",
+    ):
         assert part in output
 
 
@@ -83,5 +90,8 @@ def test_bad_input_is_a_typed_error(own: Path, error: type[ArchencError], argume
 
 
 def test_importing_the_commands_is_cheap() -> None:
-    code = "import sys, archenc.datasets.cli; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'scipy')))"
+    code = (
+        "import sys, archenc.datasets.cli; sys.exit(any(name in sys.modules for name in ('torch', 'numpy', "
+        "'scipy')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -42,7 +42,13 @@ HASTE = Patience(connect=1, silence=0.3, attempts=2, back_off=0.01, lock=5)
 
 def source(content: bytes, path: str) -> dict[str, Any]:
     sha256 = hashlib.sha256(content).hexdigest()
-    return {"repository": "someone/numbers", "commit": COMMIT, "path": path, "size": len(content), "sha256": sha256}
+    return {
+        "repository": "someone/numbers",
+        "commit": COMMIT,
+        "path": path,
+        "size": len(content),
+        "sha256": sha256,
+    }
 
 
 def described(**changes: Any) -> dict[str, Any]:
@@ -73,7 +79,13 @@ def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.delenv("ARCHENC_MIRROR", raising=False)
     read_manifest.cache_clear()
     write(folder, "made")
-    own = {"recipe": None, "sources": None, "import": "tests.datasets.recipe:read", "tables": {"own/numbers.npz": ""}, "part_of_all": False}
+    own = {
+        "recipe": None,
+        "sources": None,
+        "import": "tests.datasets.recipe:read",
+        "tables": {"own/numbers.npz": ""},
+        "part_of_all": False,
+    }
     write(folder, "own", **own)
     recipe.calls.clear()
     yield folder
@@ -83,7 +95,10 @@ def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 @pytest.fixture
 def server(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with web.serving() as server:
-        server.files = {f"/someone/numbers/{COMMIT}/first.txt": FIRST, f"/someone/numbers/{COMMIT}/second.txt": SECOND}
+        server.files = {
+            f"/someone/numbers/{COMMIT}/first.txt": FIRST,
+            f"/someone/numbers/{COMMIT}/second.txt": SECOND,
+        }
         monkeypatch.setattr(manifest, "PUBLIC_HOST", server.url)
         yield server
 
@@ -106,7 +121,7 @@ def run(*arguments: str) -> str:
     return result.output
 
 
-# -- fetching ------------------------------------------------------------------------------------------------------
+# -- fetching ------------------------------------------------------------------------------------------------
 
 
 def test_tables_are_built_from_public_files(server: Server, tmp_path: Path) -> None:
@@ -150,7 +165,9 @@ def test_a_table_may_have_no_digest(server: Server, manifests: Path) -> None:
     assert fetch("made", HASTE) == []
 
 
-def test_a_folder_of_the_files_is_enough(manifests: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_the_files_is_enough(
+    manifests: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "mirror" / "someone" / "numbers" / COMMIT
     folder.mkdir(parents=True)
     (folder / "first.txt").write_bytes(FIRST)
@@ -186,7 +203,9 @@ def test_one_missing_source_means_no_table(server: Server, tmp_path: Path) -> No
     assert recipe.calls == []
 
 
-def test_a_disk_that_is_full_when_the_table_is_written(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_when_the_table_is_written(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(path: Path, **arrays: np.ndarray) -> None:
         path.write_bytes(b"half of it")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -212,7 +231,10 @@ def test_what_a_killed_process_left_beside_a_table_is_removed(server: Server, tm
     ("changes", "message"),
     [
         ({}, r"run 'archenc data fetch made'"),
-        ({"recipe": None, "import": "tests.datasets.recipe:read"}, r"https://example.org/numbers.*archenc data import made --file FILE"),
+        (
+            {"recipe": None, "import": "tests.datasets.recipe:read"},
+            r"https://example.org/numbers.*archenc data import made --file FILE",
+        ),
         ({"recipe": None, "requirement": "numbers==1.0"}, r"pip install --no-deps numbers==1.0"),
         ({"recipe": None}, r"see https://example.org/numbers"),
     ],
@@ -244,15 +266,19 @@ def test_two_that_fetch_at_once_take_turns(server: Server) -> None:
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("name", [name for name in manifest_names() if read_manifest(name).tables and name != "nasbench101-space"])
-def test_a_benchmark_that_is_not_here_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name in manifest_names() if read_manifest(name).tables and name != "nasbench101-space"]
+)
+def test_a_benchmark_that_is_not_here_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     with pytest.raises(DataNotFound, match=f"archenc data (fetch|import) {name}") as caught:
         load_dataset(name)
     assert_one_sentence(caught.value)
 
 
-# -- importing -----------------------------------------------------------------------------------------------------
+# -- importing -----------------------------------------------------------------------------------------------
 
 
 def test_a_file_is_imported(manifests: Path, tmp_path: Path) -> None:
@@ -281,7 +307,7 @@ def test_an_import_that_is_refused(
     assert data(tmp_path) == []
 
 
-# -- the command line ----------------------------------------------------------------------------------------------
+# -- the command line ----------------------------------------------------------------------------------------
 
 
 def test_the_command_fetches_and_says_where(server: Server, tmp_path: Path) -> None:
@@ -291,8 +317,12 @@ def test_the_command_fetches_and_says_where(server: Server, tmp_path: Path) -> N
     assert "made: is there already" in run("fetch", "made")
 
 
-def test_one_data_set_that_fails_does_not_keep_the_others_from_being_fetched(server: Server, manifests: Path, tmp_path: Path) -> None:
-    write(manifests, "lost", sources={"first": source(b"x", "lost.txt"), "second": source(SECOND, "second.txt")})
+def test_one_data_set_that_fails_does_not_keep_the_others_from_being_fetched(
+    server: Server, manifests: Path, tmp_path: Path
+) -> None:
+    write(
+        manifests, "lost", sources={"first": source(b"x", "lost.txt"), "second": source(SECOND, "second.txt")}
+    )
     with pytest.raises(ArchencError, match=r"1 of 2 data sets failed \(lost\)"):
         run("fetch", "all")
     assert data(tmp_path) == ["made/both.npz", "made/sum.npz"]
@@ -300,12 +330,21 @@ def test_one_data_set_that_fails_does_not_keep_the_others_from_being_fetched(ser
 
 def test_the_command_imports(manifests: Path, tmp_path: Path) -> None:
     (tmp_path / "numbers.txt").write_text("4 5 6")
-    assert str(tmp_path / "data" / "own" / "numbers.npz") in run("import", "own", "--file", str(tmp_path / "numbers.txt"))
+    assert str(tmp_path / "data" / "own" / "numbers.npz") in run(
+        "import", "own", "--file", str(tmp_path / "numbers.txt")
+    )
 
 
 def test_a_manifest_is_shown_with_everything_in_it(server: Server) -> None:
     lines = "\n".join(fetch_cli.manifest_lines(read_manifest("made")))
-    for part in ("Someone: Numbers, 2020", "MIT", "numbers/sum: the sum of both", "someone/numbers @ 0123456789", "first.txt", "5 bytes"):
+    for part in (
+        "Someone: Numbers, 2020",
+        "MIT",
+        "numbers/sum: the sum of both",
+        "someone/numbers @ 0123456789",
+        "first.txt",
+        "5 bytes",
+    ):
         assert part in lines
     assert f"SHA-256 {hashlib.sha256(FIRST).hexdigest()}" in lines
     assert DIGESTS["made/sum.npz"] in lines
@@ -322,7 +361,9 @@ def test_files_are_verified(server: Server, tmp_path: Path) -> None:
     assert [line.split()[0] for line in fetch_cli.verified_files(made)] == ["whole", "whole"]
     table = tmp_path / "data" / "made" / "sum.npz"
     np.savez(table, sum=np.array([11, 22, 34]))
-    with pytest.raises(CorruptFile, match=r"sum\.npz is not what was published; run 'archenc data fetch made'"):
+    with pytest.raises(
+        CorruptFile, match=r"sum\.npz is not what was published; run 'archenc data fetch made'"
+    ):
         fetch_cli.verified_files(made)
     fetch("made", HASTE)
     download.local_path(made.sources["first"]).write_bytes(b"1 2 4")
@@ -336,11 +377,17 @@ def test_a_benchmark_that_is_not_here_is_shown(tmp_path: Path, monkeypatch: pyte
         pytest.skip("has no manifest")
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     output = run("show", "nasbench201")
-    for part in ("nasbench201: not here yet; run 'archenc data fetch nasbench201'", "ICLR 2020", "sources", "SHA-256", "licence"):
+    for part in (
+        "nasbench201: not here yet; run 'archenc data fetch nasbench201'",
+        "ICLR 2020",
+        "sources",
+        "SHA-256",
+        "licence",
+    ):
         assert part in output
 
 
-# -- manifests -----------------------------------------------------------------------------------------------------
+# -- manifests -----------------------------------------------------------------------------------------------
 
 GOOD = source(FIRST, "first.txt")
 MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
@@ -359,7 +406,10 @@ MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
     "source without size": ({"sources": {"a": {k: v for k, v in GOOD.items() if k != "size"}}}, "'size'"),
     "source of text size": ({"sources": {"a": GOOD | {"size": "5"}}}, "'size'"),
     "huge source": ({"sources": {"a": GOOD | {"size": 10**12}}}, "'size'"),
-    "source without checksum": ({"sources": {"a": {k: v for k, v in GOOD.items() if k != "sha256"}}}, "no checksum"),
+    "source without checksum": (
+        {"sources": {"a": {k: v for k, v in GOOD.items() if k != "sha256"}}},
+        "no checksum",
+    ),
     "upper-case checksum": ({"sources": {"a": GOOD | {"sha256": "A" * 64}}}, "'sha256'"),
     "branch for a commit": ({"sources": {"a": GOOD | {"commit": "main"}}}, "'commit'"),
     "repository and url": ({"sources": {"a": GOOD | {"url": "https://example.org/a"}}}, "either"),
@@ -388,7 +438,10 @@ def test_what_is_no_manifest_is_refused(content: bytes) -> None:
 def test_keys_and_addresses() -> None:
     made = manifest.parse("numbers", yaml.safe_dump(described()).encode())
     assert made.sources["first"].key == f"someone/numbers/{COMMIT}/first.txt"
-    assert made.sources["first"].public_url == f"https://raw.githubusercontent.com/someone/numbers/{COMMIT}/first.txt"
+    assert (
+        made.sources["first"].public_url
+        == f"https://raw.githubusercontent.com/someone/numbers/{COMMIT}/first.txt"
+    )
     assert made.size == len(FIRST) + len(SECOND)
     elsewhere = {"a": {"url": "https://example.org/deep/a.zip", "size": 1, "git_blob": "0" * 40}}
     source = manifest.parse("numbers", yaml.safe_dump(described(sources=elsewhere)).encode()).sources["a"]
@@ -414,7 +467,11 @@ def expanded(label: str) -> list[str]:
     choice = re.search(r"\{([^{}]*)\}", label)
     if choice is None:
         return [label]
-    return [name for option in choice[1].split(",") for name in expanded(label[: choice.start()] + option.strip() + label[choice.end() :])]
+    return [
+        name
+        for option in choice[1].split(",")
+        for name in expanded(label[: choice.start()] + option.strip() + label[choice.end() :])
+    ]
 
 
 @pytest.mark.parametrize("name", [name for name in manifest_names() if read_manifest(name).labels])

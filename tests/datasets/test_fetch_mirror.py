@@ -27,7 +27,7 @@ OPEN = r"""
 import re, sys
 from archenc.files.trusted import open_npz
 arrays = open_npz(sys.argv[1], None, 2**30)
-peak = re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())  # of this program alone, unlike getrusage
+peak = re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())  # unlike getrusage, of itself
 print(int(peak[1]) / 1024)
 """
 
@@ -44,7 +44,9 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def fetched(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
-    """The folder into which ``archenc data fetch all`` brought everything, and the environment for further commands."""
+    """The folder into which ``archenc data fetch all`` brought everything, and the environment for further
+    commands.
+    """
     folder = tmp_path_factory.mktemp("fetched")
     _Quiet.requests.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(mirror))) as server:
@@ -58,7 +60,11 @@ def fetched(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def command(environment: dict[str, str], *arguments: str) -> str:
     run = subprocess.run(
-        [sys.executable, "-m", "archenc.commands.app", "data", *arguments], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "archenc.commands.app", "data", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -91,7 +97,9 @@ def test_the_second_time_nothing_is_asked_for(fetched: tuple[Path, dict[str, str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
-def test_the_tables_equal_the_published_ones(fetched: tuple[Path, dict[str, str]], data_root: Path, name: str) -> None:
+def test_the_tables_equal_the_published_ones(
+    fetched: tuple[Path, dict[str, str]], data_root: Path, name: str
+) -> None:
     folder, _ = fetched
     for path, digest in read_manifest(name).tables.items():
         built = dict(np.load(folder / "data" / path, allow_pickle=False))
@@ -117,7 +125,11 @@ def test_a_table_opens_in_300_megabytes(fetched: tuple[Path, dict[str, str]], na
     folder, environment = fetched
     for path in read_manifest(name).tables:
         measured = subprocess.run(
-            [sys.executable, "-c", OPEN, str(folder / "data" / path)], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", OPEN, str(folder / "data" / path)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert float(measured.stdout) < 300
 

@@ -1,4 +1,6 @@
-"""Downloading from servers that misbehave: never a wrong file under its final name, and an error that says what to do."""
+"""Downloading from servers that misbehave: never a wrong file under its final name, and an error that says
+what to do.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ SOURCE = Source(
     path="data/scores.csv",
 )
 PATH = f"/{SOURCE.key}"
-HASTE = Patience(connect=1, silence=0.3, window=0.2, slowest=100_000, attempts=3, back_off=0.01, redirects=3, lock=10)
+HASTE = Patience(
+    connect=1, silence=0.3, window=0.2, slowest=100_000, attempts=3, back_off=0.01, redirects=3, lock=10
+)
 
 
 @pytest.fixture
@@ -71,7 +75,7 @@ def refused(error: type[ArchencError], message: str, cache: Path) -> None:
     assert visible(cache) == []
 
 
-# -- what works in the end -----------------------------------------------------------------------------------------
+# -- what works in the end -----------------------------------------------------------------------------------
 
 WORKS: dict[str, tuple[list[Behaviour], int]] = {  # behaviours, requests
     "at once": ([web.good], 1),
@@ -136,14 +140,16 @@ def test_a_file_in_the_cache_is_never_downloaded_again(server: Server) -> None:
 
 def test_the_name_that_git_gives_a_content_is_a_checksum(server: Server, cache: Path) -> None:
     blob = "ce013625030ba8dba906f756967f9e9ca394464a"  # what git hash-object says of it
-    source = Source("hello", 6, git_blob=blob, repository="someone/scores", commit=SOURCE.commit, path="hello")
+    source = Source(
+        "hello", 6, git_blob=blob, repository="someone/scores", commit=SOURCE.commit, path="hello"
+    )
     server.files[f"/{source.key}"] = b"hello\n"
     assert download(source, HASTE).read_bytes() == b"hello\n"
     local_path(source).write_bytes(b"hullo\n")
     assert not source.matches(local_path(source))
 
 
-# -- what does not -------------------------------------------------------------------------------------------------
+# -- what does not -------------------------------------------------------------------------------------------
 
 FAILS: dict[str, tuple[Behaviour, type[ArchencError], str, int]] = {  # behaviour, error, message, requests
     "404": (web.failing(404), DataNotFound, "answers 404", 1),
@@ -159,8 +165,18 @@ FAILS: dict[str, tuple[Behaviour, type[ArchencError], str, int]] = {  # behaviou
     "states less": (web.misstating(-5), CorruptFile, "offers 299,995 bytes instead of 300,000", 1),
     "closes at once": (web.closing, DataNotFound, "cannot be reached", 3),
     "no HTTP": (web.babbling, DataNotFound, "cannot be reached", 3),
-    "truncates at the same place": (web.truncating(0.5, ranges=False), DataNotFound, "150,000 of 300,000|breaks the connection", 4),
-    "truncates without gain": (web.truncating(0.01), DataNotFound, "of 300,000 bytes|breaks the connection", 3),
+    "truncates at the same place": (
+        web.truncating(0.5, ranges=False),
+        DataNotFound,
+        "150,000 of 300,000|breaks the connection",
+        4,
+    ),
+    "truncates without gain": (
+        web.truncating(0.01),
+        DataNotFound,
+        "of 300,000 bytes|breaks the connection",
+        3,
+    ),
 }
 
 
@@ -182,7 +198,7 @@ def test_no_server_at_all(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(DataNotFound, "cannot be reached", cache)
 
 
-# -- mirrors -------------------------------------------------------------------------------------------------------
+# -- mirrors -------------------------------------------------------------------------------------------------
 
 
 def test_a_mirror_is_asked_first(server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +208,9 @@ def test_a_mirror_is_asked_first(server: Server, cache: Path, monkeypatch: pytes
     assert server.requests == [(f"/mirror{PATH}", None)]
 
 
-def test_a_folder_can_be_the_mirror(server: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_can_be_the_mirror(
+    server: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ARCHENC_MIRROR", str(tmp_path))
     (tmp_path / SOURCE.key).parent.mkdir(parents=True)
     (tmp_path / SOURCE.key).write_bytes(CONTENT)
@@ -210,18 +228,22 @@ def test_the_next_address_helps_where_one_fails(
         (tmp_path / SOURCE.key).write_bytes(wrong)
     server.behaviours[PATH] = [web.truncating(0.4, ranges=False)]  # its part is completed by the next
     server.files["/other/someone/scores@" + SOURCE.commit + "/data/scores.csv"] = CONTENT
-    monkeypatch.setattr(module, "MIRRORS", (f"{server.url}/other/{{owner}}/{{repository}}@{{commit}}/{{path}}",))
+    monkeypatch.setattr(
+        module, "MIRRORS", (f"{server.url}/other/{{owner}}/{{repository}}@{{commit}}/{{path}}",)
+    )
     assert download(SOURCE, HASTE).read_bytes() == CONTENT
     assert server.requests[-1][1] == "bytes=120000-"
 
 
-def test_every_address_is_named_when_all_fail(server: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_address_is_named_when_all_fail(
+    server: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ARCHENC_MIRROR", str(tmp_path))
     server.behaviours[PATH] = [web.failing(404)]
     refused(DataNotFound, r"the folder in ARCHENC_MIRROR is not there, 127\.0\.0\.1:\d+ answers 404", cache)
 
 
-# -- processes and disks -------------------------------------------------------------------------------------------
+# -- processes and disks -------------------------------------------------------------------------------------
 
 CHILD = """
 import sys
@@ -229,7 +251,9 @@ from tests.datasets.test_fetch_server import HASTE, Source, download, manifest, 
 manifest.PUBLIC_HOST, size, sha256 = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 module.MIRRORS = ()
 from archenc.errors import ArchencError
-source = Source("scores", size, sha256, repository="someone/scores", commit="0123456789" * 4, path="data/scores.csv")
+source = Source(
+    "scores", size, sha256, repository="someone/scores", commit="0123456789" * 4, path="data/scores.csv"
+)
 try:
     download(source, HASTE)
 except ArchencError as error:
@@ -239,7 +263,9 @@ except ArchencError as error:
 
 def child(server: Server, **more: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", CHILD, server.url, str(SOURCE.size), SOURCE.sha256]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, **more)
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, **more
+    )
 
 
 def test_two_processes_fetch_the_same_file_once(server: Server, cache: Path) -> None:
@@ -286,7 +312,9 @@ def test_a_limit_of_the_disk_is_a_sentence_and_leaves_nothing(server: Server, ca
     assert parts(cache) == []
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_nothing(server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: Any) -> Iterator[bytes]:
         yield CONTENT[:1000]
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,4 +1,6 @@
-"""Importing files of the user's: a wrong one is looked at before any work, and what is in an archive stays in it."""
+"""Importing files of the user's: a wrong one is looked at before any work, and what is in an archive stays in
+it.
+"""
 
 from __future__ import annotations
 
@@ -84,12 +86,14 @@ def test_what_is_no_file_is_refused(name: str, tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().err.count("\n") == 1
 
 
-# -- archives ------------------------------------------------------------------------------------------------------
+# -- archives ------------------------------------------------------------------------------------------------
 
 FORM = raw.re.compile(r"(?s:.*)\.json")
 
 
-def members(place: Path, max_bytes: int = 1000, max_files: int = 10, max_total: int = 5000) -> list[tuple[str, bytes]]:
+def members(
+    place: Path, max_bytes: int = 1000, max_files: int = 10, max_total: int = 5000
+) -> list[tuple[str, bytes]]:
     return list(raw.read_files(place, FORM, max_bytes=max_bytes, max_files=max_files, max_total=max_total))
 
 

@@ -24,7 +24,9 @@ OWN = CellSpace("own", ("conv", "pool"), max_nodes=4, max_edges=4)
 
 def cell(adjacency: Any, ops: Any) -> str:
     good = {"adjacency": [[0, 1], [0, 0]], "operations": ["input", "output"], "acc": 1.0}
-    return "\n".join(json.dumps(row) for row in (good, {"adjacency": adjacency, "operations": ops, "acc": 2.0}))
+    return "\n".join(
+        json.dumps(row) for row in (good, {"adjacency": adjacency, "operations": ops, "acc": 2.0})
+    )
 
 
 # name: file name, content, options, what the message must say
@@ -47,11 +49,31 @@ CASES: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     "decimal comma": ("t.csv", f'{HEAD}{OTHER},"90,5"\n', {}, "line 3: '90,5'"),
     "boolean label": ("t.jsonl", f'{{"arch": "{GOOD}", "acc": true}}', {"labels": ["acc"]}, "line 1: True"),
     "list label": ("t.jsonl", f'{{"arch": "{GOOD}", "acc": [1]}}', {"labels": ["acc"]}, "line 1"),
-    "number too large": ("t.jsonl", f'{{"arch": "{GOOD}", "acc": 1{"0" * 400}}}', {"labels": ["acc"]}, "line 1"),
-    "label key missing in one object": ("t.jsonl", f'{{"arch": "{GOOD}", "acc": 1}}\n{{"arch": "{OTHER}"}}', {}, "line 2"),
-    "JSON NaN": ("t.jsonl", f'{{"arch": "{GOOD}", "acc": 1}}\n{{"arch": "{OTHER}", "acc": NaN}}', {}, "line 2"),
+    "number too large": (
+        "t.jsonl",
+        f'{{"arch": "{GOOD}", "acc": 1{"0" * 400}}}',
+        {"labels": ["acc"]},
+        "line 1",
+    ),
+    "label key missing in one object": (
+        "t.jsonl",
+        f'{{"arch": "{GOOD}", "acc": 1}}\n{{"arch": "{OTHER}"}}',
+        {},
+        "line 2",
+    ),
+    "JSON NaN": (
+        "t.jsonl",
+        f'{{"arch": "{GOOD}", "acc": 1}}\n{{"arch": "{OTHER}", "acc": NaN}}',
+        {},
+        "line 2",
+    ),
     "empty architecture": ("t.csv", f"{HEAD},91\n", {}, "line 3: no architecture"),
-    "unknown operation": ("t.csv", f"{HEAD}{OTHER.replace('avg_pool', 'max_pool')},91\n", {}, "line 3: .*max_pool_3x3"),
+    "unknown operation": (
+        "t.csv",
+        f"{HEAD}{OTHER.replace('avg_pool', 'max_pool')},91\n",
+        {},
+        "line 3: .*max_pool_3x3",
+    ),
     "not an architecture string": ("t.csv", f"{HEAD}resnet50,91\n", {}, "line 3: .*resnet50"),
     "architecture is a number too high": ("t.jsonl", '{"arch": 15625, "acc": 1}', {}, "line 1"),
     "architecture is an object": ("t.jsonl", '{"arch": {"a": 1}, "acc": 1}', {}, "line 1"),
@@ -59,17 +81,32 @@ CASES: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     "ragged row, long": ("t.csv", f"{HEAD}{OTHER},91,92\n", {}, "line 3: 3 fields"),
     "open quote": ("t.csv", f'{HEAD}"{OTHER},91\n', {}, "line 3"),
     "NUL in the text": ("t.csv", f"{HEAD}{OTHER},9\x001\n", {}, "line 3"),
-    "Latin-1": ("t.csv", f"{HEAD}{OTHER},91 % größer\n".encode("latin-1"), {}, "line 3: the text is not UTF-8"),
+    "Latin-1": (
+        "t.csv",
+        f"{HEAD}{OTHER},91 % größer\n".encode("latin-1"),
+        {},
+        "line 3: the text is not UTF-8",
+    ),
     "UTF-16": ("t.csv", HEAD.encode("utf-16"), {}, "line 1: the text is not UTF-8"),
     "binary": ("t.csv", bytes(range(128, 256)), {}, "line 1"),
     "huge line": ("t.csv", HEAD + "x" * (rows.MAX_LINE_BYTES + 1), {}, "line 3: the line is longer"),
     "huge field": ("t.csv", HEAD + "x" * 200_000 + ",91\n", {}, "line 3: not valid CSV"),
     "compressed but cut": ("t.csv.gz", gzip.compress(HEAD.encode() * 50)[:-20], {}, "not a whole gzip file"),
     "not compressed": ("t.csv.gz", HEAD.encode(), {}, "not a whole gzip file"),
-    "broken JSON": ("t.jsonl", f'{{"arch": "{GOOD}", "acc": 1}}\n{{"arch"\n', {}, "line 2: this is not valid JSON"),
+    "broken JSON": (
+        "t.jsonl",
+        f'{{"arch": "{GOOD}", "acc": 1}}\n{{"arch"\n',
+        {},
+        "line 2: this is not valid JSON",
+    ),
     "JSON list instead of object": ("t.jsonl", "[1, 2]", {}, "line 1: a JSON list"),
     "deeply nested JSON": ("t.jsonl", "[" * 100_000, {}, "line 1: this is not valid JSON"),
-    "the same row twice": ("t.csv", f"{HEAD}{OTHER},91\n{GOOD},92\n", {}, "line 4: the architecture of line 2"),
+    "the same row twice": (
+        "t.csv",
+        f"{HEAD}{OTHER},91\n{GOOD},92\n",
+        {},
+        "line 4: the architecture of line 2",
+    ),
     "isomorphic rows": (
         "t.csv",
         "arch,acc\n"
@@ -78,18 +115,48 @@ CASES: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
         {},
         "line 3: the architecture of line 2",
     ),
-    "cyclic adjacency": ("t.jsonl", cell([[0, 1, 0], [0, 1, 1], [0, 0, 0]], ["input", "conv", "output"]), {"space": OWN}, "line 2"),
+    "cyclic adjacency": (
+        "t.jsonl",
+        cell([[0, 1, 0], [0, 1, 1], [0, 0, 0]], ["input", "conv", "output"]),
+        {"space": OWN},
+        "line 2",
+    ),
     "cycle of two": (
         "t.jsonl",
         cell([[0, 1, 0, 0], [0, 0, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], ["input", "conv", "pool", "output"]),
         {"space": OWN},
         "line 2",
     ),
-    "disconnected cell": ("t.jsonl", cell([[0, 1, 0], [0, 0, 0], [0, 0, 0]], ["input", "conv", "output"]), {"space": OWN}, "line 2"),
-    "adjacency not square": ("t.jsonl", cell([[0, 1, 0], [0, 0, 1]], ["input", "conv", "output"]), {"space": OWN}, "line 2"),
-    "adjacency with weights": ("t.jsonl", cell([[0, 2], [0, 0]], ["input", "output"]), {"space": OWN}, "line 2"),
-    "adjacency of text": ("t.jsonl", cell([["a", "b"], ["c", "d"]], ["input", "output"]), {"space": OWN}, "line 2"),
-    "too few operations": ("t.jsonl", cell([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "output"]), {"space": OWN}, "line 2"),
+    "disconnected cell": (
+        "t.jsonl",
+        cell([[0, 1, 0], [0, 0, 0], [0, 0, 0]], ["input", "conv", "output"]),
+        {"space": OWN},
+        "line 2",
+    ),
+    "adjacency not square": (
+        "t.jsonl",
+        cell([[0, 1, 0], [0, 0, 1]], ["input", "conv", "output"]),
+        {"space": OWN},
+        "line 2",
+    ),
+    "adjacency with weights": (
+        "t.jsonl",
+        cell([[0, 2], [0, 0]], ["input", "output"]),
+        {"space": OWN},
+        "line 2",
+    ),
+    "adjacency of text": (
+        "t.jsonl",
+        cell([["a", "b"], ["c", "d"]], ["input", "output"]),
+        {"space": OWN},
+        "line 2",
+    ),
+    "too few operations": (
+        "t.jsonl",
+        cell([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "output"]),
+        {"space": OWN},
+        "line 2",
+    ),
     "unknown operation on a node": (
         "t.jsonl",
         cell([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "relu", "output"]),
@@ -98,11 +165,19 @@ CASES: dict[str, tuple[str, str | bytes, dict[str, Any], str]] = {
     ),
     "too many nodes": (
         "t.jsonl",
-        cell([[int(j == i + 1) for j in range(6)] for i in range(6)], ["input", "conv", "conv", "conv", "conv", "output"]),
+        cell(
+            [[int(j == i + 1) for j in range(6)] for i in range(6)],
+            ["input", "conv", "conv", "conv", "conv", "output"],
+        ),
         {"space": OWN},
         "line 2",
     ),
-    "adjacency is not JSON": ("t.csv", "adjacency,operations,acc\n01;00,input,1\n", {"space": OWN}, "line 2: '01;00' is not valid JSON"),
+    "adjacency is not JSON": (
+        "t.csv",
+        "adjacency,operations,acc\n01;00,input,1\n",
+        {"space": OWN},
+        "line 2: '01;00' is not valid JSON",
+    ),
 }
 
 
@@ -137,7 +212,11 @@ def test_a_malformed_table_is_refused(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_bad_options_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[ArchencError], message: str, options: dict[str, Any]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[ArchencError],
+    message: str,
+    options: dict[str, Any],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.csv").mkdir()

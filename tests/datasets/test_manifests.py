@@ -25,11 +25,23 @@ def alternatives(pattern: str) -> set[str]:
     match = re.search(r"\{([^{}]*)\}", pattern)
     if match is None:
         return {pattern}
-    return {label for choice in match[1].split(",") for label in alternatives(pattern[: match.start()] + choice + pattern[match.end() :])}
+    return {
+        label
+        for choice in match[1].split(",")
+        for label in alternatives(pattern[: match.start()] + choice + pattern[match.end() :])
+    }
 
 
 @pytest.mark.parametrize(
-    "name", ["nasbench201", "transnas101-micro", "nasbench-macro", "nasbench301-surrogate", "nasbench201-analog", "nasbench-graph"]
+    "name",
+    [
+        "nasbench201",
+        "transnas101-micro",
+        "nasbench-macro",
+        "nasbench301-surrogate",
+        "nasbench201-analog",
+        "nasbench-graph",
+    ],
 )
 def test_labels_licence_and_notes(name: str) -> None:
     known = read_manifest(name)
@@ -68,14 +80,30 @@ def test_every_label_has_a_sentence(name: str) -> None:
         ("{a,b}/c", "{first,second} of c", {"a/c": "first of c", "b/c": "second of c"}),
         ("{a,b}/c", "{b,a} of c", {"a/c": "b of c", "b/c": "a of c"}),
         ("{a,b}", "{a,b}, as {a,b}", {"a": "a, as a", "b": "b, as b"}),
-        ("{a,b}{1,2,3}", "{x,y,z} of {a,b}", {f"{p}{k}": f"{'xyz'[k - 1]} of {p}" for p in "ab" for k in (1, 2, 3)}),
+        (
+            "{a,b}{1,2,3}",
+            "{x,y,z} of {a,b}",
+            {f"{p}{k}": f"{'xyz'[k - 1]} of {p}" for p in "ab" for k in (1, 2, 3)},
+        ),
         ("{a,b}/{c,d}", "{c,d} of {A,B}", {f"{p}/{q}": f"{q} of {p.upper()}" for p in "ab" for q in "cd"}),
-        ("{a,b}/{c,d}", "{A,B} of {C,D}", {f"{p}/{q}": f"{p.upper()} of {q.upper()}" for p in "ab" for q in "cd"}),
+        (
+            "{a,b}/{c,d}",
+            "{A,B} of {C,D}",
+            {f"{p}/{q}": f"{p.upper()} of {q.upper()}" for p in "ab" for q in "cd"},
+        ),
         ("a", "a set {1,2}", {"a": "a set {1,2}"}),
     ],
 )
-def test_alternatives_in_a_sentence_go_with_those_of_the_label(label: str, sentence: str, expected: dict[str, str]) -> None:
-    content = {"citation": "c", "licence": "l", "homepage": "h", "labels": {label: sentence}, "other_labels": {"z": "last"}}
+def test_alternatives_in_a_sentence_go_with_those_of_the_label(
+    label: str, sentence: str, expected: dict[str, str]
+) -> None:
+    content = {
+        "citation": "c",
+        "licence": "l",
+        "homepage": "h",
+        "labels": {label: sentence},
+        "other_labels": {"z": "last"},
+    }
     assert manifest.parse("made", yaml.safe_dump(content).encode()).sentences == {**expected, "z": "last"}
 
 
@@ -120,9 +148,18 @@ def test_mutants_are_refused_or_usable(count: int) -> None:
         ("labels: &x {}", "anchors and aliases"),
         ("name: other", "unknown key 'name'"),
         ("homepages: x", "unknown key 'homepages'; did you mean 'homepage'"),
-        ("sources: {a: {name: b, size: 1, url: 'https://x.org/a', git_blob: " + "'" + "0" * 40 + "'}}", "unknown key 'name'"),
-        ("sources: {a: {size: 1, url: 'https://../a', git_blob: " + "'" + "0" * 40 + "'}}", "'url' in 'sources.a'"),
-        ("sources: {a: {size: 1, url: 'https://x.org/../a', git_blob: " + "'" + "0" * 40 + "'}}", "'url' in 'sources.a'"),
+        (
+            "sources: {a: {name: b, size: 1, url: 'https://x.org/a', git_blob: " + "'" + "0" * 40 + "'}}",
+            "unknown key 'name'",
+        ),
+        (
+            "sources: {a: {size: 1, url: 'https://../a', git_blob: " + "'" + "0" * 40 + "'}}",
+            "'url' in 'sources.a'",
+        ),
+        (
+            "sources: {a: {size: 1, url: 'https://x.org/../a', git_blob: " + "'" + "0" * 40 + "'}}",
+            "'url' in 'sources.a'",
+        ),
     ],
 )
 def test_a_manifest_is_refused_with_the_place(line: str, part: str) -> None:

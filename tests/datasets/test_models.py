@@ -25,7 +25,10 @@ EXAMPLE = torch.zeros(1, 4, 8, 8)
 def networks():
     """Chains of 3x3 and 1x1 convolutions."""
     kernels = [[1], [3], [1, 1], [1, 3], [3, 1], [3, 3]]
-    return [nn.Sequential(*[layer for k in sizes for layer in (nn.Conv2d(4, 4, k, padding=k // 2), nn.ReLU())]) for sizes in kernels]
+    return [
+        nn.Sequential(*[layer for k in sizes for layer in (nn.Conv2d(4, 4, k, padding=k // 2), nn.ReLU())])
+        for sizes in kernels
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +45,16 @@ def folder(tmp_path_factory):
 
 def test_a_folder_becomes_a_data_set_that_predictors_learn(folder):
     dataset = archenc.load_dataset("models", folder=folder)
-    assert repr(dataset).startswith(f"ArchDataset({folder.name}: 6 architectures of operations, y = 'accuracy'")
+    assert repr(dataset).startswith(
+        f"ArchDataset({folder.name}: 6 architectures of operations, y = 'accuracy'"
+    )
     assert dataset.space == OperationSpace(max_nodes=6)
     assert (dataset.graphs.hash() == from_modules(networks(), EXAMPLE).hash()).all()
     assert len(dataset.provenance.files) == 7
     for encoder in ("gates", "gcn"):
-        predictor = Predictor(encoder, "mlp", "hinge", epochs=2, random_state=0).fit(dataset.graphs, dataset.y)
+        predictor = Predictor(encoder, "mlp", "hinge", epochs=2, random_state=0).fit(
+            dataset.graphs, dataset.y
+        )
         assert np.isfinite(predictor.predict(dataset.graphs)).all()
 
 
@@ -57,7 +64,9 @@ def test_options_of_tables_hold(folder, tmp_path):
     options = {"folder": folder, "table": other, "model": "file", "missing": "keep"}
     with pytest.raises(InvalidTable, match=r"line 3: the architecture of line 2 again"):
         archenc.load_dataset("models", **options)
-    dataset = archenc.load_dataset("models", label="ms", duplicates="mean", space=OperationSpace(max_nodes=20), **options)
+    dataset = archenc.load_dataset(
+        "models", label="ms", duplicates="mean", space=OperationSpace(max_nodes=20), **options
+    )
     assert dataset.graphs.num_nodes == 20
     assert dataset.y.tolist() == [4.0, 1.0]
     assert dataset.labels["top1"][0] == 81.0

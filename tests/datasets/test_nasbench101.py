@@ -45,16 +45,24 @@ def test_the_full_subset(dataset: ArchDataset) -> None:
     assert len(part) == 23_142
     assert len(dataset.labelled_rows()) == 23_142, "a mean needs all three repeats"
     test = part.labels[TEST]
-    np.testing.assert_allclose([part.y.max(), test.max(), np.median(part.y), np.median(test)], [94.74, 94.20, 91.21, 90.62], atol=0.006)
+    np.testing.assert_allclose(
+        [part.y.max(), test.max(), np.median(part.y), np.median(test)],
+        [94.74, 94.20, 91.21, 90.62],
+        atol=0.006,
+    )
     assert len(np.intersect1d(dataset.subsets["uniform"], dataset.subsets["full_metrics"])) == 1_646
 
 
-def test_percent_is_of_9984_images_and_missing_counts_are_nan(dataset: ArchDataset, cells: dict[str, np.ndarray]) -> None:
+def test_percent_is_of_9984_images_and_missing_counts_are_nan(
+    dataset: ArchDataset, cells: dict[str, np.ndarray]
+) -> None:
     row = int(dataset.labelled_rows()[5])
     counts = cells["val_count"][row, 3].astype(float)
     assert dataset.y[row] == pytest.approx(100 * counts.sum() / 3 / 9984)
     for repeat in range(3):
-        assert dataset.labels[f"cifar10/val_accuracy@108/repeat{repeat}"][row] == pytest.approx(100 * counts[repeat] / 9984)
+        assert dataset.labels[f"cifar10/val_accuracy@108/repeat{repeat}"][row] == pytest.approx(
+            100 * counts[repeat] / 9984
+        )
     for at, epochs in enumerate((4, 12, 36, 108)):
         missing = np.isnan(dataset.labels[f"cifar10/test_accuracy@{epochs}/repeat1"])
         np.testing.assert_array_equal(missing, cells["test_count"][:, at, 1] == 65_535)
@@ -75,7 +83,10 @@ def test_published_noise_of_the_test_half(dataset: ArchDataset) -> None:
     from scipy.stats import kendalltau
 
     _, test = dataset.split("ta7290", train_size=1)
-    tau = {epochs: kendalltau(test.labels[f"cifar10/val_accuracy@{epochs}/mean"], test.y).statistic for epochs in (4, 12, 36)}
+    tau = {
+        epochs: kendalltau(test.labels[f"cifar10/val_accuracy@{epochs}/mean"], test.y).statistic
+        for epochs in (4, 12, 36)
+    }
     assert tau == pytest.approx({4: 0.367, 12: 0.476, 36: 0.685}, abs=0.0006)
     assert kendalltau(test.labels[TEST], test.y).statistic == pytest.approx(0.946, abs=0.0006)
 
@@ -91,7 +102,7 @@ def test_a_published_split_refuses_a_label_it_lacks(dataset: ArchDataset) -> Non
     assert_one_sentence(caught.value)
 
 
-# -- the whole space -----------------------------------------------------------------------------------------------
+# -- the whole space -----------------------------------------------------------------------------------------
 
 
 def test_the_space_table(data_root: Path, dataset: ArchDataset, cells: dict[str, np.ndarray]) -> None:
@@ -101,10 +112,14 @@ def test_the_space_table(data_root: Path, dataset: ArchDataset, cells: dict[str,
     assert np.bincount(space.graphs.mask.sum(1).numpy()).tolist() == [0, 0, 1, 6, 84, 2_441, 62_010, 359_082]
     np.testing.assert_array_equal(space.y[cells["space_index"]], dataset.labels["cifar10/parameters"])
     rows = np.arange(0, len(dataset), 997)
-    np.testing.assert_array_equal(space.graphs[cells["space_index"][rows]].hash(), dataset.graphs[rows].hash())
+    np.testing.assert_array_equal(
+        space.graphs[cells["space_index"][rows]].hash(), dataset.graphs[rows].hash()
+    )
 
 
-def test_without_the_table_the_space_is_enumerated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_table_the_space_is_enumerated_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = NASBench101().enumerate(4)
     calls = []
 

@@ -76,13 +76,20 @@ def test_records_may_come_in_any_order(cells: Cells, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.sort(table["val_count"][:, 0]), np.sort(cells.counts[:, 0, :, 0]))
     repeats = [[at % 3 for at in order if at // 3 == row] for row in range(len(cells.counts))]
     expected = np.take_along_axis(cells.counts[:, 0], np.array(repeats)[:, :, None], axis=1)
-    np.testing.assert_array_equal(table["val_count"][:, 0], expected[:, :, 0], "repeats have the order of the file")
-    np.testing.assert_array_equal(table["test_count"][:, 0], expected[:, :, 1], "validation and test stay together")
+    np.testing.assert_array_equal(
+        table["val_count"][:, 0], expected[:, :, 0], "repeats have the order of the file"
+    )
+    np.testing.assert_array_equal(
+        table["test_count"][:, 0], expected[:, :, 1], "validation and test stay together"
+    )
 
 
 def test_another_writing_of_a_cell_is_the_same_cell(cells: Cells, tmp_path: Path) -> None:
     records = cells.records()
-    diamond = [len({*str(names).split(",")}) == 4 and adjacency == "0110000100010000" for _, _, adjacency, names, _ in records[::3]]
+    diamond = [
+        len({*str(names).split(",")}) == 4 and adjacency == "0110000100010000"
+        for _, _, adjacency, names, _ in records[::3]
+    ]
     row = diamond.index(True)
     names = str(records[3 * row][3]).split(",")
     for repeat in range(3):
@@ -140,21 +147,35 @@ def test_bad_json_is_refused(cells: Cells, tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("accuracy", [-0.1, 1.0002, 0.50003, float("nan"), float("inf")])
-def test_an_accuracy_that_is_no_share_of_the_images_is_refused(cells: Cells, tmp_path: Path, accuracy: float) -> None:
+def test_an_accuracy_that_is_no_share_of_the_images_is_refused(
+    cells: Cells, tmp_path: Path, accuracy: float
+) -> None:
     last = evaluation(108.0, 1.0, 9984 * accuracy, 4000)  # type: ignore[arg-type]
     raw = encoded(metrics([*GOOD[:2], last], int(cells.space["params"][1])))
-    refused(write(tmp_path / "bad.tfrecord", changed(cells, 4, raw)), cells, "validation accuracy .* no share of 9,984 images")
+    refused(
+        write(tmp_path / "bad.tfrecord", changed(cells, 4, raw)),
+        cells,
+        "validation accuracy .* no share of 9,984 images",
+    )
 
 
 def test_the_hash_of_another_cell_is_refused(cells: Cells, tmp_path: Path) -> None:
-    refused(write(tmp_path / "bad.tfrecord", changed(cells, 0, cells.record(9)[0])), cells, "not the cell of this hash")
+    refused(
+        write(tmp_path / "bad.tfrecord", changed(cells, 0, cells.record(9)[0])),
+        cells,
+        "not the cell of this hash",
+    )
 
 
 def test_the_file_must_be_complete(cells: Cells, tmp_path: Path) -> None:
     records = cells.records()
     digest = cells.space["hash"][4].tobytes().hex()
     path = tmp_path / "incomplete.tfrecord"
-    refused(write(path, records[:12] + records[13:]), cells, f"2 of 3 trainings of the cell {digest} for 108 epochs .*1 of 9")
+    refused(
+        write(path, records[:12] + records[13:]),
+        cells,
+        f"2 of 3 trainings of the cell {digest} for 108 epochs .*1 of 9",
+    )
     refused(write(path, records[:12] + records[15:]), cells, f"0 of 3 trainings of the cell {digest}")
     refused(write(path, [*records, records[12]]), cells, f"more than 3 trainings of the cell {digest}")
     refused(write(path, []), cells, "it holds no records")
@@ -182,12 +203,16 @@ def test_from_the_file_to_the_data_set(cells: Cells, tmp_path: Path, monkeypatch
     monkeypatch.setattr(nasbench101_full, "SPACE_TABLE", Table(table.path, fields, digest))
     monkeypatch.setattr(nasbench101_full, "SPACE", size)
     monkeypatch.setattr(recipe, "enumerated", lambda: cells.space)
-    [written] = import_file("nasbench101-full", write(tmp_path / "nasbench_only108.tfrecord", cells.records()))
+    [written] = import_file(
+        "nasbench101-full", write(tmp_path / "nasbench_only108.tfrecord", cells.records())
+    )
     assert written == tmp_path / "data" / "nasbench101" / "full.npz"
     dataset = archenc.load_dataset("nasbench101-full")
     assert list(dataset.descriptions) == list(dataset.labels)
     np.testing.assert_allclose(dataset.y, 100 * cells.counts[:, 0, :, 0].mean(1) / 9984)
-    np.testing.assert_allclose(dataset.labels["cifar10/test_accuracy@108/repeat1"], 100 * cells.counts[:, 0, 1, 1] / 9984)
+    np.testing.assert_allclose(
+        dataset.labels["cifar10/test_accuracy@108/repeat1"], 100 * cells.counts[:, 0, 1, 1] / 9984
+    )
     np.testing.assert_array_equal(dataset.labels["cifar10/train_seconds@108/mean"], 1001)
     np.testing.assert_array_equal(dataset.graphs.hash(), cells.space["hash"])
     assert "not the one of a published file" in dataset.provenance.notes[-1]

@@ -27,7 +27,9 @@ def real(data_root: Path) -> dict[str, dict[str, np.ndarray]]:
     return tables
 
 
-def test_the_table_from_the_public_files(mirror: Path, real: dict[str, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_from_the_public_files(
+    mirror: Path, real: dict[str, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the cells from the table of all cells, which building that table is tested against on its own."""
     monkeypatch.setattr(recipe, "enumerated", lambda: real["space"])
     known = read_manifest("nasbench101")
@@ -44,7 +46,11 @@ def test_the_table_from_the_public_files(mirror: Path, real: dict[str, dict[str,
 @pytest.mark.slow
 def test_the_table_of_all_cells(real: dict[str, dict[str, np.ndarray]]) -> None:
     table = recipe.build_space()["nasbench101/space.npz"]
-    assert content_digest(table) == content_digest(real["space"]) == read_manifest("nasbench101-space").tables["nasbench101/space.npz"]
+    assert (
+        content_digest(table)
+        == content_digest(real["space"])
+        == read_manifest("nasbench101-space").tables["nasbench101/space.npz"]
+    )
 
 
 def test_the_cells_of_an_extract_have_the_hashes_that_it_states(mirror: Path) -> None:
@@ -54,7 +60,12 @@ def test_the_cells_of_an_extract_have_the_hashes_that_it_states(mirror: Path) ->
     cells = []
     for matrix, numbers in zip(table["adjacency"], table["operations"], strict=True):
         nodes = [at for at, number in enumerate(numbers) if number in names]
-        cells.append({"adjacency": np.array(matrix)[np.ix_(nodes, nodes)].tolist(), "ops": [names[numbers[at]] for at in nodes]})
+        cells.append(
+            {
+                "adjacency": np.array(matrix)[np.ix_(nodes, nodes)].tolist(),
+                "ops": [names[numbers[at]] for at in nodes],
+            }
+        )
     hashes = NASBench101().parse(cells).hash()
     assert [digest.tobytes().hex() for digest in hashes] == table["key"]
     assert len(hashes) == 1_000
@@ -68,14 +79,20 @@ def test_the_data_set_from_the_fetched_table(
     path = tmp_path / "nasbench101" / "cells.npz"
     path.parent.mkdir()
     absent = ("val_count", "test_count", "source")
-    rows = {name: values[uniform] if len(values) == len(whole) else values for name, values in cells.items() if name not in absent}
+    rows = {
+        name: values[uniform] if len(values) == len(whole) else values
+        for name, values in cells.items()
+        if name not in absent
+    }
     np.savez_compressed(path, **rows)
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     dataset = archenc.load_dataset("nasbench101")
     assert (len(dataset), dataset.label, dataset.splits) == (30_001, "cifar10/val_accuracy@108/single", {})
     assert any("one of three validation repeats" in note for note in dataset.provenance.notes)
     part = whole.subset("uniform")
-    assert set(dataset.labels) == {name for name in part.labels if "mean" not in name and "repeat" not in name}
+    assert set(dataset.labels) == {
+        name for name in part.labels if "mean" not in name and "repeat" not in name
+    }
     for name, values in dataset.labels.items():
         np.testing.assert_array_equal(values, part.labels[name], name)
     np.testing.assert_array_equal(dataset.graphs.ops, part.graphs.ops)
@@ -89,12 +106,14 @@ def test_the_data_set_from_the_fetched_table(
     assert_one_sentence(caught.value)
 
 
-# -- in small ------------------------------------------------------------------------------------------------------
+# -- in small ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Sources of the same form about the 91 cells of at most four nodes; 20 and 10 of them are measured, and the halves hold 5 each."""
+    """Sources of the same form about the 91 cells of at most four nodes; 20 and 10 of them are measured, and
+    the halves hold 5 each.
+    """
     space = NASBench101()
     graphs, hashes = space.enumerate_with_hashes(4)
     n_nodes, adj_bits, ops5 = space.to_bits(graphs)
@@ -105,9 +124,15 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     monkeypatch.setattr(recipe, "TA7290", 5)
     files = {}
     for name, rows in (("cells_20k", np.arange(20)), ("cells_10k", np.arange(40, 50))):
-        accuracies = {f"{epochs}_final_validation_accuracy": ((rows + epochs) / 9984).astype(np.float32) for epochs in (4, 12, 36, 108)}
+        accuracies = {
+            f"{epochs}_final_validation_accuracy": ((rows + epochs) / 9984).astype(np.float32)
+            for epochs in (4, 12, 36, 108)
+        }
         columns: dict[str, Any] = {name: values.astype(float).tolist() for name, values in accuracies.items()}
-        columns |= {"key": [hashes[row].tobytes().hex() for row in rows], "trainable_parameters": params[rows].tolist()}
+        columns |= {
+            "key": [hashes[row].tobytes().hex() for row in rows],
+            "trainable_parameters": params[rows].tolist(),
+        }
         columns |= {"final_training_time": (100.5 + rows).tolist(), "something else": [1]}
         files[name] = tmp_path / f"{name}.json"
         files[name].write_text(json.dumps(columns))
@@ -127,7 +152,9 @@ def test_what_becomes_of_the_sources(small: Mapping[str, Path]) -> None:
     graphs = NASBench101().from_arrays(cells["adjacency"], cells["ops"], cells["n_nodes"])
     np.testing.assert_array_equal(graphs.hash(), cells["hash"])
     assert splits["ta7290_train_space_index"].tolist() == [9, 3, 7, 1, 0], "in the published order"
-    np.testing.assert_array_equal(splits["ta7290_test_hash"], recipe.enumerated()["hash"][[90, 80, 70, 60, 50]])
+    np.testing.assert_array_equal(
+        splits["ta7290_test_hash"], recipe.enumerated()["hash"][[90, 80, 70, 60, 50]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,7 +178,9 @@ def test_a_bad_extract_is_refused(small: Mapping[str, Path], change: dict[str, A
     refused(small, path, match)
 
 
-@pytest.mark.parametrize(("content", "match"), [("[]", "instead of an object"), ("{", "not valid JSON"), ("", "not valid JSON")])
+@pytest.mark.parametrize(
+    ("content", "match"), [("[]", "instead of an object"), ("{", "not valid JSON"), ("", "not valid JSON")]
+)
 def test_a_file_of_another_kind_is_refused(small: Mapping[str, Path], content: str, match: str) -> None:
     small["cells_10k"].write_text(content)
     refused(small, small["cells_10k"], match)
@@ -159,12 +188,22 @@ def test_a_file_of_another_kind_is_refused(small: Mapping[str, Path], content: s
 
 def test_a_cell_in_both_extracts_is_refused(small: Mapping[str, Path]) -> None:
     ten, twenty = (json.loads(small[name].read_text()) for name in ("cells_10k", "cells_20k"))
-    small["cells_10k"].write_text(json.dumps({name: values[:10] if len(values) > 1 else ten[name] for name, values in twenty.items()}))
+    small["cells_10k"].write_text(
+        json.dumps({name: values[:10] if len(values) > 1 else ten[name] for name, values in twenty.items()})
+    )
     refused(small, small["cells_10k"], "in the other extract")
 
 
 @pytest.mark.parametrize(
-    "rows", [[1, 2, 3, 4], [1, 2, 3, 4, 4], [1, 2, 3, 4, 91], [-1, 2, 3, 4, 5], [0.5, 1, 2, 3, 4], [[1], [2], [3], [4], [5]]]
+    "rows",
+    [
+        [1, 2, 3, 4],
+        [1, 2, 3, 4, 4],
+        [1, 2, 3, 4, 91],
+        [-1, 2, 3, 4, 5],
+        [0.5, 1, 2, 3, 4],
+        [[1], [2], [3], [4], [5]],
+    ],
 )
 def test_bad_positions_are_refused(small: Mapping[str, Path], rows: list[Any]) -> None:
     np.save(small["ta7290_test"], np.array(rows))

@@ -55,8 +55,12 @@ def test_best_accuracies_are_the_published_ones(dataset: ArchDataset) -> None:
 
 
 def test_the_all_skip_cell_has_the_published_accuracies(dataset: ArchDataset) -> None:
-    [row] = [k for k, text in enumerate(dataset.space.format(dataset.graphs)) if text.count("skip_connect") == 6]
-    np.testing.assert_allclose([dataset.labels[label][row] for label in SIX], [39.77, 54.30, 15.03, 15.61, 16.43, 16.32], atol=0.006)
+    [row] = [
+        k for k, text in enumerate(dataset.space.format(dataset.graphs)) if text.count("skip_connect") == 6
+    ]
+    np.testing.assert_allclose(
+        [dataset.labels[label][row] for label in SIX], [39.77, 54.30, 15.03, 15.61, 16.43, 16.32], atol=0.006
+    )
 
 
 def test_disconnected_cells_and_groups(dataset: ArchDataset) -> None:
@@ -92,14 +96,19 @@ def test_parameters_follow_from_the_operations(dataset: ArchDataset) -> None:
 def test_published_rank_correlations(dataset: ArchDataset, first: str, second: str, tau: float) -> None:
     from scipy.stats import kendalltau
 
-    assert kendalltau(dataset.labels[first], dataset.labels[second]).statistic == pytest.approx(tau, abs=0.0006)
+    assert kendalltau(dataset.labels[first], dataset.labels[second]).statistic == pytest.approx(
+        tau, abs=0.0006
+    )
 
 
 @pytest.mark.parametrize(("name", "tau"), [("cifar100", 0.885), ("imagenet16-120", 0.905)])
 def test_two_different_seeds_agree_as_published(dataset: ArchDataset, name: str, tau: float) -> None:
     from scipy.stats import kendalltau
 
-    single, seed = dataset.labels[f"{name}/test_accuracy@200/single"], dataset.labels[f"{name}/test_accuracy@200/seed888"]
+    single, seed = (
+        dataset.labels[f"{name}/test_accuracy@200/single"],
+        dataset.labels[f"{name}/test_accuracy@200/seed888"],
+    )
     different = single != seed  # the random seed is 888 for about every third cell
     assert kendalltau(single[different], seed[different]).statistic == pytest.approx(tau, abs=0.0006)
 
@@ -124,7 +133,9 @@ def test_published_proxies(dataset: ArchDataset, proxy: str, rho: float) -> None
 
     chosen = dataset.with_label(f"cifar10/{proxy}")
     rows = chosen.labelled_rows()
-    assert spearmanr(chosen.y[rows], dataset.labels[CIFAR10_TEST][rows]).statistic == pytest.approx(rho, abs=0.0011)
+    assert spearmanr(chosen.y[rows], dataset.labels[CIFAR10_TEST][rows]).statistic == pytest.approx(
+        rho, abs=0.0011
+    )
     if proxy.startswith("zc-nbsz"):
         assert len(rows) in (9_444, 9_445), "at most the one failed cell is left out"
         assert chosen.y[rows].min() > -1e8
@@ -133,7 +144,9 @@ def test_published_proxies(dataset: ArchDataset, proxy: str, rho: float) -> None
 def test_hardware(dataset: ArchDataset) -> None:
     latency = dataset.labels["cifar10/latency_ms/hwnas-edgetpu"]
     assert np.isnan(latency).sum() == 4_699
-    np.testing.assert_array_equal(dataset.labels["cifar10/latency_ms/hwnas-pixel3"], dataset.labels["cifar10/latency_ms/help-pixel3"])
+    np.testing.assert_array_equal(
+        dataset.labels["cifar10/latency_ms/hwnas-pixel3"], dataset.labels["cifar10/latency_ms/help-pixel3"]
+    )
     assert dataset.labels["cifar10/latency_ms/hwnas-edgegpu"][0] == pytest.approx(5.80741854)
     assert dataset.labels["cifar10/energy_mj/hwnas-edgegpu"][0] == pytest.approx(24.22661433)
 

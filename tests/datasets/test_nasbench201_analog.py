@@ -17,7 +17,9 @@ from archenc.graphs.paths import is_connected
 from archenc.graphs.transforms import live_edges
 from tests.bad_input import assert_one_sentence
 
-needs_package = pytest.mark.skipif(importlib.util.find_spec("analognasbench") is None, reason="analog-nasbench is not installed")
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec("analognasbench") is None, reason="analog-nasbench is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +48,17 @@ def test_the_package_is_never_imported(dataset: ArchDataset) -> None:
         ("analog_drift_accuracy@2592000s", 90.00, (2, 2, 0, 4, 2, 1), 70.86, 7.97),
     ],
 )
-def test_published_extremes(dataset: ArchDataset, label: str, best: float, key: tuple[int, ...], mean: float, worst: float) -> None:
+def test_published_extremes(
+    dataset: ArchDataset, label: str, best: float, key: tuple[int, ...], mean: float, worst: float
+) -> None:
     y = dataset.with_label(f"cifar10/{label}").y
     digits = 0.5 * 10.0 ** -len(str(best).split(".")[1])
     assert y.max() == pytest.approx(best, abs=max(digits, 0.005))
     assert y.mean() == pytest.approx(mean, abs=0.005)
     assert y.min() == pytest.approx(worst, abs=0.005)
-    assert dataset.space.format(dataset.graphs[int(y.argmax())]) == dataset.space.format(dataset.space.from_naslib([key]))
+    assert dataset.space.format(dataset.graphs[int(y.argmax())]) == dataset.space.format(
+        dataset.space.from_naslib([key])
+    )
 
 
 @needs_package
@@ -84,7 +90,13 @@ def test_labels_agree_with_nasbench201(dataset: ArchDataset, data_root: Path) ->
     full = archenc.load_dataset("nasbench201", label="cifar10/test_accuracy@200/mean")
     place = {text: row for row, text in enumerate(dataset.space.format(dataset.graphs))}
     order = [place[text] for text in full.space.format(full.graphs)]
-    for label, published in (("baseline", 0.9914), ("ptq", 0.989), ("qat", 0.936), ("analog", 0.825), ("noisy", 0.499)):
+    for label, published in (
+        ("baseline", 0.9914),
+        ("ptq", 0.989),
+        ("qat", 0.936),
+        ("analog", 0.825),
+        ("noisy", 0.499),
+    ):
         y = dataset.labels[f"cifar10/{label}_accuracy"][order]
         assert spearmanr(y, full.y).statistic == pytest.approx(published, abs=0.0006)
 

@@ -1,4 +1,6 @@
-"""The official results of NAS-Bench-301: files of exactly their format with sampled architectures and synthetic numbers."""
+"""The official results of NAS-Bench-301: files of exactly their format with sampled architectures and
+synthetic numbers.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from archenc.spaces.genotype.darts import DARTS
 from archenc.testing import check_dataset
 from tests.bad_input import assert_one_sentence
 
-EDGES = [(source, node) for node in range(2, 6) for source in range(node)]  # in the order in which the files number them
+EDGES = [
+    (source, node) for node in range(2, 6) for source in range(node)
+]  # in the order in which the files number them
 SYNTHETIC = "synthetic: no network was trained"
 
 
@@ -35,7 +39,9 @@ def result(genotype: np.ndarray, number: int) -> dict[str, Any]:
     }
     for cell, edges in zip(("normal", "reduce"), genotype.tolist(), strict=True):
         for e, (source, op) in enumerate(edges):
-            config[f"NetworkSelectorDatasetInfo:darts:edge_{cell}_{EDGES.index((source, e // 2 + 2))}"] = names[op]
+            config[f"NetworkSelectorDatasetInfo:darts:edge_{cell}_{EDGES.index((source, e // 2 + 2))}"] = (
+                names[op]
+            )
         for node in (3, 4, 5):
             inputs = sorted(edge[0] for edge in edges[2 * node - 4 : 2 * node - 2])
             config[f"NetworkSelectorDatasetInfo:darts:inputs_node_{cell}_{node}"] = "{}_{}".format(*inputs)
@@ -43,7 +49,14 @@ def result(genotype: np.ndarray, number: int) -> dict[str, Any]:
         "final_metric_score": -(80.0 + number),
         "optimized_hyperparamater_config": config,
         "budget": 98,
-        "info": [{"train_accuracy": 95.5, "val_accuracy": 80.0 + number, "epochs": 97, "model_parameters": 1_000_000 + number}],
+        "info": [
+            {
+                "train_accuracy": 95.5,
+                "val_accuracy": 80.0 + number,
+                "epochs": 97,
+                "model_parameters": 1_000_000 + number,
+            }
+        ],
         "test_accuracy": 79.5 + number,
         "runtime": 3600.5,
         "optimizer": SYNTHETIC,
@@ -106,16 +119,32 @@ def test_the_imported_data_set(archive: Path, tmp_path: Path, monkeypatch: pytes
         "layers": {8.0},
     }
     assert dataset.groups is not None
-    assert dataset.groups[ORDER.index(3)] == dataset.groups[ORDER.index(12)], "one cell that was trained twice"
+    assert dataset.groups[ORDER.index(3)] == dataset.groups[ORDER.index(12)], (
+        "one cell that was trained twice"
+    )
     assert len(np.unique(dataset.groups)) == 12
 
 
 def test_one_published_result() -> None:
-    """The wiring of the example in the benchmark's own tests: edges 2 and 3 enter node 3, 5 and 7 node 4, 10 and 11 node 5."""
-    edges = {0: "skip_connect", 1: "sep_conv_3x3", 2: "sep_conv_3x3", 3: "skip_connect", 5: "dil_conv_3x3", 7: "dil_conv_5x5"}
+    """The wiring of the example in the benchmark's own tests: edges 2 and 3 enter node 3, 5 and 7 node 4, 10
+    and 11 node 5.
+    """
+    edges = {
+        0: "skip_connect",
+        1: "sep_conv_3x3",
+        2: "sep_conv_3x3",
+        3: "skip_connect",
+        5: "dil_conv_3x3",
+        7: "dil_conv_5x5",
+    }
     edges |= {10: "sep_conv_3x3", 11: "skip_connect"}
-    config: dict[str, Any] = {f"NetworkSelectorDatasetInfo:darts:edge_normal_{number}": op for number, op in edges.items()}
-    config |= {f"NetworkSelectorDatasetInfo:darts:inputs_node_normal_{node}": text for node, text in ((3, "0_1"), (4, "0_2"), (5, "1_2"))}
+    config: dict[str, Any] = {
+        f"NetworkSelectorDatasetInfo:darts:edge_normal_{number}": op for number, op in edges.items()
+    }
+    config |= {
+        f"NetworkSelectorDatasetInfo:darts:inputs_node_normal_{node}": text
+        for node, text in ((3, "0_1"), (4, "0_2"), (5, "1_2"))
+    }
     pairs = [(source, DARTS().choices[op]) for source, op in nasbench301._cell(config, "normal")]
     assert pairs == [
         *[(0, "skip_connect"), (1, "sep_conv_3x3"), (0, "sep_conv_3x3"), (1, "skip_connect")],
@@ -146,8 +175,14 @@ CONFIG = "optimized_hyperparamater_config"
         (changed(("test_accuracy",), float("nan")), "test_accuracy is nan"),
         (changed(("info",), []), "index"),
         (changed((CONFIG,), []), "list"),
-        (changed((CONFIG, "NetworkSelectorDatasetInfo:darts:inputs_node_normal_4"), "0_4"), "node 4 of the normal cell"),
-        (changed((CONFIG, "NetworkSelectorDatasetInfo:darts:inputs_node_normal_5"), "a_b"), "invalid literal"),
+        (
+            changed((CONFIG, "NetworkSelectorDatasetInfo:darts:inputs_node_normal_4"), "0_4"),
+            "node 4 of the normal cell",
+        ),
+        (
+            changed((CONFIG, "NetworkSelectorDatasetInfo:darts:inputs_node_normal_5"), "a_b"),
+            "invalid literal",
+        ),
         (changed((CONFIG, "NetworkSelectorDatasetInfo:darts:edge_normal_0"), "conv_9x9"), "no 'conv_9x9'"),
         (changed((CONFIG, "NetworkSelectorDatasetInfo:darts:edge_normal_17"), "skip_connect"), "edge 17"),
     ],

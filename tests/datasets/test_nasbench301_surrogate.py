@@ -31,11 +31,16 @@ def test_published_facts(table: dict[str, np.ndarray]) -> None:
 
 
 def test_genotypes_are_those_of_the_table(table: dict[str, np.ndarray]) -> None:
-    dataset, unlabelled = archenc.load_dataset("nasbench301-surrogate"), archenc.load_dataset("nasbench301-unlabelled")
+    dataset, unlabelled = (
+        archenc.load_dataset("nasbench301-surrogate"),
+        archenc.load_dataset("nasbench301-unlabelled"),
+    )
     for graphs, field in ((dataset.graphs, "genotype"), (unlabelled.graphs, "unlabelled_genotype")):
         codes = (100 * table[field][..., 0].astype(int) + table[field][..., 1]).reshape(-1, 2, 4, 2)
         ours = dataset.space.to_genotypes(graphs).astype(int)
-        np.testing.assert_array_equal(np.sort(codes), np.sort((100 * ours[..., 0] + ours[..., 1]).reshape(codes.shape)))
+        np.testing.assert_array_equal(
+            np.sort(codes), np.sort((100 * ours[..., 0] + ours[..., 1]).reshape(codes.shape))
+        )
     assert len(unlabelled) == 11_221
     assert not unlabelled.labels
     hashes = np.concatenate([dataset.graphs.hash(), unlabelled.graphs.hash()])
@@ -53,7 +58,9 @@ def test_the_texts_of_naslib(table: dict[str, np.ndarray]) -> None:
     assert dataset.y[row] == pytest.approx(93.901068063, abs=1e-9)
 
 
-def test_other_values_are_refused(table: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_values_are_refused(
+    table: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table["surrogate_val_acc"][5, 0] += 1e-9
     (tmp_path / "naslib_nb301").mkdir()
     np.savez(tmp_path / "naslib_nb301/surrogate.npz", **table)

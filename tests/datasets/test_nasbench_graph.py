@@ -16,7 +16,9 @@ from archenc.errors import CorruptFile, DataNotFound, UnsafePickle
 from archenc.spaces.nasbench_graph import NASBenchGraph
 from tests.bad_input import assert_one_sentence
 
-needs_package = pytest.mark.skipif(importlib.util.find_spec("nas_bench_graph") is None, reason="nas-bench-graph is not installed")
+needs_package = pytest.mark.skipif(
+    importlib.util.find_spec("nas_bench_graph") is None, reason="nas-bench-graph is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,9 @@ PUBLISHED = [
 
 @needs_package
 @pytest.mark.parametrize(("name", "best", "key", "validation", "selected", "tau"), PUBLISHED)
-def test_published_facts(dataset: ArchDataset, name: str, best: float, key: int, validation: float, selected: float, tau: float) -> None:
+def test_published_facts(
+    dataset: ArchDataset, name: str, best: float, key: int, validation: float, selected: float, tau: float
+) -> None:
     from scipy.stats import kendalltau
 
     metric = "roc_auc" if name == "proteins" else "accuracy"
@@ -69,7 +73,9 @@ def test_units(dataset: ArchDataset) -> None:
     parameters = dataset.labels["cora/parameters"]
     np.testing.assert_array_equal(parameters, np.round(parameters))
     assert parameters.min() == 436_743
-    latency = np.concatenate([values[np.isfinite(values)] for name, values in dataset.labels.items() if name.endswith("/latency")])
+    latency = np.concatenate(
+        [values[np.isfinite(values)] for name, values in dataset.labels.items() if name.endswith("/latency")]
+    )
     assert 0.0003 < latency.min() < latency.max() < 0.58
 
 
@@ -100,7 +106,10 @@ def _pickled(scalar: str) -> bytes:
     return b"\x80\x02}(M\x57\x04" + entry + b"X\x04\x00\x00\x00para" + scalar.encode("latin-1") + b"su."
 
 
-_DTYPE = "cnumpy\ndtype\n(X\x02\x00\x00\x00{}\x89\x88tR(K\x03X\x01\x00\x00\x00{}NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+_DTYPE = (
+    "cnumpy\ndtype\n(X\x02\x00\x00\x00{}\x89\x88tR(K\x03X\x01\x00\x00\x00{}"
+    "NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+)
 _SCALAR = "cnumpy.core.multiarray\nscalar\n({}C\x08{}tR"
 _ONE_HALF = "\x00\x00\x00\x00\x00\x00\xe0?"
 

@@ -22,7 +22,9 @@ def test_best_and_worst_are_the_published_ones(dataset: ArchDataset) -> None:
     assert dataset.label == MEAN
     assert codes[int(dataset.y.argmax())] == "22212202"
     assert codes[int(dataset.y.argmin())] == "00000000"
-    np.testing.assert_allclose([dataset.y.max(), dataset.y.min(), dataset.y.mean()], [93.1267, 45.3633, 90.2466], atol=5e-5)
+    np.testing.assert_allclose(
+        [dataset.y.max(), dataset.y.min(), dataset.y.mean()], [93.1267, 45.3633, 90.2466], atol=5e-5
+    )
 
 
 def test_sizes_are_the_published_ones(dataset: ArchDataset) -> None:

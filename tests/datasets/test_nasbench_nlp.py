@@ -79,15 +79,33 @@ def test_nothing_of_a_recipe_is_lost(dataset: ArchDataset, recipes: list[dict[st
     assert groups.max() + 1 == 12_124
 
 
-# -- the import ----------------------------------------------------------------------------------------------------
+# -- the import ----------------------------------------------------------------------------------------------
 
 
-def log(number: int = 1, cell: dict[str, Any] = RNN, losses: list[float] | None = None, **changes: Any) -> dict[str, Any]:
+def log(
+    number: int = 1, cell: dict[str, Any] = RNN, losses: list[float] | None = None, **changes: Any
+) -> dict[str, Any]:
     """A log as the release has it."""
     losses = [6.0, 5.5, 5.25] if losses is None else losses
-    curves = {"train_losses": [loss - 0.5 for loss in losses], "val_losses": losses, "test_losses": [loss - 0.25 for loss in losses]}
-    about = {"recepie_id": number, "recepies_list_path": "data/models_recepies.json", "recepie": json.dumps(cell), "num_params": 5_731_600}
-    return {"data": "data/ptb", "nlayers": 3, **about, "wall_times": [10.5] * len(losses), **curves, "status": "OK"} | changes
+    curves = {
+        "train_losses": [loss - 0.5 for loss in losses],
+        "val_losses": losses,
+        "test_losses": [loss - 0.25 for loss in losses],
+    }
+    about = {
+        "recepie_id": number,
+        "recepies_list_path": "data/models_recepies.json",
+        "recepie": json.dumps(cell),
+        "num_params": 5_731_600,
+    }
+    return {
+        "data": "data/ptb",
+        "nlayers": 3,
+        **about,
+        "wall_times": [10.5] * len(losses),
+        **curves,
+        "status": "OK",
+    } | changes
 
 
 def archive(path: Path, logs: list[Any]) -> Path:
@@ -100,7 +118,9 @@ def archive(path: Path, logs: list[Any]) -> Path:
     return path
 
 
-def test_real_runs_come_back_from_logs(cells: dict[str, np.ndarray], recipes: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_real_runs_come_back_from_logs(
+    cells: dict[str, np.ndarray], recipes: list[dict[str, Any]], tmp_path: Path
+) -> None:
     rows = np.unique(np.concatenate([np.arange(0, 14_322, 301), np.flatnonzero(cells["status"] == 2)[:5]]))
     logs = []
     for row in rows[::-1]:
@@ -111,7 +131,10 @@ def test_real_runs_come_back_from_logs(cells: dict[str, np.ndarray], recipes: li
             "num_params": int(cells["num_params"][row]),
             "wall_times": ([float(cells["wall_time_s"][row])] + [0.0] * recorded)[:recorded],
         }
-        curves = {f"{part}_losses": cells[f"{part}_loss"][row, :recorded].astype(float).tolist() for part in ("train", "val", "test")}
+        curves = {
+            f"{part}_losses": cells[f"{part}_loss"][row, :recorded].astype(float).tolist()
+            for part in ("train", "val", "test")
+        }
         logs.append(log(int(cells["recipe_id"][row]), recipes[row], **about, **curves))
     table = read_logs(archive(tmp_path / "logs.zip", logs))
     assert table.keys() == cells.keys()
@@ -119,11 +142,15 @@ def test_real_runs_come_back_from_logs(cells: dict[str, np.ndarray], recipes: li
         assert values.dtype == cells[name].dtype, name
         if name.startswith(("node_", "edge_")) and not name.endswith("ptr"):
             first = cells[f"{name[:4]}_ptr"]
-            np.testing.assert_array_equal(values, np.concatenate([cells[name][first[row] : first[row + 1]] for row in rows]), name)
+            np.testing.assert_array_equal(
+                values, np.concatenate([cells[name][first[row] : first[row + 1]] for row in rows]), name
+            )
         elif name.endswith("ptr"):
             np.testing.assert_array_equal(np.diff(values), np.diff(cells[name])[rows], name)
         else:
-            np.testing.assert_array_equal(values, cells[name] if name.endswith("names") else cells[name][rows], name)
+            np.testing.assert_array_equal(
+                values, cells[name] if name.endswith("names") else cells[name][rows], name
+            )
 
 
 def test_a_folder_of_logs_and_diverged_runs(tmp_path: Path) -> None:
@@ -141,7 +168,9 @@ def test_a_folder_of_logs_and_diverged_runs(tmp_path: Path) -> None:
     assert table["recipe_id"].tolist() == [3, 5, 6, 7]
     assert table["best_epoch"].tolist() == [2, -1, -1, 2]
     np.testing.assert_array_equal(table["best_val_loss"], np.array([4.0, nan, nan, 5.25], dtype=np.float32))
-    np.testing.assert_array_equal(table["test_loss_at_best_val"], np.array([3.75, nan, nan, 5.0], dtype=np.float32))
+    np.testing.assert_array_equal(
+        table["test_loss_at_best_val"], np.array([3.75, nan, nan, 5.0], dtype=np.float32)
+    )
     assert table["epochs_recorded"].tolist() == [3, 1, 0, 3]
     np.testing.assert_array_equal(table["wall_time_s"], np.array([31.5, 10.5, 0.0, 31.5], dtype=np.float32))
 
@@ -165,7 +194,12 @@ def refused(path: Path, match: str) -> None:
         (log(recepie=json.dumps({"h_new_0": {"op": "conv", "input": ["x"]}})), "unknown operation"),
         (log(recepie=None), "not that of a run"),
         (
-            log(cell={"a_name_that_is_long": RNN["f"], "h_new_0": {"op": "activation_tanh", "input": ["a_name_that_is_long"]}}),
+            log(
+                cell={
+                    "a_name_that_is_long": RNN["f"],
+                    "h_new_0": {"op": "activation_tanh", "input": ["a_name_that_is_long"]},
+                }
+            ),
             "longer than 13",
         ),
         (log(recepie_id="1"), "not a whole number"),
@@ -189,7 +223,12 @@ def test_a_bad_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptFile, match="29 logs instead of 14,322") as caught:
         build(path)
     assert_one_sentence(caught.value)
-    for damaged in (whole[: len(whole) // 2], b"", b"PK\x03\x04 no archive", whole.replace(b"5.25", b"5.26", 1)):
+    for damaged in (
+        whole[: len(whole) // 2],
+        b"",
+        b"PK\x03\x04 no archive",
+        whole.replace(b"5.25", b"5.26", 1),
+    ):
         path.write_bytes(damaged)
         refused(path, "not a whole zip file")
     refused(archive(path, []), "no file log_stats_model")

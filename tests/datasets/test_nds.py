@@ -24,7 +24,9 @@ def genotype(text: str) -> dict[str, Any]:
     call = ast.parse(text, mode="eval").body
     assert isinstance(call, ast.Call)
     fields = {str(k.arg): k.value for k in call.keywords}
-    return {k: list(eval_range(v)) if isinstance(v, ast.Call) else ast.literal_eval(v) for k, v in fields.items()}
+    return {
+        k: list(eval_range(v)) if isinstance(v, ast.Call) else ast.literal_eval(v) for k, v in fields.items()
+    }
 
 
 def eval_range(tree: ast.Call) -> range:
@@ -40,7 +42,13 @@ def records(family: str) -> list[dict[str, Any]]:
             "rng_seed": 1,
             "params": 1_000_000.0 + number,
             "flops": 2e8 + number,
-            "net": {"genotype": genotype(text), "width": 16 + number, "depth": 20, "aux": False, "drop_prob": 0.0},
+            "net": {
+                "genotype": genotype(text),
+                "width": 16 + number,
+                "depth": 20,
+                "aux": False,
+                "drop_prob": 0.0,
+            },
             "optim": {"base_lr": 0.1, "wd": 5e-4, "max_ep": 3},
             "iter_time": 0.25,
             "train_ep_top1": [80.0, 30.0, 5.0 + number],
@@ -70,7 +78,9 @@ def test_import_and_load(family: str, tmp_path: Path, monkeypatch: pytest.Monkey
     assert (dataset.graphs.ops == space.sample(ROWS, 1).ops).all(), "with the concat lists of the records"
     assert dataset.label == "cifar10/test_accuracy@last/single"
     assert dataset.y.tolist() == [93.5 - number for number in range(ROWS)]
-    assert dataset.labels["cifar10/train_accuracy@last/single"].tolist() == [95.0 - number for number in range(ROWS)]
+    assert dataset.labels["cifar10/train_accuracy@last/single"].tolist() == [
+        95.0 - number for number in range(ROWS)
+    ]
     for label, expected in (("parameters", 1_000_000), ("flops", 200_000_000), ("width", 16)):
         assert dataset.labels[f"cifar10/{label}"].tolist() == [expected + number for number in range(ROWS)]
 
@@ -99,12 +109,25 @@ def test_concat_lists_beyond_the_loose_ends_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("chunk", [1, 7, 1_000])
 def test_records_across_chunks(chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_stream, "_CHUNK", chunk)
-    values: list[Any] = [{"a": [1, 2.5, "é,]}"]}, 12_345, -1.5e3, "text", None, True, [], {}, {"b": {"c": [[]]}}]
+    values: list[Any] = [
+        {"a": [1, 2.5, "é,]}"]},
+        12_345,
+        -1.5e3,
+        "text",
+        None,
+        True,
+        [],
+        {},
+        {"b": {"c": [[]]}},
+    ]
     path = tmp_path / "values.json"
     for indent in (None, 2):
         path.write_text(json.dumps(values, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
         assert list(json_stream.read_records(path, (), 100)) == values
-        path.write_text(json.dumps({"top": values, "mid": values[:2]}, indent=indent, ensure_ascii=False), encoding="utf-8")
+        path.write_text(
+            json.dumps({"top": values, "mid": values[:2]}, indent=indent, ensure_ascii=False),
+            encoding="utf-8",
+        )
         assert list(json_stream.read_records(path, ("top", "mid"), 100)) == values + values[:2]
     path.write_text("[]")
     assert list(json_stream.read_records(path, (), 100)) == []
@@ -112,7 +135,20 @@ def test_records_across_chunks(chunk: int, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     "text",
-    ["", "7", "[1, 2", "[1 2]", "[1,, 2]", "[1, 2] 3", '{"top": [1]', '{"other": [1]}', '{"top": 1}', "[" * 100_000, "[\ud800]", '["a'],
+    [
+        "",
+        "7",
+        "[1, 2",
+        "[1 2]",
+        "[1,, 2]",
+        "[1, 2] 3",
+        '{"top": [1]',
+        '{"other": [1]}',
+        '{"top": 1}',
+        "[" * 100_000,
+        "[\ud800]",
+        '["a',
+    ],
 )
 def test_what_is_no_list_of_records(text: str, tmp_path: Path) -> None:
     path = tmp_path / "DARTS.json"

@@ -1,4 +1,6 @@
-"""The recipes on the real public files, which lie in the folder ``$ARCHENC_TEST_MIRROR``: the tables equal the published ones."""
+"""The recipes on the real public files, which lie in the folder ``$ARCHENC_TEST_MIRROR``: the tables equal
+the published ones.
+"""
 
 from __future__ import annotations
 
@@ -61,14 +63,18 @@ def test_every_array_equals_the_published_one(built: dict[str, Tables], data_roo
                 assert values.tobytes() == published[field].tobytes(), f"{path}: {field}"
 
 
-def test_what_was_built_loads_and_says_what_it_lacks(built: dict[str, Tables], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_built_loads_and_says_what_it_lacks(
+    built: dict[str, Tables], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     (tmp_path / "nasbench201").mkdir()
     for path, table in built["nasbench201"].items():
         np.savez(tmp_path / path, **table)
     dataset = nasbench201.load()
     everything = nasbench201_labels.TABLE | nasbench201_labels.ZERO_COST | nasbench201_labels.HARDWARE
-    absent = {label for label, column in everything.items() if column.field in set().union(*NOT_PUBLIC.values())}
+    absent = {
+        label for label, column in everything.items() if column.field in set().union(*NOT_PUBLIC.values())
+    }
     assert len(absent) == 5
     assert dataset.labels.keys() == dataset.descriptions.keys() == everything.keys() - absent
     assert all(label in dataset.provenance.notes[-1] for label in absent)
@@ -78,13 +84,29 @@ def test_what_was_built_loads_and_says_what_it_lacks(built: dict[str, Tables], t
     ("source", "change", "message"),
     [
         ("test_mean", lambda lines: [lines[0], lines[1], *lines[1:-1]], "a cell occurs twice"),
-        ("test_mean", lambda lines: [*lines[:5], lines[5].replace("~2|", "_9~2|"), *lines[6:]], "architecture 4.*_9'"),
+        (
+            "test_mean",
+            lambda lines: [*lines[:5], lines[5].replace("~2|", "_9~2|"), *lines[6:]],
+            "architecture 4.*_9'",
+        ),
         ("test_single", lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "line 2 is about the cell"),
         ("test_single", lambda lines: lines[:-1], "15,624 rows instead of 15,625"),
-        ("monet_cifar10", lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "line 2 has index '1' instead of 0"),
-        ("monet_cifar100", lambda lines: [*lines[:9], lines[9].replace(",8,", ",8,1", 1), *lines[10:]], "line 10 has num_param"),
+        (
+            "monet_cifar10",
+            lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
+            "line 2 has index '1' instead of 0",
+        ),
+        (
+            "monet_cifar100",
+            lambda lines: [*lines[:9], lines[9].replace(",8,", ",8,1", 1), *lines[10:]],
+            "line 10 has num_param",
+        ),
         ("nbsz_imagenet16_120", lambda lines: [*lines[:-1], lines[1]], "a cell occurs twice"),
-        ("nbsz_imagenet16_120", lambda lines: [*lines[:-1], lines[-1].replace('"(', '"5', 1)], "no tuple of 6 numbers"),
+        (
+            "nbsz_imagenet16_120",
+            lambda lines: [*lines[:-1], lines[-1].replace('"(', '"5', 1)],
+            "no tuple of 6 numbers",
+        ),
     ],
 )
 def test_changed_files_of_nasbench201_are_refused(

@@ -17,7 +17,7 @@ from archenc.datasets.recipes import nasbench301_surrogate, nasbench_macro, raw
 from archenc.errors import CorruptFile, DataNotFound, UnsafePickle
 from tests.bad_input import assert_one_sentence
 
-# -- CSV -----------------------------------------------------------------------------------------------------------
+# -- CSV -----------------------------------------------------------------------------------------------------
 
 HEADER = ["net", "x"]
 CSV = 'net,x\n"(0, 1)",1.5\n"(1, 0)",-2e3\n'
@@ -42,7 +42,10 @@ def test_a_csv_file(tmp_path: Path) -> None:
         ("", "its columns are  instead of net, x"),
         (CSV.replace("net,x", "net,y"), "its columns are net, y"),
         (CSV.replace("net,x", "x,net"), "its columns are x, net"),
-        (CSV.replace("net,x", "net,x,z").replace(".5", ".5,0").replace("e3", "e3,0"), "its columns are net, x, z"),
+        (
+            CSV.replace("net,x", "net,x,z").replace(".5", ".5,0").replace("e3", "e3,0"),
+            "its columns are net, x, z",
+        ),
         (CSV + '"(0, 0)",1\n', "3 rows instead of 2"),
         (CSV.replace('"(1, 0)",-2e3\n', ""), "1 rows instead of 2"),
         (CSV.replace("1.5", "1.5,7"), "line 2 has another number of fields"),
@@ -80,7 +83,7 @@ def test_letters_beyond_ascii(tmp_path: Path) -> None:
     assert_one_sentence(caught.value)
 
 
-# -- zipped results ------------------------------------------------------------------------------------------------
+# -- zipped results ------------------------------------------------------------------------------------------
 
 CELLS = list(product(range(2), repeat=6))
 Records = list[dict[str, Any]]
@@ -180,7 +183,7 @@ def test_an_absent_file(tmp_path: Path) -> None:
     assert_one_sentence(caught.value)
 
 
-# -- PyTorch lists -------------------------------------------------------------------------------------------------
+# -- PyTorch lists -------------------------------------------------------------------------------------------
 
 
 def torch_file(path: Path, content: bytes) -> Path:
@@ -235,7 +238,7 @@ def test_a_pytorch_file_without_a_list(tmp_path: Path) -> None:
     assert_one_sentence(caught.value)
 
 
-# -- NAS-Bench-Macro -----------------------------------------------------------------------------------------------
+# -- NAS-Bench-Macro -----------------------------------------------------------------------------------------
 
 
 def macro() -> dict[str, Any]:
@@ -252,7 +255,9 @@ def test_nasbench_macro_is_sorted_by_code(tmp_path: Path) -> None:
     [row] = np.flatnonzero(table["params"] == 77)
     assert table["arch"][row] == b"21000012"
     assert table["ops"][row].tolist() == [2, 1, 0, 0, 0, 0, 1, 2]
-    assert {field: str(values.dtype) for field, values in table.items() if field in ("test_acc", "std", "flops")} == {
+    assert {
+        field: str(values.dtype) for field, values in table.items() if field in ("test_acc", "std", "flops")
+    } == {
         "test_acc": "float32",
         "std": "float64",
         "flops": "int32",
@@ -288,9 +293,12 @@ def test_nasbench_macro_with_something_wrong(tmp_path: Path, content: Any, messa
     assert_one_sentence(caught.value)
 
 
-# -- NAS-Bench-301's surrogate -------------------------------------------------------------------------------------
+# -- NAS-Bench-301's surrogate -------------------------------------------------------------------------------
 
-A = "[[(0, 4), (1, 3), (0, 2), (2, 3), (2, 3), (0, 3), (2, 6), (3, 5)], [(0, 3), (1, 3), (1, 1), (0, 5), (2, 3), (0, 2), (4, 4), (3, 1)]]"
+A = (
+    "[[(0, 4), (1, 3), (0, 2), (2, 3), (2, 3), (0, 3), (2, 6), (3, 5)], [(0, 3), (1, 3), (1, 1), (0, 5), "
+    "(2, 3), (0, 2), (4, 4), (3, 1)]]"
+)
 B = A.replace("(0, 4)", "(0, 5)")
 C = A.replace("(4, 4)", "(4, 0)")
 
@@ -325,8 +333,16 @@ def test_predictions_of_three_files_are_joined(tmp_path: Path) -> None:
         ("scores_725", {"cifar10": {A: 93.0}}, "instead of an object"),
         ("scores_725", {"cifar10": {A: {"accuracy": 93.0}}}, "None in val_accuracy"),
         ("scores_725", {"cifar10": {A[:-1]: {"val_accuracy": 93.0}}}, "is no genotype"),
-        ("scores_725", {"cifar10": {A.replace("(1, 3)", "(1, 7)"): {"val_accuracy": 93.0}}}, "is no genotype"),
-        ("scores_725", {"cifar10": {A.replace("(0, 4)", "(2, 4)"): {"val_accuracy": 93.0}}}, "from a later node"),
+        (
+            "scores_725",
+            {"cifar10": {A.replace("(1, 3)", "(1, 7)"): {"val_accuracy": 93.0}}},
+            "is no genotype",
+        ),
+        (
+            "scores_725",
+            {"cifar10": {A.replace("(0, 4)", "(2, 4)"): {"val_accuracy": 93.0}}},
+            "from a later node",
+        ),
         ("unlabelled", {"0": A.replace("(0, 4)", "(1, 4)")}, "two edges from the same node"),
         ("unlabelled", {"0": 7}, "7 is no genotype"),
         ("unlabelled", [A], "it is a list"),

@@ -33,10 +33,19 @@ JSONL = "".join(
 
 
 @pytest.mark.parametrize(
-    ("file", "text"), [("my.csv", CSV), ("my.csv.gz", CSV), ("my.jsonl", JSONL), ("my.jsonl.gz", JSONL), ("MY.CSV", "\ufeff" + CSV)]
+    ("file", "text"),
+    [
+        ("my.csv", CSV),
+        ("my.csv.gz", CSV),
+        ("my.jsonl", JSONL),
+        ("my.jsonl.gz", JSONL),
+        ("MY.CSV", "\ufeff" + CSV),
+    ],
 )
 def test_all_formats_give_the_same_data_set(tmp_path: Path, file: str, text: str) -> None:
-    dataset = archenc.load_dataset("table", path=write(tmp_path / file, text), space="nasbench201", label="accuracy")
+    dataset = archenc.load_dataset(
+        "table", path=write(tmp_path / file, text), space="nasbench201", label="accuracy"
+    )
     assert dataset.space.format(dataset.graphs) == [CONV, POOL]
     assert dict(dataset.labels).keys() == {"accuracy", "latency"}, "text columns are no labels"
     assert dataset.y.tolist() == [91.5, 88.25]
@@ -51,7 +60,9 @@ def test_the_only_label_is_selected_and_of_several_none(tmp_path: Path) -> None:
     assert table.load(path=path, space="nasbench201").label == ""
     assert table.load(path=path, space="nasbench201", labels=["latency"]).label == "latency"
     assert table.load(path=path, space="nasbench201", labels="latency", name="mine").name == "mine"
-    assert list(table.load(path=path, space="nasbench201", labels=["latency", "accuracy"], label="accuracy").labels) == [
+    assert list(
+        table.load(path=path, space="nasbench201", labels=["latency", "accuracy"], label="accuracy").labels
+    ) == [
         "latency",
         "accuracy",
     ]
@@ -61,16 +72,24 @@ def test_the_only_label_is_selected_and_of_several_none(tmp_path: Path) -> None:
 def test_adjacency_and_operations_columns(tmp_path: Path, file: str) -> None:
     cells = [
         {"adjacency": [[0, 1, 0], [0, 0, 1], [0, 0, 0]], "ops": ["input", "conv", "output"]},
-        {"adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], "ops": ["input", "conv", "pool", "output"]},
+        {
+            "adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]],
+            "ops": ["input", "conv", "pool", "output"],
+        },
     ]
     if file.endswith("csv"):
         rows = [
-            f'"{cell["adjacency"]}","{json.dumps(cell["ops"])}",{k}'.replace('["', '[""').replace('", "', '"", ""').replace('"]', '""]')
+            f'"{cell["adjacency"]}","{json.dumps(cell["ops"])}",{k}'.replace('["', '[""')
+            .replace('", "', '"", ""')
+            .replace('"]', '""]')
             for k, cell in enumerate(cells)
         ]
         text = "matrix,ops,acc\n" + "\n".join(rows)
     else:
-        text = "\n".join(json.dumps({"matrix": cell["adjacency"], "ops": cell["ops"], "acc": k}) for k, cell in enumerate(cells))
+        text = "\n".join(
+            json.dumps({"matrix": cell["adjacency"], "ops": cell["ops"], "acc": k})
+            for k, cell in enumerate(cells)
+        )
     dataset = table.load(path=write(tmp_path / file, text), space=OWN, adjacency="matrix", operations="ops")
     assert OWN.format(dataset.graphs) == OWN.format(OWN.parse(cells))
     assert dataset.y.tolist() == [0.0, 1.0]
@@ -86,7 +105,9 @@ def test_missing_labels_are_kept_on_request(tmp_path: Path) -> None:
 def test_isomorphic_rows_are_kept_or_averaged_on_request(tmp_path: Path) -> None:
     first = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|nor_conv_1x1~1|none~2|"  # 0 -3x3-> 1 -1x1-> 3
     twin = "|none~0|+|nor_conv_3x3~0|none~1|+|none~0|none~1|nor_conv_1x1~2|"  # 0 -3x3-> 2 -1x1-> 3
-    path = write(tmp_path / "my.csv", f"arch,acc,ms\n{POOL},70,\n{first},90,2\n{twin},92,\n{CONV},80,1\n{first},94,6\n")
+    path = write(
+        tmp_path / "my.csv", f"arch,acc,ms\n{POOL},70,\n{first},90,2\n{twin},92,\n{CONV},80,1\n{first},94,6\n"
+    )
     kept = table.load(path=path, space="nasbench201", missing="keep", duplicates="keep", label="acc")
     assert kept.y.tolist() == [70, 90, 92, 80, 94]
     assert kept.duplicates == "kept"
@@ -100,7 +121,10 @@ def test_isomorphic_rows_are_kept_or_averaged_on_request(tmp_path: Path) -> None
 def test_the_published_table_as_csv_equals_the_arrays(data_root: Path) -> None:
     dataset = archenc.load_dataset("nasbench201")
     own = table.load(
-        path=data_root / "nasbench201" / "table.csv.gz", space="nasbench201", duplicates="keep", label="cifar10_test_acc_ep200_meanseeds"
+        path=data_root / "nasbench201" / "table.csv.gz",
+        space="nasbench201",
+        duplicates="keep",
+        label="cifar10_test_acc_ep200_meanseeds",
     )
     np.testing.assert_array_equal(own.y, dataset.labels["cifar10/test_accuracy@200/mean"])
     assert bool((own.graphs.ops == dataset.graphs.ops).all())

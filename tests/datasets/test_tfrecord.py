@@ -61,7 +61,9 @@ def test_a_file_larger_than_a_block_comes_in_parts(tmp_path: Path) -> None:
     batches = list(read_records(path, block_bytes=1))
     assert [record for batch in batches for record in batch] == records
     assert len(batches) > 5
-    assert max(sum(map(len, batch)) for batch in batches) < 3 * MAX_RECORD_BYTES, "what is in memory does not grow with the file"
+    assert max(sum(map(len, batch)) for batch in batches) < 3 * MAX_RECORD_BYTES, (
+        "what is in memory does not grow with the file"
+    )
 
 
 def refused(path: Path, match: str) -> None:
@@ -80,7 +82,11 @@ def test_every_flipped_bit_is_noticed(file: Path) -> None:
         damaged[at] ^= 1 << at % 8
         file.write_bytes(damaged)
         inside = at - start < 12
-        refused(file, f"record 3 at byte {start}: " + ("(the checksum of its length|it claims)" if inside else "the checksum of its data"))
+        refused(
+            file,
+            f"record 3 at byte {start}: "
+            + ("(the checksum of its length|it claims)" if inside else "the checksum of its data"),
+        )
 
 
 def test_every_truncation_is_noticed(file: Path) -> None:
@@ -99,7 +105,11 @@ def test_every_truncation_is_noticed(file: Path) -> None:
 def test_an_absurd_length_is_refused_though_its_checksum_is_right(file: Path, length: int) -> None:
     header = struct.pack("<Q", length)
     with file.open("ab") as stream:
-        stream.write(header + struct.pack("<I", int(tfrecord.masked(np.array(checksums([header]), dtype=np.uint32))[0])) + b"x" * 40)
+        stream.write(
+            header
+            + struct.pack("<I", int(tfrecord.masked(np.array(checksums([header]), dtype=np.uint32))[0]))
+            + b"x" * 40
+        )
     refused(file, f"record {len(RECORDS)} .*it claims to be {length:,} bytes long")
 
 

@@ -41,7 +41,9 @@ def test_labels(dataset: ArchDataset) -> None:
 
 
 @pytest.mark.parametrize(("label", "extremes"), PUBLISHED.items())
-def test_best_and_worst_of_every_task(dataset: ArchDataset, label: str, extremes: tuple[float, float]) -> None:
+def test_best_and_worst_of_every_task(
+    dataset: ArchDataset, label: str, extremes: tuple[float, float]
+) -> None:
     y = dataset.labels[label]
     np.testing.assert_allclose([y.max(), y.min()], extremes, atol=0.00006)
 
@@ -65,7 +67,9 @@ def test_cells_with_the_same_labels_are_in_one_group(dataset: ArchDataset) -> No
     assert dataset.duplicates == "kept"
 
 
-def test_changed_tables_are_refused(dataset: ArchDataset, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_tables_are_refused(
+    dataset: ArchDataset, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with np.load(data_root / transnas101.TABLE.path, allow_pickle=False) as table:
         arrays = dict(table)
     arrays["jigsaw_valid_top1_final"][5] += 1

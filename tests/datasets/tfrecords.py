@@ -46,7 +46,9 @@ def varint(value: int) -> bytes:
 def evaluation(epoch: float, seconds: float, val: int, test: int) -> bytes:
     """An ``EvaluationData`` on the wire: five doubles and a text."""
     doubles = [epoch, seconds, 0.5, val / IMAGES, test / IMAGES]
-    content = b"".join(bytes([number << 3 | 1]) + struct.pack("<d", value) for number, value in enumerate(doubles, 1))
+    content = b"".join(
+        bytes([number << 3 | 1]) + struct.pack("<d", value) for number, value in enumerate(doubles, 1)
+    )
     return content + b"\x32" + varint(4) + b"ckpt"
 
 
@@ -62,21 +64,42 @@ class Cells:
     ``counts`` is (N, budgets, repeats, 2): correctly classified validation and test images.
     """
 
-    def __init__(self, space: dict[str, np.ndarray], rows: Sequence[int] | np.ndarray, counts: np.ndarray, epochs: Sequence[int]) -> None:
+    def __init__(
+        self,
+        space: dict[str, np.ndarray],
+        rows: Sequence[int] | np.ndarray,
+        counts: np.ndarray,
+        epochs: Sequence[int],
+    ) -> None:
         whole = len(space["hash"])
-        self.space = {name: values[rows] if len(values) == whole else values for name, values in space.items()}
+        self.space = {
+            name: values[rows] if len(values) == whole else values for name, values in space.items()
+        }
         self.counts, self.epochs = counts, epochs
 
     def record(self, row: int, budget: int = 0, repeat: int = 0) -> list[str | int]:
         """The five values of a record."""
         nodes, bits = int(self.space["n_nodes"][row]), int(self.space["adj_bits"][row])
-        adjacency = "".join(str(bits >> i + j * (j - 1) // 2 & 1) if i < j else "0" for i in range(nodes) for j in range(nodes))
+        adjacency = "".join(
+            str(bits >> i + j * (j - 1) // 2 & 1) if i < j else "0"
+            for i in range(nodes)
+            for j in range(nodes)
+        )
         ops = ["input", *(NAMES[k] for k in self.space["ops5"][row, : nodes - 2]), "output"]
         val, test = (int(count) for count in self.counts[row, budget, repeat])
         epochs = self.epochs[budget]
-        evaluations = [evaluation(part * epochs, part * 1000.0 + repeat, int(part * val), int(part * test)) for part in (0, 0.5, 1)]
+        evaluations = [
+            evaluation(part * epochs, part * 1000.0 + repeat, int(part * val), int(part * test))
+            for part in (0, 0.5, 1)
+        ]
         raw = metrics(evaluations, int(self.space["params"][row]))
-        return [self.space["hash"][row].tobytes().hex(), epochs, adjacency, ",".join(ops), base64.b64encode(raw).decode()]
+        return [
+            self.space["hash"][row].tobytes().hex(),
+            epochs,
+            adjacency,
+            ",".join(ops),
+            base64.b64encode(raw).decode(),
+        ]
 
     def records(self) -> list[list[str | int]]:
         """All records: cell by cell, budget by budget, repeat by repeat."""
@@ -85,5 +108,7 @@ class Cells:
 
 def write(path: Path, records: Iterable[Sequence[object] | bytes]) -> Path:
     """A file of records, given as values or as bytes."""
-    path.write_bytes(b"".join(frame(one if isinstance(one, bytes) else json.dumps(one).encode()) for one in records))
+    path.write_bytes(
+        b"".join(frame(one if isinstance(one, bytes) else json.dumps(one).encode()) for one in records)
+    )
     return path

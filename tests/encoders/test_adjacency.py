@@ -11,7 +11,11 @@ def read_cell(graphs, row, *, all_pairs):
     """Oracle: edge bits, operation numbers and number of live edges of one cell, read one by one."""
     space, nodes = graphs.space, graphs.num_nodes
     if space.op_on == "node":
-        bits = [int(graphs.adjacency[row, i, j]) for i in range(nodes) for j in range(max(i + 1, space.num_inputs), nodes)]
+        bits = [
+            int(graphs.adjacency[row, i, j])
+            for i in range(nodes)
+            for j in range(max(i + 1, space.num_inputs), nodes)
+        ]
         numbers = [max(0, int(graphs.ops[row, node]) - 2) for node in range(space.num_inputs, nodes - 1)]
         return (bits if all_pairs else []), numbers, sum(bits)
     edges = [(i, j) for j in range(space.num_inputs, nodes) for i in range(j)]
@@ -26,7 +30,9 @@ def read_cell(graphs, row, *, all_pairs):
 def test_every_kind_by_reading_one_by_one(space, simplify):
     graphs = space.sample(100, seed=1)
     encodings = {
-        kind: AdjacencyEncoder(space, kind=kind, simplify=simplify).encode(graphs).reshape(100 * space.cells, -1)
+        kind: AdjacencyEncoder(space, kind=kind, simplify=simplify)
+        .encode(graphs)
+        .reshape(100 * space.cells, -1)
         for kind in ("onehot", "categorical", "continuous")
     }
     read = space.simplify(graphs) if simplify else graphs
@@ -34,7 +40,9 @@ def test_every_kind_by_reading_one_by_one(space, simplify):
     states = range(0 if space.op_on == "edge" and free else 1, len(space.operations) + 1)
     for row in range(100 * space.cells):
         bits, numbers, count = read_cell(read, row, all_pairs=free)
-        assert encodings["onehot"][row].tolist() == bits + [int(n == state) for n in numbers for state in states]
+        assert encodings["onehot"][row].tolist() == bits + [
+            int(n == state) for n in numbers for state in states
+        ]
         values = [np.float32(n) / np.float32(len(space.operations)) for n in numbers]
         assert encodings["continuous"][row].tolist() == pytest.approx([*bits, *values, count])
         indices = [position + 1 for position, bit in enumerate(bits) if bit]
@@ -60,7 +68,9 @@ def test_bypassed_skips_may_exceed_the_limit_on_edges():
     adjacency = np.zeros((7, 7), dtype=int)
     for edge in [(0, 1), (0, 2), (0, 3), (1, 3), (2, 3), (3, 4), (3, 5), (3, 6), (4, 6), (5, 6)]:
         adjacency[edge] = 1
-    graphs = space.parse({"adjacency": adjacency.tolist(), "ops": ["input", "conv", "conv", "skip", "conv", "conv", "output"]})
+    graphs = space.parse(
+        {"adjacency": adjacency.tolist(), "ops": ["input", "conv", "conv", "skip", "conv", "conv", "output"]}
+    )
     listed = AdjacencyEncoder(space, kind="categorical", simplify=True).encode(graphs)[0]
     assert (listed[:-5] > 0).sum() == 2 + 3 * 3 + 2
 
@@ -77,8 +87,17 @@ def test_counts(space):
 
 def test_onehot_of_a_string(spaces):
     space = spaces["nasbench201"]
-    graphs = space.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_3x3~2|")
+    graphs = space.parse(
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_3x3~2|"
+    )
     chosen = OpOneHotEncoder(space).encode(graphs).reshape(6, 5).argmax(1)
-    assert [space.operations[k] for k in chosen] == ["nor_conv_3x3", "none", "skip_connect", "avg_pool_3x3", "nor_conv_1x1", "nor_conv_3x3"]
+    assert [space.operations[k] for k in chosen] == [
+        "nor_conv_3x3",
+        "none",
+        "skip_connect",
+        "avg_pool_3x3",
+        "nor_conv_1x1",
+        "nor_conv_3x3",
+    ]
     with pytest.raises(InvalidParameter, match="adjacency"):
         OpOneHotEncoder(spaces["nasbench101"])

@@ -33,7 +33,10 @@ def test_layers_message_by_message(space):
         messages += [(node, "global") for node in present] + [(node, node) for node in x]
         for layer in encoder.layers:
             weight, bias = layer.weight.weight.detach().double().numpy(), layer.bias.detach().double().numpy()
-            sums = {node: sum(weight @ x[source] for source, target in messages if target == node) + bias for node in x}
+            sums = {
+                node: sum(weight @ x[source] for source, target in messages if target == node) + bias
+                for node in x
+            }
             x = {node: np.maximum(0, layer_norm(total, layer.after[0])) for node, total in sums.items()}
         assert encoding == pytest.approx(x["global"], abs=1e-4)
 
@@ -48,7 +51,12 @@ def test_isomorphic_architectures_are_equal(space):
 
 def test_defaults_are_the_published_sizes(spaces):
     encoder = BRPNASEncoder(spaces["nasbench101"])
-    assert [tuple(layer.weight.weight.shape) for layer in encoder.layers] == [(600, 6), (600, 600), (600, 600), (600, 600)]
+    assert [tuple(layer.weight.weight.shape) for layer in encoder.layers] == [
+        (600, 6),
+        (600, 600),
+        (600, 600),
+        (600, 600),
+    ]
     assert encoder.layers[0].after[2].p == 0.2
 
 
@@ -62,6 +70,14 @@ def test_ranks_cells_from_78_labels(head, loss):
     train, test = load_dataset("nasbench201-analog").split(train_size=78, seed=0)
     small = {"hidden": (64, 64, 64, 64)}
     predictor = Predictor(
-        "brp-nas", head, loss, encoder_params=small, head_params={"hidden": []}, epochs=60, batch_size=20, optimizer="adamw", random_state=0
+        "brp-nas",
+        head,
+        loss,
+        encoder_params=small,
+        head_params={"hidden": []},
+        epochs=60,
+        batch_size=20,
+        optimizer="adamw",
+        random_state=0,
     )
     assert predictor.fit(train.graphs, train.y).score(test.graphs[:2000], test.y[:2000]) > 0.5

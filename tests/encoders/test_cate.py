@@ -1,4 +1,6 @@
-"""CATE: the encoder by plain loops, who sees whom, pairs and corruption against slow oracles, and that it learns."""
+"""CATE: the encoder by plain loops, who sees whom, pairs and corruption against slow oracles, and that it
+learns.
+"""
 
 import math
 
@@ -36,7 +38,7 @@ def seen_by(graphs, index, mask):
     return nodes, {v: sorted(later(v)) for v in nodes}
 
 
-# -- the encoder -------------------------------------------------------------------------------------------------------------
+# -- the encoder ---------------------------------------------------------------------------------------------
 
 
 def layer_by_loops(layer, states, seen):
@@ -51,7 +53,10 @@ def layer_by_loops(layer, states, seen):
             if seen[v]:
                 query = qkv[v][start : start + size]
                 keys = {u: qkv[u][width + start : width + start + size] for u in seen[v]}
-                weights = {u: math.exp(sum(q * k for q, k in zip(query, key, strict=True)) / math.sqrt(size)) for u, key in keys.items()}
+                weights = {
+                    u: math.exp(sum(q * k for q, k in zip(query, key, strict=True)) / math.sqrt(size))
+                    for u, key in keys.items()
+                }
             else:
                 weights = dict.fromkeys(states, 1.0)
             total = sum(weights.values())
@@ -72,7 +77,10 @@ def test_the_encoder_by_plain_loops(mask):
     for index in range(6):
         nodes, seen = seen_by(graphs, index, mask)
         rows = [names.index(TOY.node_vocabulary[graphs.ops[index, v]]) for v in nodes]
-        states = {v: [math.sqrt(8) * x for x in encoder.embedding.weight[row].tolist()] for v, row in zip(nodes, rows, strict=True)}
+        states = {
+            v: [math.sqrt(8) * x for x in encoder.embedding.weight[row].tolist()]
+            for v, row in zip(nodes, rows, strict=True)
+        }
         for layer in encoder.encoder.layers:
             states = layer_by_loops(layer, states, seen)
         expected = normed(encoder.encoder.norm, states[4])
@@ -81,7 +89,9 @@ def test_the_encoder_by_plain_loops(mask):
 
 @MASKS
 def test_who_sees_whom(mask):
-    """With one layer, the state of a node changes with the tokens of the nodes it attends to and with its own."""
+    """With one layer, the state of a node changes with the tokens of the nodes it attends to and with its
+    own.
+    """
     graphs = TOY.sample(12, seed=1)
     encoder = built(TOY, mask=mask, layers=1).eval()
     tokens = encoder.nodes.ids(graphs)
@@ -93,9 +103,13 @@ def test_who_sees_whom(mask):
         moved = (encoder.node_states(other, graphs) - before).abs().amax(2) > 1e-9
         for index in range(12):
             nodes, seen = seen_by(graphs, index, mask)
-            expected = [v for v in nodes if changed in nodes and (changed == v or changed in (seen[v] or nodes))]
+            expected = [
+                v for v in nodes if changed in nodes and (changed == v or changed in (seen[v] or nodes))
+            ]
             assert [v for v in nodes if moved[index, v]] == expected
-            chains += mask == "indirect" and any(not graphs.adjacency[index, v, changed] for v in expected if v < changed < 4)
+            chains += mask == "indirect" and any(
+                not graphs.adjacency[index, v, changed] for v in expected if v < changed < 4
+            )
     assert chains or mask == "direct", "no node sees another through a third one"
 
 
@@ -116,7 +130,9 @@ def test_more_padding_does_not_matter():
     adjacency[:, place[:, None], place] = graphs.adjacency
     ops[:, place] = graphs.ops
     padded = ArchGraphs(wide, adjacency, ops, ops != 0)
-    torch.testing.assert_close(built(wide).eval().encode_cells(padded), built(TOY).eval().encode_cells(graphs))
+    torch.testing.assert_close(
+        built(wide).eval().encode_cells(padded), built(TOY).eval().encode_cells(graphs)
+    )
 
 
 def test_inputs_have_vectors_of_their_own(spaces):
@@ -126,7 +142,7 @@ def test_inputs_have_vectors_of_their_own(spaces):
     assert encoder.mask_id == encoder.nodes.ids(graphs).max() + 1
 
 
-# -- pairs -------------------------------------------------------------------------------------------------------------------
+# -- pairs ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("delta", [0.0, 7.0, 1000.0])
@@ -180,7 +196,7 @@ def test_a_pair_joins_cells_of_the_same_place():
     assert space.format(second) == space.format(graphs[[7, 1]])
 
 
-# -- the objective -----------------------------------------------------------------------------------------------------------
+# -- the objective -------------------------------------------------------------------------------------------
 
 
 def test_shares_of_what_is_masked():
@@ -221,7 +237,9 @@ def test_the_loss_is_the_divergence_from_smoothed_labels_of_the_chosen_nodes_alo
 
 
 def test_both_members_are_read_together():
-    """A prediction for the first member changes with the second one; swapping both only changes the segments."""
+    """A prediction for the first member changes with the second one; swapping both only changes the
+    segments.
+    """
     encoder = built().eval()
     graphs = encoder.prepare(NB201.sample(4, seed=0))
     chosen = torch.zeros(2, 8, dtype=torch.bool)
@@ -248,15 +266,26 @@ def test_accuracy_and_chance_count_what_is_shown_as_mask(monkeypatch):
     logits = torch.eye(5)[torch.tensor([0, 0, 4, 1, 0, 3, 4])]
     monkeypatch.setattr(encoder, "predict", lambda batch, generator: (logits, operations, shown_as_mask))
     examples = encoder.pretraining_examples(NB201.sample(5, seed=0))
-    assert encoder.pretraining_metrics(examples, torch.Generator()) == {"masked_accuracy": 60.0, "chance": 60.0}
+    assert encoder.pretraining_metrics(examples, torch.Generator()) == {
+        "masked_accuracy": 60.0,
+        "chance": 60.0,
+    }
 
 
-# -- pretraining -------------------------------------------------------------------------------------------------------------
+# -- pretraining ---------------------------------------------------------------------------------------------
 
 
 def nearly_uniform_cells():
-    """The 125 cells of NAS-Bench-201 with at least five equal operations, so that a masked one can be told from the others."""
-    ops = [[b if place == at else a for place in range(6)] for a in range(5) for b in range(5) for at in range(6) if b != a or at == 0]
+    """The 125 cells of NAS-Bench-201 with at least five equal operations, so that a masked one can be told
+    from the others.
+    """
+    ops = [
+        [b if place == at else a for place in range(6)]
+        for a in range(5)
+        for b in range(5)
+        for at in range(6)
+        if b != a or at == 0
+    ]
     return NB201.from_ops(np.array(ops))
 
 
@@ -323,7 +352,16 @@ def test_the_default_weights_are_small_enough_to_be_shared():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"dim": 9}, {"heads": 0}, {"layers": 0}, {"cross_layers": 0}, {"k": 0}, {"delta": -1.0}, {"mask": "both"}, {"attribute": "latency"}],
+    [
+        {"dim": 9},
+        {"heads": 0},
+        {"layers": 0},
+        {"cross_layers": 0},
+        {"k": 0},
+        {"delta": -1.0},
+        {"mask": "both"},
+        {"attribute": "latency"},
+    ],
 )
 def test_settings_that_make_no_sense(settings):
     with pytest.raises(InvalidParameter, match=next(iter(settings))) as caught:

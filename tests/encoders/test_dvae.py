@@ -50,7 +50,9 @@ def unit(passing, kind, position, received):
 
 def message(passing, state, position):
     known = state + [float(p == position) for p in range(len(passing.positions))]
-    return [sigmoid(g) * m for g, m in zip(apply(passing.gate, known), apply(passing.map, known), strict=True)]
+    return [
+        sigmoid(g) * m for g, m in zip(apply(passing.gate, known), apply(passing.map, known), strict=True)
+    ]
 
 
 def nodes_of(graphs, row):
@@ -59,7 +61,11 @@ def nodes_of(graphs, row):
     there = [v for v, op in enumerate(graphs.ops[row].tolist()) if op != PAD]
     last = space.num_inputs + len(space.operations)
     kinds = [
-        v if v < space.num_inputs else last if graphs.ops[row, v] == OUTPUT else int(graphs.ops[row, v]) - 3 + space.num_inputs
+        v
+        if v < space.num_inputs
+        else last
+        if graphs.ops[row, v] == OUTPUT
+        else int(graphs.ops[row, v]) - 3 + space.num_inputs
         for v in there
     ]
     edges = {(a, b) for a, u in enumerate(there) for b, v in enumerate(there) if graphs.adjacency[row, u, v]}
@@ -73,7 +79,9 @@ def cell_state_by_hand(encoder, kinds, edges):
     def run(passing, order, sources):
         states = {}
         for v in order:
-            states[v] = unit(passing, kinds[v], v, added(zero, *[message(passing, states[u], u) for u in sources(v)]))
+            states[v] = unit(
+                passing, kinds[v], v, added(zero, *[message(passing, states[u], u) for u in sources(v)])
+            )
         return states
 
     nodes, inputs = len(kinds), encoder.space.num_inputs
@@ -139,7 +147,9 @@ def test_gradients_are_slopes(spaces):
     }.items():
         encoder.zero_grad()
         weight = encoder.get_parameter(name)
-        assert_gradient_is_slope(lambda: encoder.pretraining_loss(graphs, torch.Generator().manual_seed(0)), weight, entries)
+        assert_gradient_is_slope(
+            lambda: encoder.pretraining_loss(graphs, torch.Generator().manual_seed(0)), weight, entries
+        )
 
 
 @torch.no_grad()
@@ -160,7 +170,9 @@ def test_where_empty_places_lie_changes_nothing(spaces):
     assert not torch.equal(moved.mask, graphs.mask)
     encoder = build(space)
     assert encoder.encode(moved) == pytest.approx(encoder.encode(graphs), abs=1e-6)
-    first, second = (encoder.pretraining_loss(g, torch.Generator().manual_seed(0)).item() for g in (graphs, moved))
+    first, second = (
+        encoder.pretraining_loss(g, torch.Generator().manual_seed(0)).item() for g in (graphs, moved)
+    )
     assert second == pytest.approx(first, rel=1e-6)
 
 
@@ -209,7 +221,9 @@ def test_what_was_learnt_by_heart_is_decoded(spaces):
     assert encoder.pretraining_metrics(graphs, torch.Generator()) == {"reconstruction_accuracy": 100.0}
     spoilt = replace(graphs, adjacency=graphs.adjacency.clone())
     spoilt.adjacency[:3, 0, -1] ^= 1
-    assert encoder.pretraining_metrics(spoilt, torch.Generator()) == {"reconstruction_accuracy": pytest.approx(75.0, abs=9)}
+    assert encoder.pretraining_metrics(spoilt, torch.Generator()) == {
+        "reconstruction_accuracy": pytest.approx(75.0, abs=9)
+    }
 
 
 @pytest.mark.parametrize("generator", [None, 0], ids=["most probable", "drawn"])
@@ -253,7 +267,10 @@ def test_cells_are_drawn_as_often_as_their_likelihood_says():
     z, draws = torch.randn(1, 3), 20_000
     drawn = encoder.decode(z.expand(draws, -1), torch.Generator().manual_seed(0))
     _, first, counts = np.unique(
-        np.c_[drawn.ops.numpy(), drawn.adjacency.flatten(1).numpy()], axis=0, return_index=True, return_counts=True
+        np.c_[drawn.ops.numpy(), drawn.adjacency.flatten(1).numpy()],
+        axis=0,
+        return_index=True,
+        return_counts=True,
     )
     cells = dvae.output_behind_nodes(drawn[first])
     columns, adjacency = encoder.features.ids(cells), cells.adjacency.float()
@@ -269,7 +286,9 @@ def test_cells_are_drawn_as_often_as_their_likelihood_says():
 def test_draws_follow_the_seed(spaces):
     encoder = build(spaces["nasbench101"])
     z = torch.randn(50, 3)
-    first, again, other = (encoder.decode(z, torch.Generator().manual_seed(seed)).adjacency for seed in (0, 0, 1))
+    first, again, other = (
+        encoder.decode(z, torch.Generator().manual_seed(seed)).adjacency for seed in (0, 0, 1)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -277,7 +296,9 @@ def test_draws_follow_the_seed(spaces):
 def test_pretraining_ends_with_weights_that_are_loaded(tmp_path, spaces):
     graphs = spaces["free nodes"].sample(80, seed=0)
     card = archenc.pretrain("dvae", graphs, tmp_path / "run", encoder_params=SMALL, epochs=2)
-    assert {"loss", "reconstruction_accuracy", "validity", "uniqueness", "strict_validity"} <= set(card["figures"])
+    assert {"loss", "reconstruction_accuracy", "validity", "uniqueness", "strict_validity"} <= set(
+        card["figures"]
+    )
     assert card["history"][1]["loss"] < card["history"][0]["loss"]
     encoder = archenc.load_pretrained(tmp_path / "run")
     assert encoder.encode(graphs) == pytest.approx(archenc.load_embeddings(tmp_path / "run").values, abs=1e-6)

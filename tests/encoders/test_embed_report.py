@@ -1,4 +1,6 @@
-"""The report on embeddings: numbers against slow computations, the same files for the same seed, and what is refused."""
+"""The report on embeddings: numbers against slow computations, the same files for the same seed, and what is
+refused.
+"""
 
 import json
 import math
@@ -32,7 +34,11 @@ def labelled(graphs=CELLS, name="toy"):
     edges = graphs.adjacency.sum((1, 2)).double().numpy()
     convolutions = (graphs.ops == 3).sum(1).double().numpy()
     accuracy = 70 + 3 * convolutions + edges + np.sin(np.arange(len(edges)))
-    labels = {"val_accuracy": accuracy, "x/val_accuracy@4/mean": accuracy - 1, "x/test_accuracy@4/mean": accuracy}
+    labels = {
+        "val_accuracy": accuracy,
+        "x/val_accuracy@4/mean": accuracy - 1,
+        "x/test_accuracy@4/mean": accuracy,
+    }
     return ArchDataset(name, graphs, labels, "x/val_accuracy@4/mean")
 
 
@@ -42,7 +48,7 @@ def short_walks(monkeypatch):
     monkeypatch.setattr(walks, "LENGTH", 30)
 
 
-# -- edit distances --------------------------------------------------------------------------------------------------------
+# -- edit distances ------------------------------------------------------------------------------------------
 
 
 def by_networkx(first, second):
@@ -62,7 +68,10 @@ def test_edit_distances_of_cells_with_a_free_topology():
 def test_edit_distances_of_cells_with_a_fixed_topology():
     space = archenc.create_space("nasbench201")
     first, second = space.sample(20, seed=1), space.sample(20, seed=2)
-    names = [re.findall(r"\w+~", text) for text in space.format(first)], [re.findall(r"\w+~", text) for text in space.format(second)]
+    names = (
+        [re.findall(r"\w+~", text) for text in space.format(first)],
+        [re.findall(r"\w+~", text) for text in space.format(second)],
+    )
     expected = [sum(a != b for a, b in zip(*pair, strict=True)) for pair in zip(*names, strict=True)]
     assert walks.edit_distances(first, second).tolist() == expected
 
@@ -110,13 +119,15 @@ def test_distances_by_plain_loops():
         assert found.pairs[at] == len(expected[count])
 
 
-@pytest.mark.parametrize(("means", "monotone"), [([1.0, 2.0, 3.0], True), ([1.0, 3.0, 2.0], False), ([1.0], False)])
+@pytest.mark.parametrize(
+    ("means", "monotone"), [([1.0, 2.0, 3.0], True), ([1.0, 3.0, 2.0], False), ([1.0], False)]
+)
 def test_monotone(means, monotone):
     many = np.ones(len(means))
     assert Distances(many, np.array(means), many, many, 0.0, 0.0).monotone is monotone
 
 
-# -- autocorrelation -------------------------------------------------------------------------------------------------------
+# -- autocorrelation -----------------------------------------------------------------------------------------
 
 
 def test_correlations_by_plain_loops():
@@ -165,7 +176,7 @@ def test_walks_without_labelled_neighbours_are_left_out():
     assert found["any"].walks == 6
 
 
-# -- Gaussian process ------------------------------------------------------------------------------------------------------
+# -- Gaussian process ----------------------------------------------------------------------------------------
 
 
 def test_splits_learn_from_any_and_judge_on_the_high_ones():
@@ -180,18 +191,22 @@ def test_splits_learn_from_any_and_judge_on_the_high_ones():
 def test_errors_of_the_gaussian_process_by_hand():
     data, plan = labelled(), Plan(training_size=20, repeats=2, above=80.0)
     splits = [embed_report.split(data, plan, repeat) for repeat in range(2)]
-    values = np.stack([data.graphs.adjacency.sum((1, 2)), (data.graphs.ops == 3).sum(1)], axis=1).astype(np.float32)
+    values = np.stack([data.graphs.adjacency.sum((1, 2)), (data.graphs.ops == 3).sum(1)], axis=1).astype(
+        np.float32
+    )
     found = embed_report.regress([values, values], data.y, splits, plan)
     true, predicted = data.y[splits[0][1]], found.predictions
     assert np.array_equal(found.labels, true)
-    assert found.rmse[0] == pytest.approx(math.sqrt(sum((a - b) ** 2 for a, b in zip(true, predicted, strict=True)) / len(true)))
+    assert found.rmse[0] == pytest.approx(
+        math.sqrt(sum((a - b) ** 2 for a, b in zip(true, predicted, strict=True)) / len(true))
+    )
     assert found.pearson[0] == pytest.approx(np.corrcoef(true, predicted)[0, 1])
     assert found.pearson[0] > 0.8, "the labels are nearly a function of these embeddings"
     noise = np.random.default_rng(0).normal(size=values.shape)
     assert embed_report.regress([noise], data.y, splits[:1], plan).pearson[0] < 0.5
 
 
-# -- map -------------------------------------------------------------------------------------------------------------------
+# -- map -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
@@ -211,10 +226,12 @@ def test_a_map_by_tsne():
     found = embed_report.project(values, np.arange(30.0), Plan(projection="tsne"))
     assert found.points.shape == (30, 2)
     assert found.explained_variance is None
-    assert np.array_equal(found.points, embed_report.project(values, np.arange(30.0), Plan(projection="tsne")).points)
+    assert np.array_equal(
+        found.points, embed_report.project(values, np.arange(30.0), Plan(projection="tsne")).points
+    )
 
 
-# -- the command -----------------------------------------------------------------------------------------------------------
+# -- the command ---------------------------------------------------------------------------------------------
 
 FILES = ["autocorrelation.svg", "distances.svg", "index.html", "map.svg", "regression.svg", "report.json"]
 
@@ -224,7 +241,14 @@ def pretrained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrained") / "p"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("archenc.pretraining.PretrainableEncoder.draws", 50)
-        archenc.pretrain("arch2vec", CELLS, folder, encoder_params={"hidden_dim": 8, "layers": 2}, epochs=1, dataset="<toy>")
+        archenc.pretrain(
+            "arch2vec",
+            CELLS,
+            folder,
+            encoder_params={"hidden_dim": 8, "layers": 2},
+            epochs=1,
+            dataset="<toy>",
+        )
     return folder
 
 
@@ -235,7 +259,10 @@ def data_sets():
         "unlabelled": lambda: ArchDataset("unlabelled", CELLS, {}, ""),
         "few": lambda: labelled(CELLS[:15], "few"),
         "elsewhere": lambda: ArchDataset(
-            "elsewhere", archenc.create_space("nasbench201").sample(9, seed=0), {"accuracy": np.ones(9)}, "accuracy"
+            "elsewhere",
+            archenc.create_space("nasbench201").sample(9, seed=0),
+            {"accuracy": np.ones(9)},
+            "accuracy",
         ),
     }
     for name, loader in loaders.items():
@@ -258,7 +285,13 @@ def test_the_report(pretrained, tmp_path, capsys):
     numbers = json.loads((tmp_path / "a/report.json").read_text())
     assert numbers["label"] == "x/test_accuracy@4/mean", "in place of the validation accuracy"
     assert numbers["architectures"] == len(CELLS)
-    assert numbers["plan"] == {"training_size": 20, "repeats": 2, "above": 80.0, "projection": "pca", "seed": 0}
+    assert numbers["plan"] == {
+        "training_size": 20,
+        "repeats": 2,
+        "above": 80.0,
+        "projection": "pca",
+        "seed": 0,
+    }
     assert numbers["pretraining_figures"].keys() >= {"reconstruction_accuracy", "validity", "uniqueness"}
     for kind in ("pretrained", "supervised"):
         assert len(numbers["gaussian_process"][kind]["pearson"]["values"]) == 2
@@ -272,13 +305,20 @@ def test_the_report(pretrained, tmp_path, capsys):
     assert "<toy>" not in page
     assert not re.search(r'(src|href)="(?!data:)', page), "the page needs other files"
     assert report(pretrained, "--out", tmp_path / "b") == 0
-    assert [(tmp_path / "b" / name).read_bytes() for name in FILES] == [(tmp_path / "a" / name).read_bytes() for name in FILES]
+    assert [(tmp_path / "b" / name).read_bytes() for name in FILES] == [
+        (tmp_path / "a" / name).read_bytes() for name in FILES
+    ]
     assert report(pretrained, "--out", tmp_path / "b") == 2, "it is there already"
 
 
 def test_another_seed_gives_other_numbers(pretrained):
-    encoder, settings = archenc.load_pretrained(pretrained), archenc.pretraining.weights.read_card(pretrained)["settings"]
-    first, second = (analyse(encoder, settings, labelled(), Plan(20, 1, seed=seed)).numbers() for seed in (0, 1))
+    encoder, settings = (
+        archenc.load_pretrained(pretrained),
+        archenc.pretraining.weights.read_card(pretrained)["settings"],
+    )
+    first, second = (
+        analyse(encoder, settings, labelled(), Plan(20, 1, seed=seed)).numbers() for seed in (0, 1)
+    )
     assert first["gaussian_process"]["pretrained"] != second["gaussian_process"]["pretrained"]
     assert first["gaussian_process"]["pretrained"]["rmse"]["std"] is None, "of a single repeat"
 
@@ -290,10 +330,19 @@ def analyses_by_hand(plan):
         100,
         3,
         True,
-        {kind: Regression(np.array([1.0, 3.0]), np.array([0.5, 0.7]), few, few) for kind in ("pretrained", "supervised")},
-        {kind: Distances(few, mean, ones, ones, 1.0, 0.9) for kind, mean in (("pretrained", few), ("supervised", ones))},
+        {
+            kind: Regression(np.array([1.0, 3.0]), np.array([0.5, 0.7]), few, few)
+            for kind in ("pretrained", "supervised")
+        },
+        {
+            kind: Distances(few, mean, ones, ones, 1.0, 0.9)
+            for kind, mean in (("pretrained", few), ("supervised", ones))
+        },
         {kind: Map(np.eye(3)[:, :2], few, 0.9) for kind in ("pretrained", "supervised")},
-        {kind: walks.Autocorrelation(0, np.full(20, np.nan)) for kind in ("edit", "pretrained", "supervised")},
+        {
+            kind: walks.Autocorrelation(0, np.full(20, np.nan))
+            for kind in ("edit", "pretrained", "supervised")
+        },
     )
 
 
@@ -306,7 +355,12 @@ CARD = {
 def test_the_published_row_stands_only_beside_the_published_task(tmp_path):
     lines = {line[0]: line[1:] for line in summary(analyses_by_hand(Plan()), CARD)}
     assert lines["validity, %"] == ["50.00", "", "51.33", ""]
-    assert lines["Gaussian process, 250 labels: RMSE"] == ["2.000 ± 1.414", "2.000 ± 1.414", "1.8 ± 0.1", "3.8 ± 2.5"]
+    assert lines["Gaussian process, 250 labels: RMSE"] == [
+        "2.000 ± 1.414",
+        "2.000 ± 1.414",
+        "1.8 ± 0.1",
+        "3.8 ± 2.5",
+    ]
     assert lines["L2 distance grows with every edit"][:2] == ["yes", "no"]
     other = {line[0]: line[1:] for line in summary(analyses_by_hand(Plan(above=90.0)), CARD)}
     assert other["Gaussian process, 250 labels: RMSE"][2:] == ["", ""]
@@ -314,7 +368,10 @@ def test_the_published_row_stands_only_beside_the_published_task(tmp_path):
 
 def test_what_is_undefined_is_null(tmp_path):
     write_report(analyses_by_hand(Plan()), CARD, {"label": "accuracy"}, tmp_path)
-    assert json.loads((tmp_path / "report.json").read_text())["autocorrelation"]["edit"] == {"walks": 0, "by_steps": [None] * 20}
+    assert json.loads((tmp_path / "report.json").read_text())["autocorrelation"]["edit"] == {
+        "walks": 0,
+        "by_steps": [None] * 20,
+    }
 
 
 def test_names_of_cards_and_tables_are_text(tmp_path):
@@ -355,7 +412,10 @@ def test_what_is_refused(options, complaint, pretrained, tmp_path, capsys, monke
 
 
 def test_errors_are_one_sentence(pretrained, tmp_path):
-    encoder, settings = archenc.load_pretrained(pretrained), archenc.pretraining.weights.read_card(pretrained)["settings"]
+    encoder, settings = (
+        archenc.load_pretrained(pretrained),
+        archenc.pretraining.weights.read_card(pretrained)["settings"],
+    )
     for data, plan, error in (
         (labelled(CELLS[:15]), Plan(20), InvalidTable),
         (labelled(), Plan(20, above=200.0), InvalidTable),

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 import archenc
-from archenc.encoders.flowerformer import FlowerFormerFlow, FlowFunction, gated_unit, relation_bias, sender_bias
+from archenc.encoders.flowerformer import (
+    FlowerFormerFlow,
+    FlowFunction,
+    gated_unit,
+    relation_bias,
+    sender_bias,
+)
 from archenc.errors import InvalidParameter
 from archenc.graphs.transforms import permute_nodes, prune
 from tests.encoders.by_hand import added, apply, assert_worked_example, normed
@@ -32,7 +38,10 @@ def relu(vector):
 def mixed(scores, vectors):
     """The vectors weighted by the softmax of the scores."""
     exponentials = [math.exp(score) for score in scores]
-    return [sum(e * v[h] for e, v in zip(exponentials, vectors, strict=True)) / sum(exponentials) for h in range(len(vectors[0]))]
+    return [
+        sum(e * v[h] for e, v in zip(exponentials, vectors, strict=True)) / sum(exponentials)
+        for h in range(len(vectors[0]))
+    ]
 
 
 def one_pass(flow, x, senders, order):
@@ -58,7 +67,9 @@ def attention(module, x, related):
         heads = []
         for first in range(0, size, per_head):
             part = range(first, first + per_head)
-            scores = [sum(qkv[v][h] * qkv[u][size + h] for h in part) / math.sqrt(per_head) for u in related[v]]
+            scores = [
+                sum(qkv[v][h] * qkv[u][size + h] for h in part) / math.sqrt(per_head) for u in related[v]
+            ]
             heads += mixed(scores, [[qkv[u][2 * size + h] for h in part] for u in related[v]])
         out[v] = apply(module.mix_heads, heads)
     return out
@@ -75,13 +86,21 @@ def by_hand(encoder, adjacency, rows):
     x = {v: [h / math.sqrt(sum(k * k for k in x[v])) for h in x[v]] for v in nodes}
     before = {v: [u for u in nodes if adjacency[u][v]] for v in nodes}
     after = {v: [u for u in nodes if adjacency[v][u]] for v in nodes}
-    related = {v: [u for u in nodes if u == v or u in reachable(adjacency, v) or v in reachable(adjacency, u)] for v in nodes}
+    related = {
+        v: [u for u in nodes if u == v or u in reachable(adjacency, v) or v in reachable(adjacency, u)]
+        for v in nodes
+    }
     for layer in encoder.layers:
-        flow = one_pass(layer.backward_pass, one_pass(layer.forward_pass, x, before, nodes), after, nodes[::-1])
+        flow = one_pass(
+            layer.backward_pass, one_pass(layer.forward_pass, x, before, nodes), after, nodes[::-1]
+        )
         seen = attention(layer.attention, x, related)
         new = {}
         for v in nodes:
-            h = added(normed(layer.flow_norm, added(x[v], relu(flow[v]))), normed(layer.attention_norm, added(x[v], seen[v])))
+            h = added(
+                normed(layer.flow_norm, added(x[v], relu(flow[v]))),
+                normed(layer.attention_norm, added(x[v], seen[v])),
+            )
             first, _, second = layer.feed_forward
             new[v] = normed(layer.norm, added(h, apply(second, relu(apply(first, h)))))
         x = new
@@ -98,7 +117,9 @@ def flow_arguments(dim=3):
     graphs = space.sample(4, 0)
     torch.manual_seed(0)
     shapes = [(4, graphs.num_nodes, 3 * dim), (dim,), (3 * dim, dim), (3 * dim,)]
-    node, score, weight, bias = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
+    node, score, weight, bias = (
+        torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes
+    )
     return node, sender_bias(graphs.adjacency.transpose(1, 2).bool()).double(), score, weight, bias
 
 
@@ -116,7 +137,9 @@ def test_the_derivative_for_several_seeds_at_once():
         return torch.func.grad(loss, argnums=(0, 1, 2, 3))(node, *others)
 
     both = [torch.stack([argument, argument + 0.1]) for argument in (node, *others)]
-    for together, alone in zip(torch.func.vmap(gradients)(*both), gradients(*(b[1] for b in both)), strict=True):
+    for together, alone in zip(
+        torch.func.vmap(gradients)(*both), gradients(*(b[1] for b in both)), strict=True
+    ):
         torch.testing.assert_close(together[1], alone)
 
 
@@ -125,7 +148,9 @@ def test_a_node_without_senders_receives_zeros():
     flow = FlowerFormerFlow(4)
     x = torch.randn(2, 3, 4)
     nothing = sender_bias(torch.zeros(2, 3, 3, dtype=torch.bool))
-    _, z, n, _ = gated_unit(flow.from_node(x), torch.zeros(2, 3, 4), flow.from_message.weight, flow.from_message.bias)
+    _, z, n, _ = gated_unit(
+        flow.from_node(x), torch.zeros(2, 3, 4), flow.from_message.weight, flow.from_message.bias
+    )
     torch.testing.assert_close(flow(x, nothing), (1 - z) * n)
 
 

@@ -24,7 +24,9 @@ def sigmoid(value):
 
 def linear(layer, vector):
     weight, bias = layer.weight.tolist(), layer.bias.tolist()
-    return [sum(w * v for w, v in zip(row, vector, strict=True)) + b for row, b in zip(weight, bias, strict=True)]
+    return [
+        sum(w * v for w, v in zip(row, vector, strict=True)) + b for row, b in zip(weight, bias, strict=True)
+    ]
 
 
 def start(encoder, cell, nodes):
@@ -32,7 +34,9 @@ def start(encoder, cell, nodes):
     inputs = encoder.initial_state.inputs[cell].tolist()
     others = encoder.initial_state.others
     rest = [0.0] * len(inputs[0]) if others is None else others[cell, 0].tolist()
-    return [linear(encoder.initial_state.linear, inputs[v] if v < len(inputs) else rest) for v in range(nodes)]
+    return [
+        linear(encoder.initial_state.linear, inputs[v] if v < len(inputs) else rest) for v in range(nodes)
+    ]
 
 
 def by_hand_on_nodes(encoder, adjacency, ops):
@@ -52,7 +56,9 @@ def by_hand_on_nodes(encoder, adjacency, ops):
                 row.append(value if depth == len(encoder.flow) - 1 else max(value, 0.0))
             new.append(row)
         states = new
-    return [sum(states[i][h] for i in range(1, nodes) if ops[i] != 0) / (nodes - 1) for h in range(len(states[0]))]
+    return [
+        sum(states[i][h] for i in range(1, nodes) if ops[i] != 0) / (nodes - 1) for h in range(len(states[0]))
+    ]
 
 
 def by_hand_on_edges(encoder, cell, ops, none, skip, inputs):
@@ -71,7 +77,11 @@ def by_hand_on_edges(encoder, cell, ops, none, skip, inputs):
                     op = ops[s][j][i]
                     if op in (0, none):
                         continue
-                    gate = [1.0] * len(row) if op == skip else [sigmoid(g) for g in linear(layer.gate, table[op])]
+                    gate = (
+                        [1.0] * len(row)
+                        if op == skip
+                        else [sigmoid(g) for g in linear(layer.gate, table[op])]
+                    )
                     row = [r + g * v / slots for r, g, v in zip(row, gate, x[j], strict=True)]
             if i < inputs:
                 row = [r + v for r, v in zip(row, x[i], strict=True)]
@@ -95,7 +105,10 @@ def test_operations_on_nodes_worked_example():
     space = CellSpace("toy", ("a", "b", "c"), op_on="node", max_nodes=5)
     graphs = space.sample(6, 1)
     encoder = small_gates(space)
-    expected = [by_hand_on_nodes(encoder, a, o) for a, o in zip(graphs.adjacency.tolist(), graphs.ops.tolist(), strict=True)]
+    expected = [
+        by_hand_on_nodes(encoder, a, o)
+        for a, o in zip(graphs.adjacency.tolist(), graphs.ops.tolist(), strict=True)
+    ]
     np.testing.assert_allclose(encoder(graphs).detach().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -114,8 +127,13 @@ def test_operations_on_edges_worked_example(slots, inputs, cells):
     )
     graphs = space.sample(5, 2)
     encoder = small_gates(space)
-    rows = [by_hand_on_edges(encoder, r % cells, ops, 1, 2, inputs) for r, ops in enumerate(graphs.edge_ops().tolist())]
-    np.testing.assert_allclose(encoder(graphs).detach().numpy(), np.reshape(rows, (5, -1)), rtol=1e-5, atol=1e-6)
+    rows = [
+        by_hand_on_edges(encoder, r % cells, ops, 1, 2, inputs)
+        for r, ops in enumerate(graphs.edge_ops().tolist())
+    ]
+    np.testing.assert_allclose(
+        encoder(graphs).detach().numpy(), np.reshape(rows, (5, -1)), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_gradient_equals_finite_differences():

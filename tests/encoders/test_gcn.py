@@ -33,7 +33,9 @@ def parameters(encoder):
     def numbers(tensor):
         return tensor.detach().double().numpy()
 
-    table = numbers(encoder.features.embedding) @ numbers(encoder.features.linear.weight).T + numbers(encoder.features.linear.bias)
+    table = numbers(encoder.features.embedding) @ numbers(encoder.features.linear.weight).T + numbers(
+        encoder.features.linear.bias
+    )
     return table, [numbers(w.weight) for w in encoder.weights], [numbers(b) for b in encoder.biases]
 
 
@@ -53,7 +55,10 @@ def test_gcn_message_by_message(space, options):
     nodes, inputs, vocabulary = prepared.num_nodes, space.num_inputs, len(space.node_vocabulary)
     for row, encoding in enumerate(encoder.encode(graphs).reshape(10 * space.cells, -1)):
         present = [node for node in range(nodes) if prepared.mask[row, node]]
-        kinds = {node: vocabulary + node - 1 if 1 <= node < inputs else int(prepared.ops[row, node]) for node in present}
+        kinds = {
+            node: vocabulary + node - 1 if 1 <= node < inputs else int(prepared.ops[row, node])
+            for node in present
+        }
         vectors = {node: table[kind] for node, kind in kinds.items()}
         edges = [(i, j) for i in present for j in present if prepared.adjacency[row, i, j]]
         divisor = nodes - inputs
@@ -62,14 +67,23 @@ def test_gcn_message_by_message(space, options):
             vectors["global"] = linear(encoder.global_vector).detach().double().numpy()
             edges += [(node, "global") for node in present]
             divisor += 1
-        states = convolve(vectors, edges, weights, biases, self_loops=options["self_loops"], normalise=options.get("normalise", False))
+        states = convolve(
+            vectors,
+            edges,
+            weights,
+            biases,
+            self_loops=options["self_loops"],
+            normalise=options.get("normalise", False),
+        )
         total = sum(state for node, state in states.items() if node == "global" or node >= inputs)
         assert encoding == pytest.approx(total / divisor, abs=1e-4)
 
 
 @pytest.mark.parametrize("options", OPTIONS[:3], ids=str)
 def test_linegraph_gcn_of_nasbench201(spaces, options):
-    """Operations in the order of the architecture string; e(1<-0) feeds e(2<-1) and e(3<-1), e(2<-0) and e(2<-1) feed e(3<-2)."""
+    """Operations in the order of the architecture string; e(1<-0) feeds e(2<-1) and e(3<-1), e(2<-0) and
+    e(2<-1) feed e(3<-2).
+    """
     space = spaces["nasbench201"]
     encoder = randomised(LineGraphGCNEncoder(space, op_dim=4, feature_dim=6, hidden=(5, 3), **options))
     graphs = space.sample(10, seed=0)
@@ -78,13 +92,22 @@ def test_linegraph_gcn_of_nasbench201(spaces, options):
     edges = [(0, 2), (0, 4), (1, 5), (2, 5)]
     for row, encoding in enumerate(encoder.encode(graphs)):
         vectors = {node: table[int(graphs.ops[row, i, j]) + 2] for node, (i, j) in enumerate(slots)}
-        states = convolve(vectors, edges, weights, biases, self_loops=options["self_loops"], normalise=options.get("normalise", False))
+        states = convolve(
+            vectors,
+            edges,
+            weights,
+            biases,
+            self_loops=options["self_loops"],
+            normalise=options.get("normalise", False),
+        )
         assert encoding == pytest.approx(sum(states.values()) / 6, abs=1e-4)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_isomorphic_architectures_are_equal(space, options):
-    encoder = randomised(GCNEncoder(space, op_dim=8, hidden=(9, 7), simplify=space.op_on == "edge", **options))
+    encoder = randomised(
+        GCNEncoder(space, op_dim=8, hidden=(9, 7), simplify=space.op_on == "edge", **options)
+    )
     graphs = space.sample(100, seed=6)
     twins = transforms.isomorphic_twin(graphs, seed=6)
     assert (twins.ops != graphs.ops).any()

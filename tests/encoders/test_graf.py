@@ -25,7 +25,12 @@ class Cell:
         pairs = [(i, j) for i in self.nodes for j in self.nodes if graphs.adjacency[row, i, j]]
         self.op = {}
         if graphs.op_on == "edge":
-            self.edges = [(i, j, space.operations[int(k) - EDGE_OFFSET]) for i, j in pairs for k in graphs.edge_ops()[row, :, i, j] if k]
+            self.edges = [
+                (i, j, space.operations[int(k) - EDGE_OFFSET])
+                for i, j in pairs
+                for k in graphs.edge_ops()[row, :, i, j]
+                if k
+            ]
         else:
             interior = [v for v in self.nodes if self.inputs <= v < self.last]
             self.op = {v: space.operations[int(graphs.ops[row, v]) - NODE_OFFSET] for v in interior}
@@ -90,7 +95,11 @@ def graf_plus_of(cell, space, encoder):
         return [j for i, j in edges if i == v]
 
     def flow(v):
-        return 1 / space.num_inputs if v < space.num_inputs else sum(flow(i) / len(leaving(i)) for i in entering(v))
+        return (
+            1 / space.num_inputs
+            if v < space.num_inputs
+            else sum(flow(i) / len(leaving(i)) for i in entering(v))
+        )
 
     def backflow(v):
         return 1 if v == cell.last else sum(backflow(j) / len(entering(j)) for j in leaving(v))
@@ -120,13 +129,17 @@ def graf_plus_of(cell, space, encoder):
             }.items()
         }
         for target in names:
-            expected[f"edges({name} -> {target})"] = sum(cell.op.get(i) == name and cell.op.get(j) == target for i, j in edges)
+            expected[f"edges({name} -> {target})"] = sum(
+                cell.op.get(i) == name and cell.op.get(j) == target for i, j in edges
+            )
     for size in range(1, len(names) + 1):
         for subset in combinations(names, size):
             mine, key = [path for path in paths if set(ops_on(path)) <= set(subset)], ", ".join(subset)
             expected[f"min_path_len({key})"] = min(map(len, mine), default=space.num_node_form_nodes + 1)
             expected[f"max_op_on_path({key})"] = max((len(ops_on(path)) for path in mine), default=-1)
-            expected[f"most_on_path({key})"] = max((sum(op in subset for op in ops_on(path)) for path in paths), default=0)
+            expected[f"most_on_path({key})"] = max(
+                (sum(op in subset for op in ops_on(path)) for path in paths), default=0
+            )
     return expected
 
 
@@ -145,7 +158,9 @@ def test_features_are_those_found_by_walking(encoder_class, simplify, space):
         expected = ORACLES[encoder_class](Cell(prepared, row), space, encoder)
         if len(encoder.subsets) == 2 ** len(encoder.operations) - 1:
             assert set(encoder.feature_names) == set(expected)
-        np.testing.assert_allclose(found, [expected[name] for name in encoder.feature_names], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            found, [expected[name] for name in encoder.feature_names], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_published_sizes(spaces):
@@ -179,7 +194,19 @@ def test_isomorphic_architectures_are_equal(encoder_class, space):
 
 
 def test_subsets_stay_few():
-    assert [len(operation_subsets(range(k))) for k in range(1, 12)] == [1, 3, 7, 15, 31, 63, 127, 93, 46, 56, 67]
+    assert [len(operation_subsets(range(k))) for k in range(1, 12)] == [
+        1,
+        3,
+        7,
+        15,
+        31,
+        63,
+        127,
+        93,
+        46,
+        56,
+        67,
+    ]
     assert operation_subsets([1, 2, 4], max_subset=1) == [(1,), (2,), (4,), (1, 2, 4)]
     assert len(operation_subsets(range(9), max_subset=20)) == 511
 
@@ -194,7 +221,10 @@ def test_wrong_parameters(encoder_class, spaces):
 def test_deep_cells_do_not_overflow(encoder_class):
     """A full graph of 150 nodes has 2^148 paths."""
     space = CellSpace("deep", ["a", "b"], max_nodes=150)
-    dense = {"adjacency": np.triu(np.ones((150, 150), dtype=int), 1).tolist(), "ops": ["input", *["a", "b"] * 74, "output"]}
+    dense = {
+        "adjacency": np.triu(np.ones((150, 150), dtype=int), 1).tolist(),
+        "ops": ["input", *["a", "b"] * 74, "output"],
+    }
     encoder = encoder_class(space)
     values = dict(zip(encoder.feature_names, encoder.encode(space.parse(dense))[0].tolist(), strict=True))
     assert values["min_path_len(a)"] == 1

@@ -40,7 +40,8 @@ def encoder_for(label, space):
     name = label.removesuffix("-global")
     if archenc.registry.ENCODERS.get(name).unsupported(space) is not None:
         return None
-    # With operations on edges only simplification makes a "none" edge absent for encoders that look at the line graph.
+    # With operations on edges only simplification makes a "none" edge absent for encoders that look at the
+    # line graph.
     torch.manual_seed(0)
     return archenc.create_encoder(name, space, simplify=space.op_on == "edge", **INVARIANT[label]).eval()
 
@@ -51,7 +52,9 @@ ENCODERS = {name: {label: encoder_for(label, space) for label in INVARIANT} for 
 def assert_same_encodings(name, first, second):
     for label, encoder in ENCODERS[name].items():
         if encoder is not None:
-            np.testing.assert_allclose(encoder.encode(first), encoder.encode(second), rtol=1e-4, atol=1e-5, err_msg=label)
+            np.testing.assert_allclose(
+                encoder.encode(first), encoder.encode(second), rtol=1e-4, atol=1e-5, err_msg=label
+            )
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -71,7 +74,9 @@ def test_twins_are_not_just_copies(name):
     assert (graphs.ops != twins.ops).flatten(1).any(1).sum() > 0
 
 
-@pytest.mark.parametrize("name", [name for name, space in SPACES.items() if space.op_on == "node" and space.topology is None])
+@pytest.mark.parametrize(
+    "name", [name for name, space in SPACES.items() if space.op_on == "node" and space.topology is None]
+)
 @settings(max_examples=5, deadline=None)
 @given(seed=SEEDS)
 def test_padding_between_the_nodes_changes_nothing(name, seed):
@@ -97,7 +102,9 @@ def interleave_padding(graphs: ArchGraphs, seed: int) -> ArchGraphs:
         at = sorted(rng.permutation(np.arange(1, nodes - 1))[: len(real)])
         order[row, [0, nodes - 1]] = [0, nodes - 1]
         order[row, at] = real
-        order[row, [v for v in range(1, nodes - 1) if v not in at]] = [v for v in range(1, nodes - 1) if not mask[v]]
+        order[row, [v for v in range(1, nodes - 1) if v not in at]] = [
+            v for v in range(1, nodes - 1) if not mask[v]
+        ]
     return permute_nodes(graphs, torch.from_numpy(order))
 
 

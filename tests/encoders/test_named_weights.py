@@ -10,7 +10,9 @@ NAMES = archenc.list_pretrained()
 
 
 def test_there_are_weights_of_both_encoders_for_both_spaces():
-    assert {f"{encoder}-{space}" for encoder in ("arch2vec", "cate") for space in ("nasbench101", "nasbench201")} <= set(NAMES)
+    assert {
+        f"{encoder}-{space}" for encoder in ("arch2vec", "cate") for space in ("nasbench101", "nasbench201")
+    } <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -18,7 +20,9 @@ def test_a_card_says_what_the_weights_are(name):
     card = read_card(name)
     assert name.startswith(card["settings"]["encoder"])
     assert name.endswith(card["settings"]["space"]["name"])
-    assert card["command"].startswith(f"archenc pretrain {card['settings']['encoder']} --dataset {card['dataset']}")
+    assert card["command"].startswith(
+        f"archenc pretrain {card['settings']['encoder']} --dataset {card['dataset']}"
+    )
     assert f"--seed {card['settings']['seed']}" in card["command"]
     assert len(card["history"]) == card["settings"]["schedule"]["epochs"]
     assert (pretrained_folder(name) / "weights.safetensors").stat().st_size <= 2 * 2**20
@@ -29,8 +33,12 @@ def test_the_weights_are_as_good_as_the_card_says(name):
     card, encoder = read_card(name), load_pretrained(name)
     graphs = encoder.space.sample(3000, seed=1)
     with torch.no_grad():
-        found = encoder.pretraining_metrics(encoder.pretraining_examples(graphs), torch.Generator().manual_seed(0))
-    if "masked_accuracy" in found:  # sampled cells are others than those held out, and easier or harder to guess
+        found = encoder.pretraining_metrics(
+            encoder.pretraining_examples(graphs), torch.Generator().manual_seed(0)
+        )
+    if (
+        "masked_accuracy" in found
+    ):  # sampled cells are others than those held out, and easier or harder to guess
         known = card["figures"]["masked_accuracy"] - card["figures"]["chance"]
         assert found["masked_accuracy"] - found["chance"] >= 0.5 * known
     elif encoder.invariant:

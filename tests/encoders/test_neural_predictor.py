@@ -15,9 +15,15 @@ def nodes_and_edges(prepared, row):
     vectors = {}
     for node in present:
         name = space.node_vocabulary[int(prepared.ops[row, node])]
-        names = [*(f"input {i}" for i in range(space.num_inputs)), "output", *(f"op {op}" for op in space.operations)]
+        names = [
+            *(f"input {i}" for i in range(space.num_inputs)),
+            "output",
+            *(f"op {op}" for op in space.operations),
+        ]
         vectors[node] = np.zeros(len(names))
-        vectors[node][names.index(f"input {node}" if name == "input" else name if name == "output" else f"op {name}")] = 1.0
+        vectors[node][
+            names.index(f"input {node}" if name == "input" else name if name == "output" else f"op {name}")
+        ] = 1.0
     return vectors, [(i, j) for i in present for j in present if prepared.adjacency[row, i, j]]
 
 
@@ -39,7 +45,11 @@ def test_layers_node_by_node(space):
             forwards = {n: mean_of([x[n], *(x[t] for s, t in edges if s == n)]) for n in x}
             backwards = {n: mean_of([x[n], *(x[s] for s, t in edges if t == n)]) for n in x}
             x = {
-                n: (np.maximum(0, numbers(layer.forwards) @ forwards[n]) + np.maximum(0, numbers(layer.backwards) @ backwards[n])) / 2
+                n: (
+                    np.maximum(0, numbers(layer.forwards) @ forwards[n])
+                    + np.maximum(0, numbers(layer.backwards) @ backwards[n])
+                )
+                / 2
                 for n in x
             }
         expected = numbers(encoder.linear) @ mean_of(list(x.values())) + encoder.linear.bias.detach().numpy()
@@ -67,7 +77,11 @@ def test_two_inputs_are_told_apart(spaces):
 
 def test_defaults_are_the_published_sizes(spaces):
     encoder = NeuralPredictorEncoder(spaces["nasbench101"])
-    assert [tuple(layer.forwards.weight.shape) for layer in encoder.layers] == [(144, 5), (144, 144), (144, 144)]
+    assert [tuple(layer.forwards.weight.shape) for layer in encoder.layers] == [
+        (144, 5),
+        (144, 144),
+        (144, 144),
+    ]
     assert encoder.dim == 128
     assert encoder.dropout.p == 0.1
 
@@ -79,5 +93,7 @@ def test_no_layer_is_refused(spaces):
 
 def test_ranks_cells_from_78_labels():
     train, test = load_dataset("nasbench201-analog").split(train_size=78, seed=0)
-    predictor = Predictor("neural-predictor", "mlp", "mse", head_params={"hidden": []}, epochs=60, batch_size=10, random_state=0)
+    predictor = Predictor(
+        "neural-predictor", "mlp", "mse", head_params={"hidden": []}, epochs=60, batch_size=10, random_state=0
+    )
     assert predictor.fit(train.graphs, train.y).score(test.graphs[:2000], test.y[:2000]) > 0.5

@@ -34,8 +34,14 @@ def attention(layer, x, seen):
         heads = []
         for head in range(4):
             part = range(head * size // 4, (head + 1) * size // 4)
-            exponentials = {u: math.exp(sum(qkv[v][h] * qkv[u][size + h] for h in part) / math.sqrt(size / 4)) for u in seen[head][v]}
-            heads += [sum(e * qkv[u][2 * size + h] for u, e in exponentials.items()) / sum(exponentials.values()) for h in part]
+            exponentials = {
+                u: math.exp(sum(qkv[v][h] * qkv[u][size + h] for h in part) / math.sqrt(size / 4))
+                for u in seen[head][v]
+            }
+            heads += [
+                sum(e * qkv[u][2 * size + h] for u, e in exponentials.items()) / sum(exponentials.values())
+                for h in part
+            ]
         out[v] = apply(layer.mix_heads, heads)
     return out
 
@@ -66,7 +72,10 @@ def by_hand(encoder, adjacency, rows):
         lambda i, j: any(edge(i, k) and edge(j, k) for k in nodes),
     ]
     tokens = [*nodes, "class"]
-    seen = [{i: [j for j in tokens if i == j or "class" in (i, j) or relation(i, j)] for i in tokens} for relation in relations]
+    seen = [
+        {i: [j for j in tokens if i == j or "class" in (i, j) or relation(i, j)] for i in tokens}
+        for relation in relations
+    ]
     x = {v: apply(encoder.features.linear, encoder.features.embedding[rows[v]].tolist()) for v in nodes}
     x["class"] = encoder.class_token.tolist()
     x = {v: normed(encoder.first_norm, x[v]) for v in x}

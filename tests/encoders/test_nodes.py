@@ -7,7 +7,9 @@ from archenc.graphs import PAD
 
 
 def names_of(prepared):
-    """Oracle: the name of each node, in which inputs are told apart by their places; None where there is none."""
+    """Oracle: the name of each node, in which inputs are told apart by their places; None where there is
+    none.
+    """
     vocabulary, inputs = prepared.space.node_vocabulary, prepared.space.num_inputs
     return [
         [f"input {v}" if v < inputs else None if op == PAD else vocabulary[op] for v, op in enumerate(row)]

@@ -47,7 +47,9 @@ def cell_paths(graphs, row, *, simplify):
 
 
 def numbered_paths(space, encoder):
-    """Oracle: all possible paths in the order of the features: by length, input, and operations with the last one first."""
+    """Oracle: all possible paths in the order of the features: by length, input, and operations with the last
+    one first.
+    """
     longest = space.max_nodes - space.num_inputs - (1 if space.op_on == "node" else 0)
     if space.name == "nasbench201":
         longest = 3
@@ -75,8 +77,12 @@ def test_bits_are_the_paths_found_by_walking(space, simplify):
 def test_kinds_agree(space, simplify):
     graphs = space.sample(60, seed=4)
     bits = PathEncoder(space, simplify=simplify).encode(graphs).reshape(60 * space.cells, -1)
-    counted = PathEncoder(space, kind="continuous", simplify=simplify).encode(graphs).reshape(60 * space.cells, -1)
-    listed = PathEncoder(space, kind="categorical", simplify=simplify).encode(graphs).reshape(60 * space.cells, -1)
+    counted = (
+        PathEncoder(space, kind="continuous", simplify=simplify).encode(graphs).reshape(60 * space.cells, -1)
+    )
+    listed = (
+        PathEncoder(space, kind="categorical", simplify=simplify).encode(graphs).reshape(60 * space.cells, -1)
+    )
     assert (counted[:, :-1] == bits).all()
     assert (counted[:, -1] == bits.sum(1)).all()
     for row in range(len(bits)):
@@ -91,7 +97,9 @@ def test_truncation_is_a_prefix(space):
         cut = PathEncoder(space, cutoff=cutoff)
         assert cut.dim == min(cutoff, whole.shape[1]) * space.cells
         assert (cut.encode(graphs).reshape(40 * space.cells, -1) == whole[:, :cutoff]).all()
-        counted = PathEncoder(space, cutoff=cutoff, kind="continuous").encode(graphs).reshape(40 * space.cells, -1)
+        counted = (
+            PathEncoder(space, cutoff=cutoff, kind="continuous").encode(graphs).reshape(40 * space.cells, -1)
+        )
         assert (counted[:, -1] == whole[:, :cutoff].sum(1)).all()
         assert PathEncoder(space, cutoff=cutoff, kind="categorical").encode(graphs).max() <= cutoff
 
@@ -144,7 +152,10 @@ def test_wrong_parameters(spaces, parameters):
 
 @pytest.fixture(scope="module")
 def every_nasbench101_cell():
-    if not (Path(os.environ.get("ARCHENC_DATA", "")) / "nasbench101" / "space.npz").is_file() or "ARCHENC_DATA" not in os.environ:
+    if (
+        not (Path(os.environ.get("ARCHENC_DATA", "")) / "nasbench101" / "space.npz").is_file()
+        or "ARCHENC_DATA" not in os.environ
+    ):
         pytest.skip("the table of all NAS-Bench-101 cells is not there (ARCHENC_DATA)")
     return archenc.load_dataset("nasbench101-space").graphs
 

@@ -15,7 +15,9 @@ def tokens_of(graphs, row):
     if graphs.space.op_on == "edge":
         return [int(graphs.ops[row, i, j]) + 2 for i, j in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]]
     bits = {node: [int(graphs.adjacency[row, i, node]) for i in range(node)] for node in range(1, 7)}
-    return [token for node in range(1, 6) for token in [*bits[node], max(2, int(graphs.ops[row, node]))]] + bits[6]
+    return [
+        token for node in range(1, 6) for token in [*bits[node], max(2, int(graphs.ops[row, node]))]
+    ] + bits[6]
 
 
 def torchs(lstm, hidden):
@@ -46,10 +48,14 @@ def test_encoding_and_reconstruction_by_torchs_lstm(benchmark):
         z = mean / mean.norm()
         assert encoding == pytest.approx(z.numpy(), abs=1e-5)
         start = len(benchmark.operations) + 3
-        written, _ = writer(encoder.writer.embedding[[start, *tokens[:-1]]][None], (z[None, None], z[None, None]))
+        written, _ = writer(
+            encoder.writer.embedding[[start, *tokens[:-1]]][None], (z[None, None], z[None, None])
+        )
         log_p = torch.log_softmax(encoder.to_logits(written[0]), dim=1)
         losses.append(-sum(log_p[t, token].item() for t, token in enumerate(tokens)) / len(tokens))
-    assert encoder.auxiliary_loss(graphs, encoder(graphs)).item() == pytest.approx(0.25 * np.mean(losses), rel=1e-5)
+    assert encoder.auxiliary_loss(graphs, encoder(graphs)).item() == pytest.approx(
+        0.25 * np.mean(losses), rel=1e-5
+    )
 
 
 def test_the_writer_learns_to_write_what_was_read(spaces):
@@ -74,7 +80,9 @@ def test_several_cells_are_written_each_from_its_own_encoding(spaces):
     graphs = encoder.prepare(spaces["free edges"].sample(5, seed=0))
     assert encoder(graphs).shape == (5, 16)
     rows = encoder.encode_cells(graphs)
-    assert torch.allclose(encoder.reconstruction_loss(graphs, encoder(graphs)), encoder.reconstruction_loss(graphs, rows))
+    assert torch.allclose(
+        encoder.reconstruction_loss(graphs, encoder(graphs)), encoder.reconstruction_loss(graphs, rows)
+    )
 
 
 def test_unlabelled_architectures_join_the_reconstruction_and_follow_the_seed(benchmark):
@@ -106,7 +114,9 @@ def test_the_supervised_loss_gets_the_reconstruction_added(benchmark):
         encoder = SemiNASEncoder(benchmark, reconstruction_weight=weight, dropout=0.0)
         network = Network(encoder, MLPHead(64, hidden=()))
         expected = weight * encoder.reconstruction_loss(graphs, encoder(graphs)).item()
-        assert network.loss(graphs, torch.zeros(8), Zero(), torch.Generator()).item() == pytest.approx(expected)
+        assert network.loss(graphs, torch.zeros(8), Zero(), torch.Generator()).item() == pytest.approx(
+            expected
+        )
 
 
 def test_negative_settings_are_refused(benchmark):
@@ -117,5 +127,14 @@ def test_negative_settings_are_refused(benchmark):
 
 def test_ranks_cells_from_78_labels():
     train, test = load_dataset("nasbench201-analog").split(train_size=78, seed=0)
-    predictor = Predictor("seminas", "mlp", "mse", head_params={"hidden": [16, 16]}, epochs=40, batch_size=20, lr=3e-3, random_state=0)
+    predictor = Predictor(
+        "seminas",
+        "mlp",
+        "mse",
+        head_params={"hidden": [16, 16]},
+        epochs=40,
+        batch_size=20,
+        lr=3e-3,
+        random_state=0,
+    )
     assert predictor.fit(train.graphs, train.y).score(test.graphs[:2000], test.y[:2000]) > 0.4

@@ -13,7 +13,9 @@ def tokens(graphs, row):
     """Oracle: the numbers of one cell in their order, edge bits first."""
     if graphs.space.op_on == "edge":
         return [], [int(graphs.ops[row, i, j]) for i, j in [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]]
-    return [int(graphs.adjacency[row, i, j]) for i, j in EDGES_101], [max(0, int(graphs.ops[row, node]) - 2) for node in range(1, 6)]
+    return [int(graphs.adjacency[row, i, j]) for i, j in EDGES_101], [
+        max(0, int(graphs.ops[row, node]) - 2) for node in range(1, 6)
+    ]
 
 
 @pytest.fixture(params=["nasbench101", "nasbench201"])
@@ -44,17 +46,27 @@ def test_lstm_is_torchs_lstm_on_the_tokens(benchmark, by_node):
         reference.bias_hh_l0.zero_()
         for row, encoding in enumerate(encoder.encode(graphs)):
             bits, ops = tokens(graphs, row)
-            edges, ops = [encoder.edge_embedding[bit] for bit in bits], [encoder.op_embedding[op] for op in ops]
+            edges, ops = (
+                [encoder.edge_embedding[bit] for bit in bits],
+                [encoder.op_embedding[op] for op in ops],
+            )
             vectors = edges + ops
             if by_node and edges:
-                into = {node: [edge for edge, (_, j) in zip(edges, EDGES_101, strict=True) if j == node] for node in range(1, 7)}
-                vectors = [vector for node in range(1, 6) for vector in [*into[node], ops[node - 1]]] + into[6]
+                into = {
+                    node: [edge for edge, (_, j) in zip(edges, EDGES_101, strict=True) if j == node]
+                    for node in range(1, 7)
+                }
+                vectors = [vector for node in range(1, 6) for vector in [*into[node], ops[node - 1]]] + into[
+                    6
+                ]
             output, _ = reference(torch.stack(vectors)[None])
             assert encoding == pytest.approx(output[0, -1].numpy(), abs=1e-5)
 
 
 def test_onehot_width(benchmark):
-    assert MLPEncoder(benchmark, onehot=True).layers[0].in_features == (36 if benchmark.op_on == "node" else 30)
+    assert MLPEncoder(benchmark, onehot=True).layers[0].in_features == (
+        36 if benchmark.op_on == "node" else 30
+    )
 
 
 def test_no_layer(benchmark):

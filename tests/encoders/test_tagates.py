@@ -47,7 +47,9 @@ def first_states(encoder, nodes):
     inputs = encoder.initial_state.inputs[0].tolist()
     others = encoder.initial_state.others
     rest = [0.0] * len(inputs[0]) if others is None else others[0, 0].tolist()
-    return [linear(encoder.initial_state.linear, inputs[v] if v < len(inputs) else rest) for v in range(nodes)]
+    return [
+        linear(encoder.initial_state.linear, inputs[v] if v < len(inputs) else rest) for v in range(nodes)
+    ]
 
 
 def gradient_states(encoder, states):
@@ -60,7 +62,10 @@ def first_operations(encoder, kinds, scores):
     ops = [list(table[k]) for k in kinds]
     if encoder.symmetry_breaking == "scores":
         shifts = [perceptron(encoder.score_embedding, z) for z in scores]
-        ops = [[e + encoder.score_scale * v for e, v in zip(op, shift, strict=True)] for op, shift in zip(ops, shifts, strict=True)]
+        ops = [
+            [e + encoder.score_scale * v for e, v in zip(op, shift, strict=True)]
+            for op, shift in zip(ops, shifts, strict=True)
+        ]
     return ops
 
 
@@ -69,7 +74,9 @@ def seen_by_gates(encoder, op, number, scores):
 
 
 def constants(held):
-    """What the update takes as constants: kept in the first pass, and the same again in every later one with the same list."""
+    """What the update takes as constants: kept in the first pass, and the same again in every later one with
+    the same list.
+    """
     again = iter(list(held)) if held else None
 
     def constant(vector):
@@ -99,7 +106,12 @@ def on_nodes(encoder, adjacency, kinds, scores=None, held=None):
             new = []
             for i in range(nodes):
                 carried = [sum(x[j][h] for j in [i, *sources(i)]) for h in range(len(bias))]
-                new.append([gates[i][h] * carried[h] + (x[i][h] if i == keep else 0.0) + bias[h] for h in range(len(bias))])
+                new.append(
+                    [
+                        gates[i][h] * carried[h] + (x[i][h] if i == keep else 0.0) + bias[h]
+                        for h in range(len(bias))
+                    ]
+                )
             states = relu(new, depth == len(stack.layers) - 1)
         return states
 
@@ -115,13 +127,20 @@ def on_nodes(encoder, adjacency, kinds, scores=None, held=None):
         readouts.append([sum(y[i][h] for i in range(1, nodes)) / (nodes - 1) for h in range(len(y[0]))])
         if step < encoder.steps - 1:
             b = flow(encoder.backward_flow, gradient_states(encoder, y), out_of, nodes - 1)
-            changes = [perceptron(encoder.update, constant(ops[i]) + constant(y[i]) + b[i]) for i in range(nodes)]
-            ops = [[e + 0.1 * c for e, c in zip(op, change, strict=True)] for op, change in zip(ops, changes, strict=True)]
+            changes = [
+                perceptron(encoder.update, constant(ops[i]) + constant(y[i]) + b[i]) for i in range(nodes)
+            ]
+            ops = [
+                [e + 0.1 * c for e, c in zip(op, change, strict=True)]
+                for op, change in zip(ops, changes, strict=True)
+            ]
     return readouts
 
 
 def on_edges(encoder, edges, nodes, slots, fixed_gate, updated, scores=None, held=None):
-    """The readout of each step; ``edges`` are (source, target, kind), ``fixed_gate`` and ``updated`` tell what kinds do."""
+    """The readout of each step; ``edges`` are (source, target, kind), ``fixed_gate`` and ``updated`` tell
+    what kinds do.
+    """
     constant = constants([] if held is None else held)
     ops = first_operations(encoder, [kind for _, _, kind in edges], scores)
 
@@ -134,7 +153,11 @@ def on_edges(encoder, edges, nodes, slots, fixed_gate, updated, scores=None, hel
             new = [[x[i][h] if i == keep else 0.0 for h in range(size)] for i in range(nodes)]
             for number, ((source, target, kind), op) in enumerate(zip(edges, ops, strict=True)):
                 sender, receiver = (target, source) if reverse else (source, target)
-                g = [fixed_gate[kind]] * size if kind in fixed_gate else gate(layer, seen_by_gates(encoder, op, number, scores))
+                g = (
+                    [fixed_gate[kind]] * size
+                    if kind in fixed_gate
+                    else gate(layer, seen_by_gates(encoder, op, number, scores))
+                )
                 message = [g[h] * x[sender][h] for h in range(size)]
                 messages.append(message)
                 new[receiver] = [n + m / slots for n, m in zip(new[receiver], message, strict=True)]
@@ -159,16 +182,27 @@ def small_encoder(space, **parameters):
     encoder = archenc.create_encoder("ta-gates", space, layers=(5, 4), **{**SMALL, **parameters})
     if encoder.initial_state.others is not None:
         torch.nn.init.normal_(encoder.initial_state.others)
-    for module in (encoder.update, encoder.output_gradient):  # as large as the rest, or an error in the update would not show
+    for module in (
+        encoder.update,
+        encoder.output_gradient,
+    ):  # as large as the rest, or an error in the update would not show
         for parameter in module.parameters():
             torch.nn.init.normal_(parameter)
     return encoder
 
 
 NODES = CellSpace("toy", ("a", "b", "c"), op_on="node", max_nodes=5)
-EDGES = CellSpace("toy", ("zero", "same", "max_pool", "conv"), op_on="edge", max_nodes=4, none_op="zero", skip_op="same")
+EDGES = CellSpace(
+    "toy", ("zero", "same", "max_pool", "conv"), op_on="edge", max_nodes=4, none_op="zero", skip_op="same"
+)
 PARALLEL = CellSpace(
-    "toy", ("zero", "same", "max_pool", "conv"), op_on="edge", max_nodes=4, none_op="zero", skip_op="same", edges_per_pair=2
+    "toy",
+    ("zero", "same", "max_pool", "conv"),
+    op_on="edge",
+    max_nodes=4,
+    none_op="zero",
+    skip_op="same",
+    edges_per_pair=2,
 )
 VARIANTS = {
     "without scores": {},
@@ -192,19 +226,34 @@ def whole_cells(space):
 def by_loops(encoder, graphs, row, held=None):
     """The encoding of one architecture of one cell."""
     if graphs.op_on == "node":
-        adjacency, kinds, scores = graphs.adjacency[row].tolist(), graphs.ops[row].tolist(), graphs.features[row].tolist()
+        adjacency, kinds, scores = (
+            graphs.adjacency[row].tolist(),
+            graphs.ops[row].tolist(),
+            graphs.features[row].tolist(),
+        )
         readouts = on_nodes(encoder, adjacency, kinds, scores, held)
     else:
         (slots, nodes), ops = graphs.edge_ops()[row].shape[:2], graphs.edge_ops()[row].tolist()
         places = [(s, i, j) for s in range(slots) for i in range(nodes) for j in range(nodes) if ops[s][i][j]]
         scores = [graphs.edge_features()[row][place].tolist() for place in places]
-        readouts = on_edges(encoder, [(i, j, ops[s][i][j]) for s, i, j in places], nodes, slots, {1: 0.0, 2: 1.0}, {4}, scores, held)
+        readouts = on_edges(
+            encoder,
+            [(i, j, ops[s][i][j]) for s, i, j in places],
+            nodes,
+            slots,
+            {1: 0.0, 2: 1.0},
+            {4},
+            scores,
+            held,
+        )
     return [value for readout in readouts for value in readout] if encoder.anytime else readouts[-1]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(
-    ("space", "steps"), [(NODES, 1), (NODES, 3), (EDGES, 1), (EDGES, 4), (PARALLEL, 3)], ids=["n1", "n3", "e1", "e4", "parallel"]
+    ("space", "steps"),
+    [(NODES, 1), (NODES, 3), (EDGES, 1), (EDGES, 4), (PARALLEL, 3)],
+    ids=["n1", "n3", "e1", "e4", "parallel"],
 )
 def test_worked_example(space, steps, variant):
     graphs = whole_cells(space)
@@ -216,7 +265,9 @@ def test_worked_example(space, steps, variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("space", [NODES, PARALLEL], ids=["nodes", "edges"])
 def test_gradient_of_the_worked_example(space, variant):
-    """Every weight's gradient is the slope of the explicit sums while what the update holds fixed stays as it is."""
+    """Every weight's gradient is the slope of the explicit sums while what the update holds fixed stays as it
+    is.
+    """
     graphs = whole_cells(space)[0]
     encoder = small_encoder(space, steps=3, **VARIANTS[variant]).double()
     graphs = replace(graphs, features=graphs.features.double())
@@ -240,16 +291,22 @@ def test_gradient_of_the_worked_example(space, variant):
 
 @pytest.mark.parametrize("name", ["nasbench101", "nasbench201"])
 def test_gradients_stop_at_the_operations_and_states_that_are_held_fixed(name):
-    """The update sees e and y as constants: with a frozen forward state its gradient is that of finite differences of b_y alone."""
+    """The update sees e and y as constants: with a frozen forward state its gradient is that of finite
+    differences of b_y alone.
+    """
     space = archenc.create_space(name)
     encoder = small_encoder(space, steps=2).double()
     graphs = space.sample(3, 0)
-    weight = encoder.backward_flow.layers[0].weight  # reaches the output through b_y only, where nothing is held fixed
+    weight = encoder.backward_flow.layers[
+        0
+    ].weight  # reaches the output through b_y only, where nothing is held fixed
     assert_gradient_is_slope(lambda: encoder(graphs).sum(), weight, [(0, 0), (1, 3), (3, 2)])
 
 
 def test_what_is_held_fixed_passes_no_gradient():
-    """In the update of step 1, the operation table's gradient comes through the gates and e itself, not through the MLP's input."""
+    """In the update of step 1, the operation table's gradient comes through the gates and e itself, not
+    through the MLP's input.
+    """
     space = archenc.create_space("nasbench201")
     graphs = space.sample(4, 0)
     gradients = []
@@ -296,7 +353,7 @@ def test_what_makes_no_sense_is_refused(parameters):
     assert_one_sentence(caught.value)
 
 
-# -- given scores --------------------------------------------------------------------------------------------------------
+# -- given scores --------------------------------------------------------------------------------------------
 
 
 def sensitive_encoder(space, kind, **parameters):
@@ -350,7 +407,9 @@ def test_isomorphic_architectures_with_their_scores_have_the_same_encoding(name,
     twins = isomorphic_twin(graphs, seed)
     for kind in ("scores", "scores-concat"):
         encoder = SCORED[name, kind]
-        np.testing.assert_allclose(encoder.encode(graphs), encoder.encode(twins), rtol=1e-4, atol=1e-5, err_msg=kind)
+        np.testing.assert_allclose(
+            encoder.encode(graphs), encoder.encode(twins), rtol=1e-4, atol=1e-5, err_msg=kind
+        )
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -371,7 +430,12 @@ def test_a_predictor_learns_what_only_the_scores_tell(kind, form, tmp_path):
     y = graphs.features[..., 0].sum((1, 2)).numpy()
     scores = {"symmetry_breaking": kind, "score_dim": 2, "score_scale": 1.0, "form": form}
     predictor = archenc.Predictor(
-        "ta-gates", encoder_params={"layers": [16, 16, 16], **scores}, epochs=12, batch_size=40, lr=1e-2, random_state=0
+        "ta-gates",
+        encoder_params={"layers": [16, 16, 16], **scores},
+        epochs=12,
+        batch_size=40,
+        lr=1e-2,
+        random_state=0,
     ).fit(graphs[:80], y[:80])
     assert predictor.score(graphs[80:], y[80:]) > 0.6
     loaded = archenc.Predictor.load(predictor.save(tmp_path / "p"))
@@ -398,7 +462,7 @@ def test_encoders_with_scores_keep_the_contract(name, kind):
     check_encoder(Scored, SPACES[name], kind=kind)
 
 
-# -- anytime -------------------------------------------------------------------------------------------------------------
+# -- anytime -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SPACES)

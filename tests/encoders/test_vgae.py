@@ -1,4 +1,6 @@
-"""Graph autoencoders: the layers by plain loops, the loss as explicit sums, the measures against a slow oracle."""
+"""Graph autoencoders: the layers by plain loops, the loss as explicit sums, the measures against a slow
+oracle.
+"""
 
 import itertools
 import math
@@ -21,10 +23,14 @@ COLUMNS = {"input": 0, "conv": 1, "pool": 2, "output": 3}
 
 
 def by_networkx(graphs, index):
-    """Names of the nodes that exist, in order, and their undirected edges, as positions in the padded cell."""
+    """Names of the nodes that exist, in order, and their undirected edges, as positions in the padded
+    cell.
+    """
     nodes = graphs.mask[index].nonzero()[:, 0].tolist()
     names = {v: graphs.space.node_vocabulary[graphs.ops[index, v]] for v in nodes}
-    edges = [(i, j) for i in nodes for j in nodes if graphs.adjacency[index, i, j] or graphs.adjacency[index, j, i]]
+    edges = [
+        (i, j) for i in nodes for j in nodes if graphs.adjacency[index, i, j] or graphs.adjacency[index, j, i]
+    ]
     return names, edges
 
 
@@ -45,7 +51,14 @@ def warmed(encoder, graphs):
 
 
 def batch_normed(layer, vector):
-    values = zip(vector, layer.running_mean.tolist(), layer.running_var.tolist(), layer.weight.tolist(), layer.bias.tolist(), strict=True)
+    values = zip(
+        vector,
+        layer.running_mean.tolist(),
+        layer.running_var.tolist(),
+        layer.weight.tolist(),
+        layer.bias.tolist(),
+        strict=True,
+    )
     return [(v - mean) / math.sqrt(var + layer.eps) * w + b for v, mean, var, w, b in values]
 
 
@@ -86,7 +99,9 @@ def test_vgae_by_plain_loops():
                 new[i] = added(new[i], [value / math.sqrt(degree[i] * degree[j]) for value in sent[j]])
             states = [[max(0.0, x) for x in batch_normed(layer.norm, state)] for state in new]
         means = [apply(encoder.mu, state) for state in states]
-        assert encoder(graphs[index])[0].tolist() == pytest.approx([sum(column) / 5 for column in zip(*means, strict=True)])
+        assert encoder(graphs[index])[0].tolist() == pytest.approx(
+            [sum(column) / 5 for column in zip(*means, strict=True)]
+        )
 
 
 def test_losses_are_the_explicit_sums():
@@ -99,7 +114,12 @@ def test_losses_are_the_explicit_sums():
         return -math.log(p if target else 1 - p)
 
     of_ops = [cross_entropy(ops[at], features[at]) for at in itertools.product(range(3), range(4), range(5))]
-    of_edges = [cross_entropy(edges[r, i, j], adjacency[r, i, j]) for r in range(3) for i in range(4) for j in range(i + 1, 4)]
+    of_edges = [
+        cross_entropy(edges[r, i, j], adjacency[r, i, j])
+        for r in range(3)
+        for i in range(4)
+        for j in range(i + 1, 4)
+    ]
     expected = sum(of_ops) / 60 + sum(of_edges) / 48
     tensors = [torch.from_numpy(np.asarray(a, dtype=float)) for a in (ops, edges, features, adjacency)]
     assert reconstruction_loss(*tensors).item() == pytest.approx(expected)
@@ -107,7 +127,9 @@ def test_losses_are_the_explicit_sums():
     mu, log_sigma = rng.normal(size=(3, 4, 5)), rng.normal(size=(3, 4, 5))
     terms = [1 + 2 * s - m**2 - math.exp(s) ** 2 for m, s in zip(mu.ravel(), log_sigma.ravel(), strict=True)]
     published = -0.5 / (32 * 4) * sum(terms) / (3 * 4)  # with the authors' batch of 32
-    assert kl_divergence(torch.from_numpy(mu), torch.from_numpy(log_sigma)).item() / 32 == pytest.approx(published)
+    assert kl_divergence(torch.from_numpy(mu), torch.from_numpy(log_sigma)).item() / 32 == pytest.approx(
+        published
+    )
 
 
 def test_the_pretraining_loss_is_put_together_from_them():
@@ -117,7 +139,9 @@ def test_the_pretraining_loss_is_put_together_from_them():
     loss = encoder.pretraining_loss(graphs, torch.Generator().manual_seed(3))
     features, states = encoder.features(graphs), encoder.node_states(encoder.features(graphs), graphs)
     mu, log_sigma = encoder.mu(states), encoder.log_sigma(states)
-    z = mu + log_sigma.exp() * torch.randn(mu.shape, generator=torch.Generator().manual_seed(3), dtype=mu.dtype)
+    z = mu + log_sigma.exp() * torch.randn(
+        mu.shape, generator=torch.Generator().manual_seed(3), dtype=mu.dtype
+    )
     products = z @ z.transpose(1, 2) - 0.7
     expected = reconstruction_loss(encoder.op_decoder(z), products, features, undirected(graphs).double())
     torch.testing.assert_close(loss, expected + 0.5 * kl_divergence(mu, log_sigma))
@@ -128,7 +152,9 @@ def test_the_order_of_nodes_and_the_place_of_padding_do_not_matter(encoder_class
     graphs = SPACE.sample(30, seed=2)
     assert not graphs.mask.all()
     encoder = warmed(built(encoder_class), graphs)
-    orders = [[0, *(1 + np.random.default_rng(n).permutation(4))] for n in range(30)]  # an input is known by its place
+    orders = [
+        [0, *(1 + np.random.default_rng(n).permutation(4))] for n in range(30)
+    ]  # an input is known by its place
     shuffled = transforms.permute_nodes(graphs, torch.tensor(orders))
     torch.testing.assert_close(encoder.encode_cells(shuffled), encoder.encode_cells(graphs))
 
@@ -148,7 +174,7 @@ def test_inputs_have_columns_of_their_own(spaces):
     assert (features.argmax(-1)[there] == ids[there]).all()
 
 
-# -- measures ----------------------------------------------------------------------------------------------------------------
+# -- measures ------------------------------------------------------------------------------------------------
 
 
 def test_a_cell_is_rebuilt_only_if_everything_is_right():
@@ -159,7 +185,13 @@ def test_a_cell_is_rebuilt_only_if_everything_is_right():
     edges = graphs.adjacency.float() * 2 - 1
 
     def right(**changes):
-        given = {"op_logits": ops, "edge_logits": edges, "columns": columns, "adjacency": graphs.adjacency, **changes}
+        given = {
+            "op_logits": ops,
+            "edge_logits": edges,
+            "columns": columns,
+            "adjacency": graphs.adjacency,
+            **changes,
+        }
         right_ops, right_edges = latent.rebuilt(**given)
         assert right_ops.shape == (40, 5)
         assert right_edges.shape == (40, 10)
@@ -172,12 +204,19 @@ def test_a_cell_is_rebuilt_only_if_everything_is_right():
     wrong_ops[5, 0, 2] = 9.0
     row, place = (columns < 0).nonzero()[0].tolist()
     a_node_too_many[row, place, 1] = 1.0
-    for changes, at in (({"edge_logits": wrong_edges}, 3), ({"op_logits": wrong_ops}, 5), ({"op_logits": a_node_too_many}, row)):
+    for changes, at in (
+        ({"edge_logits": wrong_edges}, 3),
+        ({"op_logits": wrong_ops}, 5),
+        ({"op_logits": a_node_too_many}, row),
+    ):
         assert (~right(**changes)).nonzero()[:, 0].tolist() == [at]
 
 
 def test_draws_have_the_mean_and_deviation_of_each_place():
-    means = torch.randn(100, 2, 3, 2, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 4)[:, None] + 7
+    means = (
+        torch.randn(100, 2, 3, 2, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 4)[:, None]
+        + 7
+    )
     drawn = latent.draws(means, 20_000, torch.Generator().manual_seed(1))
     torch.testing.assert_close(drawn.mean(0), means.mean(0), atol=0.1, rtol=0)
     torch.testing.assert_close(drawn.std(0), means.std(0), atol=0.1, rtol=0)
@@ -190,19 +229,30 @@ def slow_quality(space, ops, edges):
     valid, strict = [], []
     for cell_ops, cell_edges in zip(ops.tolist(), edges.tolist(), strict=True):
         last = len(cell_ops) - 1
-        graph = networkx.DiGraph((i, j) for i in range(last) for j in range(i + 1, last + 1) if cell_edges[i][j])
+        graph = networkx.DiGraph(
+            (i, j) for i in range(last) for j in range(i + 1, last + 1) if cell_edges[i][j]
+        )
         graph.add_nodes_from((v, {"op": cell_ops[v]}) for v in range(last + 1))
-        if cell_ops[0] != INPUT or cell_ops[last] != OUTPUT or {INPUT, OUTPUT} & {*cell_ops[1:-1]} or not networkx.has_path(graph, 0, last):
+        if (
+            cell_ops[0] != INPUT
+            or cell_ops[last] != OUTPUT
+            or {INPUT, OUTPUT} & {*cell_ops[1:-1]}
+            or not networkx.has_path(graph, 0, last)
+        ):
             continue
         valid.append(graph)
-        kept = graph.subgraph(({0} | networkx.descendants(graph, 0)) & ({last} | networkx.ancestors(graph, last)))
+        kept = graph.subgraph(
+            ({0} | networkx.descendants(graph, 0)) & ({last} | networkx.ancestors(graph, last))
+        )
         if kept.number_of_edges() <= space.max_edges:
             strict.append(kept)
 
     def distinct(found):
         kinds = []
         for graph in found:
-            if not any(networkx.is_isomorphic(graph, other, node_match=lambda a, b: a == b) for other in kinds):
+            if not any(
+                networkx.is_isomorphic(graph, other, node_match=lambda a, b: a == b) for other in kinds
+            ):
                 kinds.append(graph)
         return len(kinds)
 
@@ -251,7 +301,12 @@ def test_an_architecture_is_valid_if_all_its_cells_are():
 
 
 def test_twins_that_are_not_joined_can_be_rebuilt_with_a_threshold_only():
-    twins = SPACE.parse({"adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], "ops": ["input", "conv", "conv", "output"]})
+    twins = SPACE.parse(
+        {
+            "adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]],
+            "ops": ["input", "conv", "conv", "output"],
+        }
+    )
     chain = SPACE.parse({"adjacency": [[0, 1, 0], [0, 0, 1], [0, 0, 0]], "ops": ["input", "conv", "output"]})
     graphs = concatenate([twins, chain])[[0, 1] * 16]
     accuracies = {}
@@ -264,14 +319,18 @@ def test_twins_that_are_not_joined_can_be_rebuilt_with_a_threshold_only():
             encoder.pretraining_loss(graphs, torch.Generator()).backward()
             optimiser.step()
         accuracies[threshold] = encoder.eval().pretraining_metrics(graphs, torch.Generator())
-    assert accuracies[True] == pytest.approx({"reconstruction_accuracy": 100, "operation_accuracy": 100, "edge_accuracy": 100})
+    assert accuracies[True] == pytest.approx(
+        {"reconstruction_accuracy": 100, "operation_accuracy": 100, "edge_accuracy": 100}
+    )
     assert accuracies[False]["reconstruction_accuracy"] <= 50, "every other cell has twins"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["arch2vec", "vgae", "gae"])
 def test_autoencoders_on_nasbench201(encoder, tmp_path):
-    """The published row (NeurIPS 2020, table 1) is 100, 79.41 and 98.72; the authors' code gives 100, 73.8 and 97.8."""
+    """The published row (NeurIPS 2020, table 1) is 100, 79.41 and 98.72; the authors' code gives 100, 73.8
+    and 97.8.
+    """
     graphs = archenc.create_space("nasbench201").enumerate()
     figures = archenc.pretrain(encoder, graphs, tmp_path / "p")["figures"]
     assert figures["reconstruction_accuracy"] >= 99.9

@@ -12,13 +12,19 @@ from archenc.losses import MSELoss
 
 
 def subtrees(graphs, row, iterations):
-    """Oracle: how often each subtree of depth 0 to ``iterations`` occurs, as nested tuples of operation ids and sorted sources."""
+    """Oracle: how often each subtree of depth 0 to ``iterations`` occurs, as nested tuples of operation ids
+    and sorted sources.
+    """
     nodes = np.flatnonzero(graphs.mask[row]).tolist()
     sources = {v: [u for u in nodes if graphs.adjacency[row, u, v]] for v in nodes}
 
     def tree(v, depth):
         op = int(graphs.ops[row, v])
-        return op if depth == 0 else (tree(v, depth - 1), tuple(sorted((tree(u, depth - 1) for u in sources[v]), key=repr)))
+        return (
+            op
+            if depth == 0
+            else (tree(v, depth - 1), tuple(sorted((tree(u, depth - 1) for u in sources[v]), key=repr)))
+        )
 
     return Counter((depth, tree(v, depth)) for depth in range(iterations + 1) for v in nodes)
 
@@ -72,7 +78,11 @@ def test_wrong_parameters(spaces, parameters):
 
 def test_linear_kernel_is_the_posterior_mean_of_normalised_products():
     rng = np.random.RandomState(0)
-    z, y, z_new = rng.poisson(1.0, (40, 12)).astype(np.float32), rng.randn(40), rng.poisson(1.0, (7, 12)).astype(np.float32)
+    z, y, z_new = (
+        rng.poisson(1.0, (40, 12)).astype(np.float32),
+        rng.randn(40),
+        rng.poisson(1.0, (7, 12)).astype(np.float32),
+    )
     z[:, 0] += 1
     z_new[0] = 0  # an encoding of norm 0 is not divided by it
     y = y + 2 * z[:, 1] - z[:, 2]

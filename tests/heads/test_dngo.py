@@ -79,7 +79,9 @@ def test_learns_a_smooth_function_and_how_well():
     (z, y), (z_new, y_new) = smooth(150), smooth(1000, seed=1)
     head = DNGOHead(random_state=0).fit(z, y, MSELoss())
     mean, deviation = head.predict_distribution(z_new)
-    assert np.sqrt(np.mean((mean - y_new) ** 2)) < 0.5  # the noise alone gives 0.3, the mean of the targets 2.1
+    assert (
+        np.sqrt(np.mean((mean - y_new) ** 2)) < 0.5
+    )  # the noise alone gives 0.3, the mean of the targets 2.1
     assert 0.8 < np.mean(np.abs(mean - y_new) < 2 * deviation) < 0.995
     _, far = head.predict_distribution(np.array([[4, -4, 4]], dtype=np.float32))
     assert far[0] > deviation.mean()
@@ -94,7 +96,9 @@ def test_blocks_do_not_matter(monkeypatch):
     assert [part.shape for part in head.predict_distribution(z[:0])] == [(0,), (0,)]
 
 
-@pytest.mark.parametrize("parameters", [{"hidden": ()}, {"hidden": (4, 0)}, {"epochs": 0}, {"lr": 0.0}, {"weight_decay": -1.0}])
+@pytest.mark.parametrize(
+    "parameters", [{"hidden": ()}, {"hidden": (4, 0)}, {"epochs": 0}, {"lr": 0.0}, {"weight_decay": -1.0}]
+)
 def test_refusals(parameters):
     with pytest.raises(InvalidParameter, match=r"DNGOHead got .*; give"):
         DNGOHead(**parameters)

@@ -22,7 +22,9 @@ def problem(n, seed=0):
 
 
 def trained_alone(head, z, y, loss):
-    """Oracle: every member as a torch module with an optimiser of its own, from the same initial weights and orders."""
+    """Oracle: every member as a torch module with an optimiser of its own, from the same initial weights and
+    orders.
+    """
     generator = torch.Generator().manual_seed(int(np.random.RandomState(head.random_state).randint(2**31)))
     members, optimisers = [], []
     start = head._initial_layers(z.shape[1], generator)
@@ -30,7 +32,10 @@ def trained_alone(head, z, y, loss):
         modules = []
         for weights, _ in start:
             modules += [nn.Linear(*weights.shape[1:]), nn.ReLU()]
-            modules[-2].weight.data, modules[-2].bias.data = weights[e].detach().T.clone(), torch.zeros(weights.shape[2])
+            modules[-2].weight.data, modules[-2].bias.data = (
+                weights[e].detach().T.clone(),
+                torch.zeros(weights.shape[2]),
+            )
         members.append(nn.Sequential(*modules[:-1]))
         optimisers.append(torch.optim.Adam(members[-1].parameters(), lr=head.lr, betas=head.betas))
     x, targets = torch.from_numpy(z), torch.from_numpy(y).float()
@@ -47,7 +52,9 @@ def trained_alone(head, z, y, loss):
 @pytest.mark.parametrize("loss", [MAELoss(), MSELoss()], ids=lambda loss: loss.name)
 def test_members_are_those_trained_alone_and_the_score_is_their_mean(loss):
     z, y = problem(50)
-    head = MLPEnsembleHead(members=3, hidden=(6, 5), epochs=5, batch_size=16, random_state=3).fit(z, y, loss)  # 16 + 16 + 16 + 2
+    head = MLPEnsembleHead(members=3, hidden=(6, 5), epochs=5, batch_size=16, random_state=3).fit(
+        z, y, loss
+    )  # 16 + 16 + 16 + 2
     members = trained_alone(head, z, y, loss)
     z_new = problem(20, seed=1)[0]
     with torch.no_grad():
@@ -67,7 +74,9 @@ def test_learns_the_targets_in_their_units(loss):
 def test_seed_and_state():
     z, y = problem(60)
     fitted = MLPEnsembleHead(**SMALL).fit(z, y, MAELoss())
-    again, other = (MLPEnsembleHead(**{**SMALL, "random_state": seed}).fit(z, y, MAELoss()) for seed in (0, 1))
+    again, other = (
+        MLPEnsembleHead(**{**SMALL, "random_state": seed}).fit(z, y, MAELoss()) for seed in (0, 1)
+    )
     assert np.array_equal(again.predict(z), fitted.predict(z))
     assert not np.allclose(other.predict(z), fitted.predict(z))
     arrays, values = fitted.state()
@@ -110,5 +119,7 @@ def test_refusals():
 
 def test_bananas_ranks_cells_from_78_labels():
     train, test = load_dataset("nasbench201-analog").split(train_size=78, seed=0)
-    predictor = Predictor("path", "mlp-ensemble", "mae", simplify=True, random_state=0).fit(train.graphs, train.y)
+    predictor = Predictor("path", "mlp-ensemble", "mae", simplify=True, random_state=0).fit(
+        train.graphs, train.y
+    )
     assert predictor.score(test.graphs[:2000], test.y[:2000]) > 0.65

@@ -26,11 +26,15 @@ boosted = pytest.mark.parametrize("head", BOOSTED)
 
 
 def problem(n, seed=0, noise=0.1):
-    """Bits, counts and a constant column, as encodings of architectures are; the target depends on some of them."""
+    """Bits, counts and a constant column, as encodings of architectures are; the target depends on some of
+    them.
+    """
     rng = np.random.RandomState(seed)
     bits, counts = rng.randint(0, 2, (n, 8)), rng.randint(0, 6, (n, 4))
     encodings = np.concatenate([bits, counts, np.ones((n, 1))], axis=1).astype(np.float32)
-    targets = 2.0 * bits[:, 0] - bits[:, 1] + counts[:, 0] + 0.5 * bits[:, 2] * counts[:, 1] + noise * rng.randn(n)
+    targets = (
+        2.0 * bits[:, 0] - bits[:, 1] + counts[:, 0] + 0.5 * bits[:, 2] * counts[:, 1] + noise * rng.randn(n)
+    )
     return encodings, (targets - targets.mean()) / targets.std()
 
 
@@ -41,10 +45,12 @@ def build(head, **parameters):
 
 def through_files(head, other):
     arrays, values = head.state()
-    return other.restore(load(save({k: np.ascontiguousarray(v) for k, v in arrays.items()})), json.loads(json.dumps(values)))
+    return other.restore(
+        load(save({k: np.ascontiguousarray(v) for k, v in arrays.items()})), json.loads(json.dumps(values))
+    )
 
 
-# -- all -----------------------------------------------------------------------------------------------------------------
+# -- all -----------------------------------------------------------------------------------------------------
 
 
 @each_head
@@ -63,7 +69,9 @@ def test_restored_predictions_are_equal(head):
     z, y = problem(80)
     fitted = build(head).fit(z, y, MSELoss())
     z_new = problem(3000, seed=1)[0]
-    assert np.array_equal(through_files(fitted, build(head, random_state=7)).predict(z_new), fitted.predict(z_new))
+    assert np.array_equal(
+        through_files(fitted, build(head, random_state=7)).predict(z_new), fitted.predict(z_new)
+    )
 
 
 @each_head
@@ -126,7 +134,7 @@ def test_minimisers_of_the_squared_error_take_nothing_else(head):
     assert "the head 'comparator'" in head.rejects(ComparatorLoss())
 
 
-# -- each ----------------------------------------------------------------------------------------------------------------
+# -- each ----------------------------------------------------------------------------------------------------
 
 
 def test_ridge_solves_its_normal_equations():
@@ -134,7 +142,9 @@ def test_ridge_solves_its_normal_equations():
     scale = z.std(0)
     x = (z - z.mean(0)) / np.where(scale > 0, scale, 1)
     w = np.linalg.solve(x.T @ x + 3.0 * np.eye(x.shape[1]), x.T @ (y - y.mean()))
-    np.testing.assert_allclose(RidgeHead(alpha=3.0).fit(z, y, MSELoss()).predict(z), x @ w + y.mean(), atol=1e-5)
+    np.testing.assert_allclose(
+        RidgeHead(alpha=3.0).fit(z, y, MSELoss()).predict(z), x @ w + y.mean(), atol=1e-5
+    )
 
 
 def test_gaussian_process_is_the_posterior_mean():
@@ -145,7 +155,9 @@ def test_gaussian_process_is_the_posterior_mean():
     x, x_new = (z - z.mean(0)) / scale, (z_new - z.mean(0)) / scale
     c, length, v = np.exp(head.theta_)
     start = head._kernel(z.shape[1]).theta
-    assert head.process_.log_marginal_likelihood(head.theta_) > head.process_.log_marginal_likelihood(start) + 1
+    assert (
+        head.process_.log_marginal_likelihood(head.theta_) > head.process_.log_marginal_likelihood(start) + 1
+    )
 
     def kernel(a, b):
         return c * np.exp(-((a[:, None] - b) ** 2).sum(-1) / (2 * length**2))
@@ -166,7 +178,9 @@ def test_gaussian_process_seeks_hyper_parameters_on_a_subset_and_conditions_on_a
         return likelihood(process, *arguments, **options)
 
     monkeypatch.setattr(GaussianProcessRegressor, "log_marginal_likelihood", counting)
-    head = GaussianProcessHead(kernel=kernel, search_size=100, random_state=0).fit(z[:1200], y[:1200], MSELoss())
+    head = GaussianProcessHead(kernel=kernel, search_size=100, random_state=0).fit(
+        z[:1200], y[:1200], MSELoss()
+    )
     assert set(sizes) == {100}
     assert head.targets_.shape == (1200,)
     assert kendall_tau(y[1200:], head.predict(z[1200:])) > 0.85
@@ -188,13 +202,17 @@ def test_gaussian_process_knows_its_kernels():
 
 def test_forest_predicts_what_scikit_learn_predicts():
     z, y = problem(100)
-    head = RandomForestHead(n_estimators=30, max_features=0.4, min_samples_leaf=2, random_state=3).fit(z, y, MSELoss())
+    head = RandomForestHead(n_estimators=30, max_features=0.4, min_samples_leaf=2, random_state=3).fit(
+        z, y, MSELoss()
+    )
     theirs = RandomForestRegressor(30, max_features=0.4, min_samples_leaf=2, random_state=3).fit(z, y)
-    z_new = np.random.RandomState(2).randint(-1, 12, (1500, z.shape[1])).astype(np.float32) / 2  # halves fall on thresholds
+    z_new = (
+        np.random.RandomState(2).randint(-1, 12, (1500, z.shape[1])).astype(np.float32) / 2
+    )  # halves fall on thresholds
     np.testing.assert_allclose(head.predict(z_new), theirs.predict(z_new), atol=1e-12)
 
 
-# -- boosting ------------------------------------------------------------------------------------------------------------
+# -- boosting ------------------------------------------------------------------------------------------------
 
 
 @boosted
@@ -221,9 +239,15 @@ def test_boosting_splits_with_39_labels(head, loss):
 def test_boosting_one_tree_under_mse_is_a_newton_step_from_the_mean(head):
     z = np.repeat([[0.0], [1.0]], 10, axis=0).astype(np.float32)
     y = np.repeat([5.0, 9.0], 10)
-    fitted = head(n_estimators=1, learning_rate=0.5, max_depth=1, subsample=1.0, colsample=1.0, reg_lambda=4.0, random_state=0).fit(
-        z, y, MSELoss()
-    )
+    fitted = head(
+        n_estimators=1,
+        learning_rate=0.5,
+        max_depth=1,
+        subsample=1.0,
+        colsample=1.0,
+        reg_lambda=4.0,
+        random_state=0,
+    ).fit(z, y, MSELoss())
     # a leaf of 10 labels 2 from the mean: gradient 2 * 2 * 10, curvature 2 * 10 + 4
     assert fitted.predict(z[[0, -1]]) == pytest.approx([7 - 0.5 * 40 / 24, 7 + 0.5 * 40 / 24], abs=1e-5)
 
@@ -232,7 +256,9 @@ def test_boosting_one_tree_under_mse_is_a_newton_step_from_the_mean(head):
 def test_boosting_under_mse_is_equivariant_and_under_ranking_losses_invariant_to_the_labels_offset(head):
     z, y = problem(60)
     for loss, offset in ((MSELoss(), 90.0), (BCELoss(), 0.0)):
-        plain, shifted = (build(head, n_estimators=20).fit(z, y + shift, loss).predict(z) for shift in (0.0, 90.0))
+        plain, shifted = (
+            build(head, n_estimators=20).fit(z, y + shift, loss).predict(z) for shift in (0.0, 90.0)
+        )
         np.testing.assert_allclose(shifted, plain + offset, atol=1e-4)
 
 

@@ -18,7 +18,7 @@ def comparator(pairing, **parameters):
     return ComparatorHead(6, pairing=pairing, **parameters).eval()
 
 
-# -- multi-layer perceptron ----------------------------------------------------------------------------------------------
+# -- multi-layer perceptron ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 4)])
@@ -39,7 +39,7 @@ def test_mlp_drops_units_in_training_only():
     assert torch.equal(head(z), head(z))
 
 
-# -- anytime -------------------------------------------------------------------------------------------------------------
+# -- anytime -------------------------------------------------------------------------------------------------
 
 
 def test_each_output_reads_its_own_part_of_the_encoding():
@@ -62,7 +62,7 @@ def test_encodings_that_cannot_be_cut_are_refused(dim, outputs):
     assert_one_sentence(caught.value)
 
 
-# -- comparator ----------------------------------------------------------------------------------------------------------
+# -- comparator ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pairing", ["concat", "difference"])
@@ -125,7 +125,7 @@ def test_unknown_pairing_is_refused():
         ComparatorHead(6, pairing="diff")
 
 
-# -- losses --------------------------------------------------------------------------------------------------------------
+# -- losses --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("loss", SCORE_LOSSES, ids=lambda loss: loss.name)
@@ -141,16 +141,28 @@ def test_comparator_loss_needs_the_comparator_head():
     assert "the head 'comparator'" in AnytimeHead.rejects(ComparatorLoss())
 
 
-HEADS = {"mlp": MLPHead(6), "anytime": AnytimeHead(6), "concat": comparator("concat"), "difference": comparator("difference")}
+HEADS = {
+    "mlp": MLPHead(6),
+    "anytime": AnytimeHead(6),
+    "concat": comparator("concat"),
+    "difference": comparator("difference"),
+}
 
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS.keys())
 def test_several_heads_run_as_one_program(head):
-    others = [type(head)(6, **({"pairing": head.pairing} if isinstance(head, ComparatorHead) else {})).eval() for _ in range(3)]
+    others = [
+        type(head)(6, **({"pairing": head.pairing} if isinstance(head, ComparatorHead) else {})).eval()
+        for _ in range(3)
+    ]
     z = torch.randn(3, 10, 6)
     for other in others:
         if isinstance(other, ComparatorHead):
             other.set_reference(z[0])
     parameters, buffers = torch.func.stack_module_state(others)
-    together = torch.func.vmap(lambda p, b, x: torch.func.functional_call(others[0], (p, b), (x,)))(parameters, buffers, z)
-    assert torch.allclose(together, torch.stack([other(x) for other, x in zip(others, z, strict=True)]), atol=1e-6)
+    together = torch.func.vmap(lambda p, b, x: torch.func.functional_call(others[0], (p, b), (x,)))(
+        parameters, buffers, z
+    )
+    assert torch.allclose(
+        together, torch.stack([other(x) for other, x in zip(others, z, strict=True)]), atol=1e-6
+    )

@@ -1,4 +1,6 @@
-"""Twenty and more torch models of different kinds, each with an input and the operations that its graph must have."""
+"""Twenty and more torch models of different kinds, each with an input and the operations that its graph must
+have.
+"""
 
 from __future__ import annotations
 
@@ -60,18 +62,40 @@ def by_shape(net, x):
 
 NETWORKS = {
     "plain": (
-        nn.Sequential(conv(), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+        nn.Sequential(
+            conv(),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 3),
+        ),
         IMAGE,
         ["conv3x3", "batch_norm", "relu", "max_pool", "global_avg_pool", "linear"],
     ),
-    "residual": (Net(lambda net, x: functional.relu(net.a(x) + x), a=conv()), IMAGE, ["conv3x3", "add", "relu"]),
+    "residual": (
+        Net(lambda net, x: functional.relu(net.a(x) + x), a=conv()),
+        IMAGE,
+        ["conv3x3", "add", "relu"],
+    ),
     "branching": (
-        Net(lambda net, x: net.a(x) + net.b(x) + functional.avg_pool2d(x, 3, 1, 1), a=conv(), b=conv(kernel=1)),
+        Net(
+            lambda net, x: net.a(x) + net.b(x) + functional.avg_pool2d(x, 3, 1, 1), a=conv(), b=conv(kernel=1)
+        ),
         IMAGE,
         ["conv3x3", "conv1x1", "add", "avg_pool", "add"],
     ),
-    "grouped": (nn.Sequential(conv(groups=2), conv(kernel=5, groups=2)), IMAGE, ["conv3x3/grouped", "conv5x5/grouped"]),
-    "depthwise": (nn.Sequential(conv(groups=4), conv(kernel=1), nn.ReLU6()), IMAGE, ["conv3x3/depthwise", "conv1x1", "relu6"]),
+    "grouped": (
+        nn.Sequential(conv(groups=2), conv(kernel=5, groups=2)),
+        IMAGE,
+        ["conv3x3/grouped", "conv5x5/grouped"],
+    ),
+    "depthwise": (
+        nn.Sequential(conv(groups=4), conv(kernel=1), nn.ReLU6()),
+        IMAGE,
+        ["conv3x3/depthwise", "conv1x1", "relu6"],
+    ),
     "dilated": (
         nn.Sequential(conv(dilation=2), conv(kernel=5, groups=4, dilation=2)),
         IMAGE,
@@ -79,7 +103,9 @@ NETWORKS = {
     ),
     "long kernels": (nn.Sequential(conv(kernel=(1, 7)), conv(kernel=(3, 5))), IMAGE, ["conv1xn", "convnxn"]),
     "strided and transposed": (
-        nn.Sequential(conv(outputs=6, stride=2, padding=1), nn.ConvTranspose2d(6, 4, 3, stride=2, groups=2), nn.GELU()),
+        nn.Sequential(
+            conv(outputs=6, stride=2, padding=1), nn.ConvTranspose2d(6, 4, 3, stride=2, groups=2), nn.GELU()
+        ),
         IMAGE,
         ["conv3x3", "conv_transpose", "gelu"],
     ),
@@ -90,7 +116,9 @@ NETWORKS = {
     ),
     "squeeze and excite": (
         Net(
-            lambda net, x: x * torch.sigmoid(net.b(functional.relu(net.a(x.mean((2, 3), keepdim=True))))), a=conv(4, 2, 1), b=conv(2, 4, 1)
+            lambda net, x: x * torch.sigmoid(net.b(functional.relu(net.a(x.mean((2, 3), keepdim=True))))),
+            a=conv(4, 2, 1),
+            b=conv(2, 4, 1),
         ),
         IMAGE,
         ["global_avg_pool", "conv1x1", "relu", "conv1x1", "sigmoid", "mul"],
@@ -101,7 +129,9 @@ NETWORKS = {
         ["conv3x3", "cat", "conv1x1"],
     ),
     "nested": (
-        nn.Sequential(nn.Sequential(nn.Sequential(conv()), nn.Identity()), nn.Sequential(nn.Dropout(), nn.Tanh())),
+        nn.Sequential(
+            nn.Sequential(nn.Sequential(conv()), nn.Identity()), nn.Sequential(nn.Dropout(), nn.Tanh())
+        ),
         IMAGE,
         ["conv3x3", "tanh"],
     ),
@@ -129,15 +159,31 @@ NETWORKS = {
         SEQUENCE,
         {"linear": 2, "matmul": 2, "softmax": 1, "slice": 3},
     ),
-    "recurrent cell": (Net(unrolled, cell=nn.GRUCell(8, 6)), SEQUENCE, ["slice", "gru", "slice", "gru", "slice", "gru"]),
-    "lstm": (Net(lambda net, x: net.a(x)[0], a=nn.LSTM(8, 6, 2, bidirectional=True, batch_first=True)), SEQUENCE, ["lstm"]),
-    "shared module": (Net(lambda net, x: net.a(net.a(x).tanh()), a=nn.Linear(8, 8)), SEQUENCE, ["linear", "tanh", "linear"]),
+    "recurrent cell": (
+        Net(unrolled, cell=nn.GRUCell(8, 6)),
+        SEQUENCE,
+        ["slice", "gru", "slice", "gru", "slice", "gru"],
+    ),
+    "lstm": (
+        Net(lambda net, x: net.a(x)[0], a=nn.LSTM(8, 6, 2, bidirectional=True, batch_first=True)),
+        SEQUENCE,
+        ["lstm"],
+    ),
+    "shared module": (
+        Net(lambda net, x: net.a(net.a(x).tanh()), a=nn.Linear(8, 8)),
+        SEQUENCE,
+        ["linear", "tanh", "linear"],
+    ),
     "several inputs": (
         Net(lambda net, x, y: net.a(x) * y, a=nn.Linear(8, 8)),
         (SEQUENCE, SEQUENCE),
         ["argument", "argument", "linear", "mul"],
     ),
-    "several outputs": (Net(lambda net, x: {"a": net.a(x), "b": (x.exp(), None)}, a=nn.Linear(8, 8)), SEQUENCE, ["linear", "exp"]),
+    "several outputs": (
+        Net(lambda net, x: {"a": net.a(x), "b": (x.exp(), None)}, a=nn.Linear(8, 8)),
+        SEQUENCE,
+        ["linear", "exp"],
+    ),
     "embedding": (
         Net(lambda net, x: net.b(net.a(x).mean(1)), a=nn.Embedding(10, 4), b=nn.Linear(4, 2)),
         TOKENS,

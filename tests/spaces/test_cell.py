@@ -28,7 +28,10 @@ def test_output_moves_to_the_last_position():
 def test_any_node_order_is_read():
     space = CellSpace("mine", ["a", "b"], max_nodes=5)
     # output, b, input, a: input -> a -> b -> output, input -> output
-    shuffled = {"adjacency": [[0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 1], [0, 1, 0, 0]], "ops": ["output", "b", "input", "a"]}
+    shuffled = {
+        "adjacency": [[0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 1], [0, 1, 0, 0]],
+        "ops": ["output", "b", "input", "a"],
+    }
     assert json.loads(space.format(space.parse(shuffled))[0]) == {
         "adjacency": [[0, 1, 0, 1], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]],
         "ops": ["input", "a", "b", "output"],
@@ -52,15 +55,25 @@ def test_edge_notation():
     graphs = space.parse({"nodes": 3, "edges": [[0, 1, "a"], [1, 2, "a"], [1, 2, "b"]]})
     assert graphs.edge_ops().nonzero().tolist() == [[0, 0, 0, 1], [0, 0, 1, 3], [0, 1, 1, 3]]
     assert graphs.edge_ops()[0, :, 1, 3].tolist() == [2, 1], "parallel edges are sorted by operation"
-    assert torch.equal(graphs.ops, space.parse({"nodes": 3, "edges": [[1, 2, "b"], [1, 2, 0], [0, 1, 0]]}).ops)
-    four = space.parse({"edges": [[0, 2, "a"], [2, 1, "b"], [1, 3, "a"]]})  # nodes left out: four; 2 comes before 1
+    assert torch.equal(
+        graphs.ops, space.parse({"nodes": 3, "edges": [[1, 2, "b"], [1, 2, 0], [0, 1, 0]]}).ops
+    )
+    four = space.parse(
+        {"edges": [[0, 2, "a"], [2, 1, "b"], [1, 3, "a"]]}
+    )  # nodes left out: four; 2 comes before 1
     assert four.adjacency[0].nonzero().tolist() == [[0, 1], [1, 2], [2, 3]]
 
 
 def test_fixed_topology_notations():
     space = SPACES["diamond"]
     one = [["a", "b"], ["zero", "a"]]
-    for form in (one, json.dumps(one), [[0, 1], [2, 0]], np.array([[0, 1], [2, 0]])[None], np.array([[0, 1, 2, 0]])):
+    for form in (
+        one,
+        json.dumps(one),
+        [[0, 1], [2, 0]],
+        np.array([[0, 1], [2, 0]])[None],
+        np.array([[0, 1, 2, 0]]),
+    ):
         assert space.to_ops(space.parse(form)).tolist() == [[0, 1, 2, 0]]
     assert len(space.parse([one, one, one])) == 3
     adjacency = np.zeros((4, 4), int)
@@ -247,11 +260,22 @@ def test_foreign_graphs_are_refused():
 
 
 def test_operation_numbers_only_with_a_fixed_topology():
-    for call in (lambda: SPACES["nodes"].from_ops([[0, 1]]), lambda: SPACES["nodes"].to_ops(SPACES["nodes"].sample(1))):
+    for call in (
+        lambda: SPACES["nodes"].from_ops([[0, 1]]),
+        lambda: SPACES["nodes"].to_ops(SPACES["nodes"].sample(1)),
+    ):
         with pytest.raises(InvalidParameter, match="topology of 'nodes' is free") as caught:
             call()
         assert_one_sentence(caught.value)
-    for bad in ([0, 1, 2], [[0, 1]], [[0, 1, 3]], [[0, 1, -1]], [[0.5, 1, 1]], [["id", "k3", "k5"]], [[0, 1, 2], [0]]):
+    for bad in (
+        [0, 1, 2],
+        [[0, 1]],
+        [[0, 1, 3]],
+        [[0, 1, -1]],
+        [[0.5, 1, 1]],
+        [["id", "k3", "k5"]],
+        [[0, 1, 2], [0]],
+    ):
         with pytest.raises(InvalidArchitecture) as wrong:
             SPACES["chain"].from_ops(bad)
         assert_one_sentence(wrong.value)

@@ -16,7 +16,14 @@ from archenc.testing import check_space
 from tests.bad_input import assert_one_sentence
 
 MACRO = NASBenchMacro()
-SMALL = ChainSpace("small", ["skip", "conv", "pool"], [(0, 1), (1,), (0, 1, 2), (2, 0)], runs=(1, 3), identity="skip", symbols="_cp")
+SMALL = ChainSpace(
+    "small",
+    ["skip", "conv", "pool"],
+    [(0, 1), (1,), (0, 1, 2), (2, 0)],
+    runs=(1, 3),
+    identity="skip",
+    symbols="_cp",
+)
 
 
 def test_a_code_is_a_chain():
@@ -33,12 +40,18 @@ def test_a_code_is_a_chain():
     assert graphs.adjacency[0].nonzero().tolist() == [[node, node + 1] for node in range(9)]
     names = [MACRO.operations[k] for k in (2, 2, 2, 1, 2, 2, 0, 2)]
     assert MACRO.format(MACRO.parse(["22212202", names, [2, 2, 2, 1, 2, 2, 0, 2]])) == ["22212202"] * 3
-    assert MACRO.format(MACRO.parse(names)) == MACRO.format(MACRO.parse(np.array([2, 2, 2, 1, 2, 2, 0, 2]))) == ["22212202"]
+    assert (
+        MACRO.format(MACRO.parse(names))
+        == MACRO.format(MACRO.parse(np.array([2, 2, 2, 1, 2, 2, 0, 2])))
+        == ["22212202"]
+    )
 
 
 def test_enumeration_has_every_code_once():
     assert MACRO.format(MACRO.enumerate()) == ["".join(code) for code in itertools.product("012", repeat=8)]
-    assert SMALL.format(SMALL.enumerate()) == ["".join(code) for code in itertools.product("_c", "c", "_cp", "p_")]
+    assert SMALL.format(SMALL.enumerate()) == [
+        "".join(code) for code in itertools.product("_c", "c", "_cp", "p_")
+    ]
     assert MacroNAS().num_codes == 4_782_969
     for space, writings in ((MacroNAS(), "4,782,969"), (ProxylessNAS(), "10\\^17")):
         with pytest.raises(InvalidParameter, match=writings) as caught:
@@ -92,7 +105,9 @@ def test_layers_keep_to_their_choices():
     space = ProxylessNAS()
     firsts = [0, 4, 8, 12, 16, 20]
     numbers = space.to_ops(space.sample(500, 0))
-    assert (numbers.max(0) == [5 if layer in firsts else 6 for layer in range(21)]).all(), "Zero where a shortcut can stand for it, only"
+    assert (numbers.max(0) == [5 if layer in firsts else 6 for layer in range(21)]).all(), (
+        "Zero where a shortcut can stand for it, only"
+    )
     assert space.num_codes == 6**6 * 7**15
     children = space.to_ops(space.mutate(space.sample(500, 0), 1))
     assert ((children != numbers).sum(1) == 1).all()
@@ -107,7 +122,11 @@ def test_what_is_no_code_is_refused():
         (MACRO, [[2, 2, 2]], "3 operations for a cell of 8"),
         (MACRO, [{"ops": []}], "8 of the symbols"),
         (MACRO, None, "cannot read"),
-        (ProxylessNAS(), ["0" * 21, wrong], "architecture 1: the operation of layer 20 is not among its choices"),
+        (
+            ProxylessNAS(),
+            ["0" * 21, wrong],
+            "architecture 1: the operation of layer 20 is not among its choices",
+        ),
         (SMALL, "cccc", "layer 3"),
     ]
     for space, architectures, message in cases:

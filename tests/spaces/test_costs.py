@@ -28,12 +28,16 @@ def tables(data_root):
 
 
 def counted(network, side=32):
-    """Parameters of a network, and multiply-adds of its convolutions and its classifier for one image, with those of the biases."""
+    """Parameters of a network, and multiply-adds of its convolutions and its classifier for one image, with
+    those of the biases.
+    """
     total = 0
 
     def count(layer, _, output):
         nonlocal total
-        total += layer.weight.numel() * output.shape[2:].numel() + (0 if layer.bias is None else layer.bias.numel())
+        total += layer.weight.numel() * output.shape[2:].numel() + (
+            0 if layer.bias is None else layer.bias.numel()
+        )
 
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -51,7 +55,7 @@ def conv(inputs, outputs, kernel, stride=1):
     )
 
 
-# -- NAS-Bench-101 -------------------------------------------------------------------------------------------------------
+# -- NAS-Bench-101 -------------------------------------------------------------------------------------------
 
 
 class Cell101(nn.Module):
@@ -67,8 +71,12 @@ class Cell101(nn.Module):
         for v in reversed(range(1, self.last)):
             if v not in self.feeds:
                 self.channels[v] = max(self.channels[w] for w in range(v + 1, self.last) if adjacency[v][w])
-        self.projections = nn.ModuleDict({str(v): conv(inputs, self.channels[v], 1) for v in range(1, self.last + 1) if adjacency[0][v]})
-        self.ops = nn.ModuleDict({str(v): self.operation(ops[v], self.channels[v]) for v in range(1, self.last)})
+        self.projections = nn.ModuleDict(
+            {str(v): conv(inputs, self.channels[v], 1) for v in range(1, self.last + 1) if adjacency[0][v]}
+        )
+        self.ops = nn.ModuleDict(
+            {str(v): self.operation(ops[v], self.channels[v]) for v in range(1, self.last)}
+        )
 
     def operation(self, name, channels):
         return nn.MaxPool2d(3, 1, 1) if name == "maxpool3x3" else conv(channels, channels, int(name[4]))
@@ -109,7 +117,14 @@ def cell(ops, *edges):
 
 
 def test_nasbench101_networks_built_layer_by_layer():
-    graphs = NB101.parse([cell([]), cell([MAXPOOL] * 5, *STAR), cell(np.resize(OPERATIONS, 5), *FORK), *NB101.format(NB101.sample(3, 0))])
+    graphs = NB101.parse(
+        [
+            cell([]),
+            cell([MAXPOOL] * 5, *STAR),
+            cell(np.resize(OPERATIONS, 5), *FORK),
+            *NB101.format(NB101.sample(3, 0)),
+        ]
+    )
     costs = NB101.costs(graphs)
     feeds = []
     for index in range(len(graphs)):
@@ -131,7 +146,9 @@ def test_nasbench101_cuts_what_lies_on_no_path():
 
 
 def test_nasbench101_measured_cells(tables):
-    adjacency, ops, n_nodes, parameters = tables("nasbench101/cells.npz", ["adjacency", "ops", "n_nodes", "params"])
+    adjacency, ops, n_nodes, parameters = tables(
+        "nasbench101/cells.npz", ["adjacency", "ops", "n_nodes", "params"]
+    )
     assert np.array_equal(NB101.costs(NB101.from_arrays(adjacency, ops, n_nodes))["parameters"], parameters)
 
 
@@ -144,13 +161,15 @@ def test_nasbench101_whole_space(tables):
     assert (parameters.min(), parameters.max()) == (227_274, 49_979_274)  # as published
 
 
-# -- NAS-Bench-201 -------------------------------------------------------------------------------------------------------
+# -- NAS-Bench-201 -------------------------------------------------------------------------------------------
 
 
 class Cell201(nn.Module):
     def __init__(self, ops, channels):
         super().__init__()
-        self.ops = nn.ModuleList([conv(channels, channels, int(op[-1])) if "conv" in op else nn.Identity() for op in ops])
+        self.ops = nn.ModuleList(
+            [conv(channels, channels, int(op[-1])) if "conv" in op else nn.Identity() for op in ops]
+        )
 
     def forward(self, x):
         (a, b, c, d, e, f), nodes = self.ops, [x]
@@ -181,20 +200,27 @@ def network201(ops, classes):
 @pytest.mark.parametrize(("classes", "side"), [(10, 32), (100, 32), (120, 16)])
 def test_nasbench201_networks_built_layer_by_layer(classes, side):
     graphs = NB201.sample(2, 1)
-    for costs in (NB201.costs(form, classes=classes, image_side=side) for form in (graphs, NB201.node_form(graphs))):
+    for costs in (
+        NB201.costs(form, classes=classes, image_side=side) for form in (graphs, NB201.node_form(graphs))
+    ):
         for index, numbers in enumerate(NB201.to_ops(graphs).tolist()):
             built = network201([NB201.operations[k] for k in numbers], classes)
             assert (costs["parameters"][index], costs["flops"][index]) == counted(built, side)
 
 
 def test_nasbench201_counts_dead_convolutions_unless_they_are_cut():
-    dead, without = NB201.from_ops([[3, 0, 0, 1, 0, 0], [0, 0, 0, 1, 0, 0]]), NB201.from_ops([[0, 0, 0, 1, 0, 0]])
+    dead, without = (
+        NB201.from_ops([[3, 0, 0, 1, 0, 0], [0, 0, 0, 1, 0, 0]]),
+        NB201.from_ops([[0, 0, 0, 1, 0, 0]]),
+    )
     assert NB201.costs(dead)["parameters"].tolist() == [73_306 + 243_040, 73_306]
     assert NB201.costs(NB201.simplify(dead))["parameters"].tolist() == [73_306, 73_306]
     assert NB201.costs(without)["flops"].tolist() == [7_783_050]
 
 
-@pytest.mark.parametrize(("images", "classes", "side"), [("cifar10", 10, 32), ("cifar100", 100, 32), ("imagenet16_120", 120, 16)])
+@pytest.mark.parametrize(
+    ("images", "classes", "side"), [("cifar10", 10, 32), ("cifar100", 100, 32), ("imagenet16_120", 120, 16)]
+)
 def test_nasbench201_table(tables, images, classes, side):
     ops, parameters, mflops = tables("nasbench201/table.npz", ["ops", f"params_{images}", f"mflops_{images}"])
     costs = NB201.costs(NB201.from_ops(ops), classes=classes, image_side=side)
@@ -202,7 +228,7 @@ def test_nasbench201_table(tables, images, classes, side):
     assert np.abs(costs["flops"] / 1e6 - mflops).max() < 1e-9
 
 
-# -- all -----------------------------------------------------------------------------------------------------------------
+# -- all -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -212,7 +238,10 @@ def test_costs_are_counts_or_refused(name):
     if name in ("nasbench101", "nasbench201"):
         costs = space.costs(graphs)
         assert list(costs) == ["parameters", "flops"]
-        assert all(values.shape == (5,) and values.dtype == np.int64 and values.min() > 0 for values in costs.values())
+        assert all(
+            values.shape == (5,) and values.dtype == np.int64 and values.min() > 0
+            for values in costs.values()
+        )
         assert all(len(values) == 0 for values in space.costs(graphs[:0]).values())
     else:
         with pytest.raises(InvalidParameter, match="does not say which network") as caught:

@@ -97,9 +97,14 @@ def test_worked_examples_are_drawn(first, second, kind, layout, child):
 
 
 def test_genes_of_both_cells_are_exchanged_in_the_worked_example():
-    layout = {"stages": (40,), "gene": 2}  # 2^14 ways to exchange the 14 pairs that differ: given the right ones, the worked children
+    layout = {
+        "stages": (40,),
+        "gene": 2,
+    }  # 2^14 ways to exchange the 14 pairs that differ: given the right ones, the worked children
     pairs = np.array(GENES_OF_BOTH_CELLS).reshape(-1, 2)
-    from_other = (pairs == np.array(OTHER).reshape(-1, 2)).all(1) & (pairs != np.array(ONE).reshape(-1, 2)).any(1)
+    from_other = (pairs == np.array(OTHER).reshape(-1, 2)).all(1) & (
+        pairs != np.array(ONE).reshape(-1, 2)
+    ).any(1)
     assert from_other.nonzero()[0].tolist() == [2, 3, 6, 11, 13, 18]
     ones, _ = children(ONE, OTHER, "genes", layout, couples=200_000)
     assert (ones == GENES_OF_BOTH_CELLS).all(1).any()
@@ -161,7 +166,9 @@ def test_mutation_of_bits_and_of_choices():
     changed = mutate(parents, choices, probability=1, seed=0)
     assert (changed != parents).all()
     space.from_ops(changed)
-    assert {tuple(np.unique(changed[:, layer])) for layer in (0, 1)} == {tuple(range(6)), tuple(range(7))}, "any other choice"
+    assert {tuple(np.unique(changed[:, layer])) for layer in (0, 1)} == {tuple(range(6)), tuple(range(7))}, (
+        "any other choice"
+    )
 
 
 def test_what_does_not_fit_is_refused():

@@ -1,4 +1,6 @@
-"""Mutants of good architectures and good descriptions of spaces: read and written back as the same, or refused in one sentence."""
+"""Mutants of good architectures and good descriptions of spaces: read and written back as the same, or
+refused in one sentence.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,32 @@ from tests.spaces.examples import SPACES as EXAMPLES
 SPACES = {
     **registered_spaces(),
     "operations": OperationSpace(max_nodes=24),
-    **{name: EXAMPLES[name] for name in ("chain", "diamond", "nodes", "two inputs", "edges", "parallel", "fixed parallel", "genotype")},
+    **{
+        name: EXAMPLES[name]
+        for name in (
+            "chain",
+            "diamond",
+            "nodes",
+            "two inputs",
+            "edges",
+            "parallel",
+            "fixed parallel",
+            "genotype",
+        )
+    },
     "layers": ChainSpace("layers", ["a", "it's", "c\n"], [[0, 1], [2, 1], [0]], identity="a"),
     "quoted": GenotypeSpace("../x\x1b", ["it's", '"\\', "a\nb", "ü"], nodes=2, skip_op=None),
-    "bracketed": CellSpace("bracketed", ["{a", "[b", "|c"], max_nodes=4, topology=[(0, 1), (1, 2), (2, 3)], cells=2),
+    "bracketed": CellSpace(
+        "bracketed", ["{a", "[b", "|c"], max_nodes=4, topology=[(0, 1), (1, 2), (2, 3)], cells=2
+    ),
     "stages": StageSpace("stages", (1, 3), skip_bits=True),
 }
 
 
 def values_of(space, graphs):
-    """Good input other than text, as JSON could hold it: dicts, lists of operations, bits, pairs and numbers."""
+    """Good input other than text, as JSON could hold it: dicts, lists of operations, bits, pairs and
+    numbers.
+    """
     texts = space.format(graphs)
     found = []
     for read in (json.loads, eval_genotype):
@@ -55,7 +73,11 @@ def values_of(space, graphs):
 
 def eval_genotype(text):
     """The dict of a genotype's text."""
-    return eval(text, {"Genotype": dict, "range": lambda *ends: list(range(*ends))}) if text.startswith("Genotype") else json.loads("")
+    return (
+        eval(text, {"Genotype": dict, "range": lambda *ends: list(range(*ends))})
+        if text.startswith("Genotype")
+        else json.loads("")
+    )
 
 
 def as_array(value):
@@ -121,7 +143,9 @@ def test_many_mutants_of_architectures(name, monkeypatch):
 
 
 def fuzz_description(space, count, monkeypatch):
-    monkeypatch.setattr(REGISTRY, "_entry_points", functools.cache(REGISTRY._entry_points))  # which are read from disk each time
+    monkeypatch.setattr(
+        REGISTRY, "_entry_points", functools.cache(REGISTRY._entry_points)
+    )  # which are read from disk each time
     rng = np.random.default_rng(len(space.name))
     for _ in range(count):
         mutant = mutate_json(space.config(), rng)

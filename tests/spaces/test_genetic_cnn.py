@@ -35,7 +35,10 @@ def test_a_worked_example():
     assert graphs.mask.sum(1).tolist() == [5, 6, 7]
     for text in ("1-01|0-01-100|0-11-101-0001", "1010011000111010001"):
         assert SPACE.to_bits(SPACE.parse(text)).tolist() == [TALK]
-    assert SPACE.format(SPACE.parse([TALK, "0" * 19])) == ["1-01|0-01-100|0-11-101-0001", "0-00|0-00-000|0-00-000-0000"]
+    assert SPACE.format(SPACE.parse([TALK, "0" * 19])) == [
+        "1-01|0-01-100|0-11-101-0001",
+        "0-00|0-00-000|0-00-000-0000",
+    ]
 
 
 def wiring(bits, nodes, skip=0):
@@ -72,7 +75,9 @@ def test_every_stage_is_wired_by_the_rules():
 def test_bits_survive_left_out_nodes(seed):
     rng = np.random.default_rng(seed)
     for space in (SPACE, MACRO, GeneticCNN((2, 5)), GeneticCNN((1, 3))):
-        bits = (rng.random((40, sum(space.stage_lengths))) < rng.random((40, 1)) ** 3).astype(np.uint8)  # from empty to full
+        bits = (rng.random((40, sum(space.stage_lengths))) < rng.random((40, 1)) ** 3).astype(
+            np.uint8
+        )  # from empty to full
         graphs = space.validate(space.from_bits(bits))
         assert (space.to_bits(graphs) == bits).all()
         texts = space.format(graphs)
@@ -81,7 +86,11 @@ def test_bits_survive_left_out_nodes(seed):
 
 
 def test_isolated_nodes_do_not_matter_to_the_hash():
-    one = SPACE.hash(SPACE.parse(["1-00|0-00-000|0-00-000-0000", "0-01|0-00-000|0-00-000-0000", "0-10|0-00-000|0-00-000-0000"]))
+    one = SPACE.hash(
+        SPACE.parse(
+            ["1-00|0-00-000|0-00-000-0000", "0-01|0-00-000|0-00-000-0000", "0-10|0-00-000|0-00-000-0000"]
+        )
+    )
     assert (one == one[0]).all(), "one edge, whichever node is left out"
     assert (SPACE.hash(SPACE.parse("0-00|1-00-000|0-00-000-0000")) != one[0]).any(), "another stage"
 
@@ -105,7 +114,16 @@ def test_nsga_net_has_a_skip_bit():
     stage = "1000000000111001"
     graphs = MACRO.parse(stage * 3)
     assert MACRO.format(graphs) == ["|".join(["1-00-000-0000-11100-1"] * 3)]
-    assert stage_edges(graphs, 0) == [("I", 1), ("I", 3), ("I", "O"), (1, 2), (1, 6), (2, 6), (3, 6), (6, "O")]
+    assert stage_edges(graphs, 0) == [
+        ("I", 1),
+        ("I", 3),
+        ("I", "O"),
+        (1, 2),
+        (1, 6),
+        (2, 6),
+        (3, 6),
+        (6, "O"),
+    ]
     assert (graphs.ops[0] == 4).nonzero().flatten().tolist() == [4, 5]
     without = MACRO.parse("1000000000111000" + 2 * stage)
     assert ("I", "O") not in stage_edges(without, 0)
@@ -116,7 +134,17 @@ def test_nsga_net_has_a_skip_bit():
 
 
 @pytest.mark.parametrize(
-    "architecture", ["1010", "2" * 19, "1-01|0-01-100|0-11-101-000", "10-1|0-01-100|0-11-101-0001", [0] * 18, [0.5] * 19, None, {}]
+    "architecture",
+    [
+        "1010",
+        "2" * 19,
+        "1-01|0-01-100|0-11-101-000",
+        "10-1|0-01-100|0-11-101-0001",
+        [0] * 18,
+        [0.5] * 19,
+        None,
+        {},
+    ],
 )
 def test_what_is_no_bit_string_is_refused(architecture):
     for given_ in ([architecture], architecture):
@@ -137,7 +165,7 @@ def test_graphs_of_other_rules_are_refused():
         SPACE.validate(graphs)
 
 
-# -- micro -----------------------------------------------------------------------------------------------------------------
+# -- micro ---------------------------------------------------------------------------------------------------
 
 NORMAL = [[[0, 2], [0, 0]], [[0, 7], [0, 2]], [[0, 3], [1, 3]], [[1, 7], [3, 3]], [[1, 2], [3, 4]]]
 REDUCTION = [[[0, 2], [1, 6]], [[0, 1], [1, 3]], [[1, 7], [1, 6]], [[3, 0], [1, 1]], [[3, 0], [1, 7]]]
@@ -152,7 +180,12 @@ def test_a_worked_genome():
     assert "reduce_concat=[2, 4, 5, 6]" in text
     for cell, genes in enumerate((NORMAL, REDUCTION)):
         for node, pairs in enumerate(genes, start=2):
-            found = [(source, k - 1) for source in range(node) for k in graphs.edge_ops()[cell, :, source, node].tolist() if k]
+            found = [
+                (source, k - 1)
+                for source in range(node)
+                for k in graphs.edge_ops()[cell, :, source, node].tolist()
+                if k
+            ]
             assert sorted(found) == sorted(map(tuple, pairs))
     again = MICRO.to_genomes(graphs)
     assert again.shape == (1, 40)
@@ -161,19 +194,26 @@ def test_a_worked_genome():
 
 
 def test_a_genome_with_a_later_node_is_refused():
-    for genome, message in ((np.where(np.arange(40) == 0, 2, GENOME), "normal cell, edge 0"), (GENOME[:39], "40 numbers")):
+    for genome, message in (
+        (np.where(np.arange(40) == 0, 2, GENOME), "normal cell, edge 0"),
+        (GENOME[:39], "40 numbers"),
+    ):
         with pytest.raises(InvalidArchitecture, match=message) as caught:
             MICRO.from_genomes(genome[None])
         assert_one_sentence(caught.value)
 
 
-# -- encoders --------------------------------------------------------------------------------------------------------------
+# -- encoders ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("space", [SPACE, MACRO], ids=["genetic-cnn", "nsga-net-macro"])
 def test_encoders_take_stages_of_different_sizes(space):
     check_space(space)
-    graphs = space.from_bits(np.concatenate([space.to_bits(space.sample(20, 0)), np.zeros((1, sum(space.stage_lengths)), dtype=int)]))
+    graphs = space.from_bits(
+        np.concatenate(
+            [space.to_bits(space.sample(20, 0)), np.zeros((1, sum(space.stage_lengths)), dtype=int)]
+        )
+    )
     for name in ("adjacency", "path", "gcn", "gates", "ta-gates", "graf"):
         for simplify in (False, True):
             with torch.random.fork_rng(devices=[]):

@@ -22,46 +22,73 @@ from tests.bad_input import assert_one_sentence
 
 SPACES = {space.name: space for space in (DARTS(), NDSDARTS(), NASNet(), Amoeba(), PNAS(), ENAS())}
 DARTS_V2 = (  # Liu et al., ICLR 2019, figures 4 and 5
-    "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), "
-    "('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), "
-    "('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), "
+    "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), "
+    "('sep_conv_3x3', 1), "
+    "('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], "
+    "reduce=[('max_pool_3x3', 0), "
+    "('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', "
+    "2), ('skip_connect', 2), "
     "('max_pool_3x3', 1)], reduce_concat=range(2, 6))"
 )
 NASNET_A = {  # Zoph et al., CVPR 2018, figure 4
     "normal": [
-        *[["sep_conv_5x5", 1], ["sep_conv_3x3", 0], ["sep_conv_5x5", 0], ["sep_conv_3x3", 0], ["avg_pool_3x3", 1], ["skip_connect", 0]],
+        *[
+            ["sep_conv_5x5", 1],
+            ["sep_conv_3x3", 0],
+            ["sep_conv_5x5", 0],
+            ["sep_conv_3x3", 0],
+            ["avg_pool_3x3", 1],
+            ["skip_connect", 0],
+        ],
         *[["avg_pool_3x3", 0], ["avg_pool_3x3", 0], ["sep_conv_3x3", 1], ["skip_connect", 1]],
     ],
     "normal_concat": [2, 3, 4, 5, 6],
     "reduce": [
-        *[["sep_conv_5x5", 1], ["sep_conv_7x7", 0], ["max_pool_3x3", 1], ["sep_conv_7x7", 0], ["avg_pool_3x3", 1], ["sep_conv_5x5", 0]],
+        *[
+            ["sep_conv_5x5", 1],
+            ["sep_conv_7x7", 0],
+            ["max_pool_3x3", 1],
+            ["sep_conv_7x7", 0],
+            ["avg_pool_3x3", 1],
+            ["sep_conv_5x5", 0],
+        ],
         *[["skip_connect", 3], ["avg_pool_3x3", 2], ["sep_conv_3x3", 2], ["max_pool_3x3", 1]],
     ],
     "reduce_concat": [4, 5, 6],
 }
 COMPACT = (
-    "[[(0, 4), (1, 3), (0, 2), (2, 3), (2, 3), (0, 3), (2, 6), (3, 5)], [(0, 3), (1, 3), (1, 1), (0, 5), (2, 3), (0, 2), (4, 4), (3, 1)]]"
+    "[[(0, 4), (1, 3), (0, 2), (2, 3), (2, 3), (0, 3), (2, 6), (3, 5)], [(0, 3), (1, 3), (1, 1), (0, 5), "
+    "(2, 3), (0, 2), (4, 4), (3, 1)]]"
 )
 
 
 def plain(text):
-    """Oracle: each cell of a genotype text as its nodes' multisets of (operation, input) and its concatenated nodes."""
+    """Oracle: each cell of a genotype text as its nodes' multisets of (operation, input) and its concatenated
+    nodes.
+    """
     call = ast.parse(text, mode="eval").body
     fields = {k.arg: k.value for k in call.keywords}
     cells = []
     for name in ("normal", "reduce"):
         pairs = ast.literal_eval(fields[name])
         joined = ast.unparse(fields[f"{name}_concat"])
-        concat = list(range(*ast.literal_eval(joined.removeprefix("range")))) if joined.startswith("range") else ast.literal_eval(joined)
+        concat = (
+            list(range(*ast.literal_eval(joined.removeprefix("range"))))
+            if joined.startswith("range")
+            else ast.literal_eval(joined)
+        )
         cells.append(([Counter(pairs[k : k + 2]) for k in range(0, len(pairs), 2)], sorted(concat)))
     return cells
 
 
 @pytest.mark.parametrize(
-    ("name", "billions"), [("nds-darts", 242), ("nasnet", 71_465_842), ("amoeba", 556_628), ("pnas", 556_628), ("enas", 5_063)]
+    ("name", "billions"),
+    [("nds-darts", 242), ("nasnet", 71_465_842), ("amoeba", 556_628), ("pnas", 556_628), ("enas", 5_063)],
 )
 def test_spaces_have_the_published_sizes(name, billions):
-    """Radosavovic et al., ICCV 2019, on NAS design spaces: cells in billions, counted with the two operations of a node in order."""
+    """Radosavovic et al., ICCV 2019, on NAS design spaces: cells in billions, counted with the two operations
+    of a node in order.
+    """
     space = SPACES[name]
     cells = 1
     for node in range(2, 2 + space.nodes):
@@ -85,7 +112,9 @@ def test_text_says_what_the_arrays_say(name, seed):
             assert concat == [node for node in interior if space.output == "all" or node not in used]
     again = space.from_genotypes(space.to_genotypes(graphs), space.to_concat(graphs))
     assert torch.equal(again.ops, graphs.ops)
-    assert torch.equal(space.from_genotypes(space.to_genotypes(graphs)).ops, graphs.ops), "the concat lists follow from the rule"
+    assert torch.equal(space.from_genotypes(space.to_genotypes(graphs)).ops, graphs.ops), (
+        "the concat lists follow from the rule"
+    )
 
 
 def test_published_genotypes():
@@ -106,14 +135,24 @@ def test_all_forms_read_the_same():
     table = np.array(lists)
     named = [[(space.choices[k], source) for source, k in cell] for cell in lists]
     Genotype = namedtuple("Genotype", "normal normal_concat reduce reduce_concat")
-    forms = [COMPACT, COMPACT.encode(), lists, table, {"normal": named[0], "reduce": named[1]}, named, str(tuple(map(tuple, lists)))]
+    forms = [
+        COMPACT,
+        COMPACT.encode(),
+        lists,
+        table,
+        {"normal": named[0], "reduce": named[1]},
+        named,
+        str(tuple(map(tuple, lists))),
+    ]
     forms.append(Genotype(named[0], range(2, 6), named[1], [5, 4, 3, 2]))
     graphs = space.parse(forms)
     assert len(graphs) == len(forms)
     assert (graphs.ops == space.from_genotypes(table[None]).ops.repeat(len(forms), 1, 1)).all()
     for form in forms:
         assert torch.equal(space.parse(form).ops, graphs[0].ops), "one genotype is a batch of one"
-    assert space.format(graphs[0])[0].startswith("Genotype(normal=[('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ")
+    assert space.format(graphs[0])[0].startswith(
+        "Genotype(normal=[('sep_conv_5x5', 0), ('sep_conv_3x3', 1), "
+    )
     assert len(space.parse([])) == 0
 
 
@@ -180,7 +219,9 @@ def test_a_mutant_differs_in_one_edge(name):
     parents = space.sample(300, 2)
     children = space.mutate(parents, 3)
     rewired = 0
-    for parent, child in zip(space.to_genotypes(parents).tolist(), space.to_genotypes(children).tolist(), strict=True):
+    for parent, child in zip(
+        space.to_genotypes(parents).tolist(), space.to_genotypes(children).tolist(), strict=True
+    ):
         differences = []
         for before, after in zip(parent, child, strict=True):
             for k in range(0, len(before), 2):
@@ -198,7 +239,11 @@ def test_encoders_see_the_concatenation():
     """The same nodes, of which one is joined or not: in both forms another encoding."""
     space = SPACES["nasnet"]
     two = space.parse([NASNET_A, NASNET_A | {"reduce_concat": [2, 4, 5, 6]}])
-    for encoder in (GCNEncoder(space), PathEncoder(space, cutoff=3_000), archenc.create_encoder("gates", space=space)):
+    for encoder in (
+        GCNEncoder(space),
+        PathEncoder(space, cutoff=3_000),
+        archenc.create_encoder("gates", space=space),
+    ):
         first, second = encoder.encode(two)
         assert not np.allclose(first, second), type(encoder).__name__
 
@@ -208,10 +253,14 @@ def test_paths_are_sequences_of_the_choosable_operations():
     assert encoder.dim == 2 * 2 * (7 + 7**2 + 7**3 + 7**4)
     graphs = SPACES["darts"].parse(DARTS_V2)
     paths = encoder.encode(graphs)[0, : encoder.dim // 2]
-    sep, skip, dil = (SPACES["darts"].choices.index(op) for op in ("sep_conv_3x3", "skip_connect", "dil_conv_3x3"))
+    sep, skip, dil = (
+        SPACES["darts"].choices.index(op) for op in ("sep_conv_3x3", "skip_connect", "dil_conv_3x3")
+    )
     expected = {(0, (sep,)), (1, (sep,)), (0, (skip,)), (0, (sep, dil)), (1, (sep, dil))}
     at = [
-        sum(2 * 7**k for k in range(1, len(ops))) + start * 7 ** len(ops) + sum(op * 7**k for k, op in enumerate(ops))
+        sum(2 * 7**k for k in range(1, len(ops)))
+        + start * 7 ** len(ops)
+        + sum(op * 7**k for k, op in enumerate(ops))
         for start, ops in expected
     ]
     assert set(np.flatnonzero(paths)) == set(at)
@@ -229,7 +278,10 @@ def test_paths_are_sequences_of_the_choosable_operations():
         (DARTS_V2.replace("normal_concat", "normal_join"), "'normal_join' is unknown"),
         (DARTS_V2.replace("'dil_conv_3x3', 2", "'none', 2"), "unknown operation 'none'"),
         (DARTS_V2.replace("'dil_conv_3x3', 2", "'concat', 2"), "unknown operation 'concat'"),
-        (DARTS_V2.replace("'dil_conv_3x3', 2", "'dil_conv_3x3', 5"), "normal cell, edge 7: 5 is no node before"),
+        (
+            DARTS_V2.replace("'dil_conv_3x3', 2", "'dil_conv_3x3', 5"),
+            "normal cell, edge 7: 5 is no node before",
+        ),
         (DARTS_V2.replace("'dil_conv_3x3', 2", "'dil_conv_3x3', 0"), "same input"),
         (DARTS_V2.replace("[2, 3, 4, 5]", "[2, 3, 4]"), "does not join every intermediate node"),
         (DARTS_V2.replace("[2, 3, 4, 5]", "[2, 3, 4, 9]"), "concat list"),
@@ -254,7 +306,9 @@ def test_loose_ends_must_be_joined():
         SPACES["nasnet"].parse(NASNET_A | {"reduce_concat": [5, 6]})
 
 
-@pytest.mark.parametrize("parameters", [{"nodes": 0}, {"nodes": 2, "output": "some"}, {"nodes": 2, "skip_op": "b"}])
+@pytest.mark.parametrize(
+    "parameters", [{"nodes": 0}, {"nodes": 2, "output": "some"}, {"nodes": 2, "skip_op": "b"}]
+)
 def test_what_is_no_space(parameters):
     with pytest.raises(InvalidParameter) as error:
         GenotypeSpace("mine", ["a"], **({"skip_op": "a"} | parameters))
@@ -264,7 +318,11 @@ def test_what_is_no_space(parameters):
 def test_validate_finds_cells_that_break_the_rules():
     space = SPACES["darts"]
     good = space.sample(1, 0)
-    for at, number, match in (((0, 5, 6), 1, "something else"), ((0, 0, 6), 8, "something else"), ((0, 2, 6), 0, "every intermediate")):
+    for at, number, match in (
+        ((0, 5, 6), 1, "something else"),
+        ((0, 0, 6), 8, "something else"),
+        ((0, 2, 6), 0, "every intermediate"),
+    ):
         ops = good.ops.clone()
         ops[at] = number
         adjacency = (ops != 0).to(torch.uint8)

@@ -1,4 +1,6 @@
-"""What others hand to a space: input of any type, descriptions from a file, objects that are no architectures."""
+"""What others hand to a space: input of any type, descriptions from a file, objects that are no
+architectures.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,22 @@ def refused(call, error, match=None):
     assert_one_sentence(caught.value)
 
 
-# -- other input of parse --------------------------------------------------------------------------------------------------
+# -- other input of parse ------------------------------------------------------------------------------------
 
-NONE_AT_ALL = [None, 2.5, math.nan, np.array(5), torch.tensor(5), object(), len, True, 10**5_000, [None], [[[]]], {None: None}]
+NONE_AT_ALL = [
+    None,
+    2.5,
+    math.nan,
+    np.array(5),
+    torch.tensor(5),
+    object(),
+    len,
+    True,
+    10**5_000,
+    [None],
+    [[[]]],
+    {None: None},
+]
 
 
 @each_space
@@ -53,7 +68,9 @@ def test_no_architectures_are_an_empty_batch(name):
         assert len(graphs) == 0
         assert space.hash(graphs).shape == (0, 16)
         assert space.format(graphs) == []
-        assert [len(form(graphs)) for form in (space.validate, space.simplify, space.node_form, space.mutate)] == [0] * 4
+        assert [
+            len(form(graphs)) for form in (space.validate, space.simplify, space.node_form, space.mutate)
+        ] == [0] * 4
 
 
 @each_space
@@ -61,7 +78,11 @@ def test_messages_need_no_architecture(name, monkeypatch):
     """Their examples are constants: drawing one costs seconds in a large space."""
     space = SPACES[name]
     for method in ("sample", "enumerate", "format"):
-        monkeypatch.setattr(type(space), method, lambda *args, **kwargs: pytest.fail("an error message asked for an architecture"))
+        monkeypatch.setattr(
+            type(space),
+            method,
+            lambda *args, **kwargs: pytest.fail("an error message asked for an architecture"),
+        )
     for text in ("{adjacency", "[" * 100_000, "", b"\xff\x00"):
         refused(lambda text=text: space.parse(text), InvalidArchitecture)
 
@@ -81,7 +102,7 @@ def test_graphs_of_a_large_space_are_drawn_by_arrays(monkeypatch):
     assert len(graphs) == 3
 
 
-# -- one architecture or several -------------------------------------------------------------------------------------------
+# -- one architecture or several -----------------------------------------------------------------------------
 
 
 @each_space
@@ -107,7 +128,11 @@ AWKWARD = ["{a", "[b", "|c", "'", '"', "\n", "it's", "\\", "../x", "\x1b[31m", "
 
 
 @pytest.mark.parametrize(
-    "space", [CellSpace("w", AWKWARD, max_nodes=4, topology=[(0, 1), (1, 2), (2, 3)], cells=cells) for cells in (1, 2)]
+    "space",
+    [
+        CellSpace("w", AWKWARD, max_nodes=4, topology=[(0, 1), (1, 2), (2, 3)], cells=cells)
+        for cells in (1, 2)
+    ],
 )
 def test_awkward_names_in_a_fixed_topology(space):
     graphs = space.sample(60)
@@ -132,7 +157,11 @@ def test_operations_beside_dicts():
 
 
 def test_names_that_could_be_architectures_are_refused():
-    refused(lambda: CellSpace("mine", ["a", '["a"]'], max_nodes=3, topology=[(0, 1), (1, 2)]), InvalidParameter, "JSON")
+    refused(
+        lambda: CellSpace("mine", ["a", '["a"]'], max_nodes=3, topology=[(0, 1), (1, 2)]),
+        InvalidParameter,
+        "JSON",
+    )
     refused(lambda: ChainSpace("mine", ["01", "b"], [[0, 1]] * 2), InvalidParameter, "code of a network")
     refused(lambda: ChainSpace("mine", ["a", "b"], [[0, 1]] * 2, symbols=" x"), InvalidParameter, "visible")
 
@@ -142,14 +171,20 @@ def test_what_is_said_twice_must_agree():
     cell = {"ops": ["input", "maxpool3x3", "output"], "adjacency": line}
     space = SPACES["nasbench101"]
     assert len(space.parse({**cell, "matrix": np.array(line)})) == 1
-    refused(lambda: space.parse({**cell, "matrix": other}), InvalidArchitecture, "'adjacency' and 'matrix' differ")
+    refused(
+        lambda: space.parse({**cell, "matrix": other}), InvalidArchitecture, "'adjacency' and 'matrix' differ"
+    )
     twice = json.dumps(cell)[:-1] + f', "adjacency": {other}}}'
     refused(lambda: space.parse(twice), InvalidArchitecture, "JSON")
     genotype = SPACES["darts"].format(SPACES["darts"].sample(1))[0]
-    refused(lambda: SPACES["darts"].parse(genotype[:-1] + ", normal_concat=[2, 3, 4, 5])"), InvalidArchitecture, "no genotype")
+    refused(
+        lambda: SPACES["darts"].parse(genotype[:-1] + ", normal_concat=[2, 3, 4, 5])"),
+        InvalidArchitecture,
+        "no genotype",
+    )
 
 
-# -- spaces from a description ---------------------------------------------------------------------------------------------
+# -- spaces from a description -------------------------------------------------------------------------------
 
 HUGE = [10**6, 10**9, 10**400]
 ODD = [None, "x", 2.5, True, -1, [[]], [None], {}, math.nan, math.inf, *HUGE]
@@ -196,12 +231,24 @@ def test_sizes_are_refused_before_anything_is_built(number, monkeypatch):
     refused(lambda: OperationSpace(max_nodes=number), InvalidParameter, "to 10,000")
     refused(lambda: NASBenchNLP(max_nodes=number), InvalidParameter, "to 10,000")
     refused(lambda: CellSpace("s", ["a"], max_nodes=7, cells=number), InvalidParameter, "10,000")
-    refused(lambda: CellSpace("s", ["a"], max_nodes=200, op_on="edge"), InvalidParameter, "19,900 places for operations")
-    refused(lambda: CellSpace("s", ["a"], max_nodes=7, edges_per_pair=number, op_on="edge"), InvalidParameter, "edges_per_pair")
+    refused(
+        lambda: CellSpace("s", ["a"], max_nodes=200, op_on="edge"),
+        InvalidParameter,
+        "19,900 places for operations",
+    )
+    refused(
+        lambda: CellSpace("s", ["a"], max_nodes=7, edges_per_pair=number, op_on="edge"),
+        InvalidParameter,
+        "edges_per_pair",
+    )
     refused(lambda: GenotypeSpace("s", ["a"], nodes=number, skip_op=None), InvalidParameter, "to 60")
     refused(lambda: GeneticCNN([number]), InvalidParameter, "stages")
     refused(lambda: ChainSpace("s", ["a"], [[0]] * 10**6), InvalidParameter, "1,000,000 choices are too many")
-    refused(lambda: CellSpace("s", ["a"], max_nodes=7, topology=[[0, 1]] * 10**6), InvalidParameter, "topology are too many")
+    refused(
+        lambda: CellSpace("s", ["a"], max_nodes=7, topology=[[0, 1]] * 10**6),
+        InvalidParameter,
+        "topology are too many",
+    )
 
 
 def test_the_largest_spaces_are_cheap_to_describe():
@@ -245,16 +292,24 @@ def test_spaces_by_name_need_their_parameters():
 
 
 def test_a_text_is_no_list_of_operations():
-    refused(lambda: CellSpace("mine", "conv", max_nodes=3), InvalidParameter, "operations is 'conv'; give a list")
-    refused(lambda: GenotypeSpace("mine", "conv", nodes=3), InvalidParameter, "operations is 'conv'; give a list")
-    refused(lambda: OperationSpace(operations="linear"), InvalidParameter, "operations is 'linear'; give a list")
+    refused(
+        lambda: CellSpace("mine", "conv", max_nodes=3), InvalidParameter, "operations is 'conv'; give a list"
+    )
+    refused(
+        lambda: GenotypeSpace("mine", "conv", nodes=3), InvalidParameter, "operations is 'conv'; give a list"
+    )
+    refused(
+        lambda: OperationSpace(operations="linear"), InvalidParameter, "operations is 'linear'; give a list"
+    )
 
 
 def test_any_text_may_be_the_name_of_a_space():
     space = CellSpace("../\x1b[31m/\n", ["a"], max_nodes=3)
     refused(lambda: space.parse(5), InvalidArchitecture)
     refused(lambda: space.hash(SPACES["darts"].sample(1)), InvalidArchitecture, r"x1b\[31m")
-    refused(lambda: space.parse({"adjacency": [[0, 1], [0, 0]], "ops": ["a\x1b", "output"]}), InvalidArchitecture)
+    refused(
+        lambda: space.parse({"adjacency": [[0, 1], [0, 0]], "ops": ["a\x1b", "output"]}), InvalidArchitecture
+    )
     assert "\x1b" not in str(InvalidParameter("\x1b; \n"))
     for name in ("", "x" * 101, "\ud800", b"x", 5):
         refused(lambda name=name: CellSpace(name, ["a"], max_nodes=3), InvalidParameter, "name of text")
@@ -264,10 +319,13 @@ def test_values_are_shown_shortly():
     deep = []
     for _ in range(5_000):
         deep = [deep]
-    assert all(0 < len(shown(value)) <= 60 for value in (10**5_000, "x" * 10**6, deep, [10**400] * 9, b"\x00" * 99, len))
+    assert all(
+        0 < len(shown(value)) <= 60
+        for value in (10**5_000, "x" * 10**6, deep, [10**400] * 9, b"\x00" * 99, len)
+    )
 
 
-# -- graphs, counts and seeds ----------------------------------------------------------------------------------------------
+# -- graphs, counts and seeds --------------------------------------------------------------------------------
 
 TAKE_GRAPHS = ("hash", "format", "validate", "simplify", "mutate", "costs", "node_form")
 
@@ -278,7 +336,11 @@ def test_only_graphs_of_the_space_are_taken(name, method):
     space = SPACES[name]
     other = SPACES["darts" if name != "darts" else "nasbench201"].sample(2)
     for given in (None, [], "x", ["x"], 5, np.zeros((1, 3, 3)), torch.zeros(1), space, {"ops": []}):
-        refused(lambda given=given: getattr(space, method)(given), InvalidArchitecture, "no batch of architectures")
+        refused(
+            lambda given=given: getattr(space, method)(given),
+            InvalidArchitecture,
+            "no batch of architectures",
+        )
     refused(lambda: getattr(space, method)(other), InvalidArchitecture, "belong to the space")
 
 
@@ -312,7 +374,14 @@ def test_counts_and_seeds_that_are_none(name):
 
 
 def test_arrays_of_numbers_that_are_none():
-    for table in (None, [[0], [0, 1]], [["a"] * 40], np.zeros((1, 40)) + 0.5, torch.ones(1, 40, requires_grad=True) / 2, 5):
+    for table in (
+        None,
+        [[0], [0, 1]],
+        [["a"] * 40],
+        np.zeros((1, 40)) + 0.5,
+        torch.ones(1, 40, requires_grad=True) / 2,
+        5,
+    ):
         refused(lambda table=table: SPACES["nsga-net-micro"].from_genomes(table), InvalidArchitecture)
         refused(lambda table=table: SPACES["darts"].from_genotypes(table), InvalidArchitecture)
         refused(lambda table=table: SPACES["genetic-cnn"].from_bits(table), InvalidArchitecture)
@@ -320,4 +389,6 @@ def test_arrays_of_numbers_that_are_none():
         refused(lambda table=table: SPACES["nasbench201"].from_naslib(table), InvalidArchitecture)
         refused(lambda table=table: SPACES["nasbench-graph"].from_hashes(table), InvalidArchitecture)
         refused(lambda table=table: SPACES["nasbench101"].from_bits(table, table, table), InvalidArchitecture)
-        refused(lambda table=table: SPACES["nasbench101"].from_arrays(table, table, table), InvalidArchitecture)
+        refused(
+            lambda table=table: SPACES["nasbench101"].from_arrays(table, table, table), InvalidArchitecture
+        )

@@ -36,33 +36,64 @@ MALFORMED = {
     "no operations": ("nasbench101", {"adjacency": LINE}, "'ops' is missing"),
     "operations as text": ("nasbench101", node(ops="input"), "one operation name a node"),
     "operations as numbers": ("nasbench101", node(ops=[0, 1, 2]), "one operation name a node"),
-    "unknown operation": ("nasbench101", node(ops=["input", "conv5x5", "output"]), "node 1: unknown operation 'conv5x5'"),
+    "unknown operation": (
+        "nasbench101",
+        node(ops=["input", "conv5x5", "output"]),
+        "node 1: unknown operation 'conv5x5'",
+    ),
     "two inputs": ("nasbench101", node(ops=["input", "input", "output"]), "2 input"),
     "no output": ("nasbench101", node(ops=["input", CONV, CONV]), "0 output"),
     "more operations than nodes": ("nasbench101", node(ops=["input", CONV, CONV, "output"]), "4 x 4"),
     "adjacency not square": ("nasbench101", node(adjacency=[[0, 1, 0], [0, 0, 1]]), "3 x 3"),
     "ragged adjacency": ("nasbench101", node(adjacency=[[0, 1, 0], [0, 0, 1], [0]]), "differ in length"),
     "adjacency with a 2": ("nasbench101", node(adjacency=[[0, 2, 0], [0, 0, 1], [0, 0, 0]]), "0 and 1"),
-    "adjacency of text": ("nasbench101", node(adjacency=[["0", "1", "0"], ["0", "0", "1"], ["0", "0", "0"]]), "0 and 1"),
+    "adjacency of text": (
+        "nasbench101",
+        node(adjacency=[["0", "1", "0"], ["0", "0", "1"], ["0", "0", "0"]]),
+        "0 and 1",
+    ),
     "adjacency with NaN": ("nasbench101", node(adjacency=np.where(np.array(LINE), np.nan, 0)), "0 and 1"),
     "adjacency is None": ("nasbench101", node(adjacency=None), "missing"),
     "adjacency of half edges": ("nasbench101", node(adjacency=np.array(LINE) * 0.5), "0 and 1"),
     "a cycle": (
         "nasbench101",
-        {"adjacency": [[0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0]], "ops": ["input", CONV, POOL, "output"]},
+        {
+            "adjacency": [[0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0]],
+            "ops": ["input", CONV, POOL, "output"],
+        },
         r"cycle among the nodes \[1, 2, 3\]",
     ),
     "a self-loop": ("nasbench101", node(adjacency=[[0, 1, 0], [0, 1, 1], [0, 0, 0]]), "cycle"),
     "no path": ("nasbench101", node(adjacency=[[0, 1, 0], [0, 0, 0], [0, 0, 0]]), "no path"),
     "no edges": ("nasbench101", node(adjacency=np.zeros((3, 3))), "no path"),
-    "too many edges": ("nasbench101", {"adjacency": NINE, "ops": ["input", *[CONV] * 5, "output"]}, "more than 9 edges"),
-    "too many nodes": ("nasbench101", {"adjacency": np.eye(8, k=1, dtype=int), "ops": ["input", *[CONV] * 6, "output"]}, "8 nodes"),
+    "too many edges": (
+        "nasbench101",
+        {"adjacency": NINE, "ops": ["input", *[CONV] * 5, "output"]},
+        "more than 9 edges",
+    ),
+    "too many nodes": (
+        "nasbench101",
+        {"adjacency": np.eye(8, k=1, dtype=int), "ops": ["input", *[CONV] * 6, "output"]},
+        "8 nodes",
+    ),
     "nothing at all": ("nasbench101", {"adjacency": [], "ops": []}, "shape"),
     # a string: NAS-Bench-201
     "string cut short": ("nasbench201", GOOD201[:-2], "no NAS-Bench-201 string"),
-    "string with a node too many": ("nasbench201", GOOD201 + "+|none~0|none~1|none~2|none~3|", "no NAS-Bench-201 string"),
-    "string with wrong sources": ("nasbench201", GOOD201.replace("none~2", "none~1"), "no NAS-Bench-201 string"),
-    "string with an unknown operation": ("nasbench201", GOOD201.replace("none~2", "conv~2"), "place 5: unknown operation 'conv'"),
+    "string with a node too many": (
+        "nasbench201",
+        GOOD201 + "+|none~0|none~1|none~2|none~3|",
+        "no NAS-Bench-201 string",
+    ),
+    "string with wrong sources": (
+        "nasbench201",
+        GOOD201.replace("none~2", "none~1"),
+        "no NAS-Bench-201 string",
+    ),
+    "string with an unknown operation": (
+        "nasbench201",
+        GOOD201.replace("none~2", "conv~2"),
+        "place 5: unknown operation 'conv'",
+    ),
     "empty string": ("nasbench201", "", "no NAS-Bench-201 string"),
     "bytes": ("nasbench201", GOOD201.encode(), "bytes"),
     "five operations": ("nasbench201", ["none"] * 5, "5 operations"),
@@ -93,18 +124,45 @@ MALFORMED = {
     # fixed topologies and several cells
     "one cell of two": ("diamond", {"adjacency": [[0]], "ops": ["input"]}, "has 2 cells"),
     "three cells of two": ("diamond", [[["a", "a"]] * 3], "has 2 cells"),
-    "cell with an operation missing": ("diamond", [["a", "b"], ["a"]], "cell 1: 1 operations for a cell of 2"),
+    "cell with an operation missing": (
+        "diamond",
+        [["a", "b"], ["a"]],
+        "cell 1: 1 operations for a cell of 2",
+    ),
     "edges other than the topology's": (
         "chain",
-        {"adjacency": np.eye(5, k=1, dtype=int) + np.eye(5, k=4, dtype=int), "ops": ["input", "id", "k3", "k5", "output"]},
+        {
+            "adjacency": np.eye(5, k=1, dtype=int) + np.eye(5, k=4, dtype=int),
+            "ops": ["input", "id", "k3", "k5", "output"],
+        },
         "fixed topology",
     ),
-    "fewer nodes than the topology": ("chain", {"adjacency": LINE, "ops": ["input", "id", "output"]}, "3 nodes"),
+    "fewer nodes than the topology": (
+        "chain",
+        {"adjacency": LINE, "ops": ["input", "id", "output"]},
+        "3 nodes",
+    ),
     # TransNAS-Bench-101 micro
-    "string with operation 4": ("transnas101-micro", "64-41414-3_02_114", "no TransNAS-Bench-101 micro string"),
-    "string of another macro structure": ("transnas101-micro", "64-12414-3_02_113", "no TransNAS-Bench-101 micro string"),
-    "string with five digits": ("transnas101-micro", "64-41414-3_02_11", "no TransNAS-Bench-101 micro string"),
-    "a pooling": ("transnas101-micro", ["none"] * 5 + ["avg_pool_3x3"], "place 5: unknown operation 'avg_pool_3x3'"),
+    "string with operation 4": (
+        "transnas101-micro",
+        "64-41414-3_02_114",
+        "no TransNAS-Bench-101 micro string",
+    ),
+    "string of another macro structure": (
+        "transnas101-micro",
+        "64-12414-3_02_113",
+        "no TransNAS-Bench-101 micro string",
+    ),
+    "string with five digits": (
+        "transnas101-micro",
+        "64-41414-3_02_11",
+        "no TransNAS-Bench-101 micro string",
+    ),
+    "a pooling": (
+        "transnas101-micro",
+        ["none"] * 5 + ["avg_pool_3x3"],
+        "place 5: unknown operation 'avg_pool_3x3'",
+    ),
     "bytes of a string": ("transnas101-micro", b"64-41414-3_02_113", "bytes"),
     # NAS-Bench-Graph
     "hash with a nine": ("nasbench-graph", 77916, "77916 is no hash"),
@@ -116,7 +174,11 @@ MALFORMED = {
     "three links": ("nasbench-graph", {**GOOD_GRAPH, "link": [0, 0, 1]}, "'link' is"),
     "links in a circle": ("nasbench-graph", {**GOOD_GRAPH, "link": [2, 1, 0, 0]}, "cycle"),
     "a link to node 5": ("nasbench-graph", {**GOOD_GRAPH, "link": [0, 0, 1, 5]}, "'link' is"),
-    "an unknown layer": ("nasbench-graph", {**GOOD_GRAPH, "ops": ["gcn", "gat", "gin", "mlp"]}, "node 4: unknown operation 'mlp'"),
+    "an unknown layer": (
+        "nasbench-graph",
+        {**GOOD_GRAPH, "ops": ["gcn", "gat", "gin", "mlp"]},
+        "node 4: unknown operation 'mlp'",
+    ),
 }
 GOOD = {
     "transnas101-micro": "64-41414-3_02_113",
@@ -159,7 +221,15 @@ def test_hashes_that_are_none(hashes):
 
 
 @pytest.mark.parametrize(
-    "tuples", [[(0, 1, 2)], [(0, 1, 2, 3, 4, 5)], [(0, 0, 0, 0, 0, -1)], [("none",) * 6], [0, 1, 2, 3, 4, 0], [(0,) * 6, (0,)]]
+    "tuples",
+    [
+        [(0, 1, 2)],
+        [(0, 1, 2, 3, 4, 5)],
+        [(0, 0, 0, 0, 0, -1)],
+        [("none",) * 6],
+        [0, 1, 2, 3, 4, 0],
+        [(0,) * 6, (0,)],
+    ],
 )
 def test_naslib_tuples_that_are_none(tuples):
     with pytest.raises(InvalidArchitecture) as caught:

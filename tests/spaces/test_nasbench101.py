@@ -32,7 +32,9 @@ def official_hash(adjacency, ops):
 
     nodes = range(len(ops))
     label = {"input": -1, "output": -2} | {op: k for k, op in enumerate(OPERATIONS)}
-    digests = [md5(str((sum(adjacency[v]), sum(adjacency[u][v] for u in nodes), label[ops[v]]))) for v in nodes]
+    digests = [
+        md5(str((sum(adjacency[v]), sum(adjacency[u][v] for u in nodes), label[ops[v]]))) for v in nodes
+    ]
     for _ in nodes:
         digests = [
             md5(
@@ -53,12 +55,17 @@ def test_the_official_hash():
     for index, digest in enumerate(SPACE.hash(graphs)):
         nodes = graphs.mask[index].nonzero()[:, 0]
         adjacency = graphs.adjacency[index][nodes][:, nodes].tolist()
-        assert digest.tobytes().hex() == official_hash(adjacency, [SPACE.node_vocabulary[k] for k in graphs.ops[index][nodes].tolist()])
+        assert digest.tobytes().hex() == official_hash(
+            adjacency, [SPACE.node_vocabulary[k] for k in graphs.ops[index][nodes].tolist()]
+        )
 
 
 def test_isomorphic_cells_of_the_paper():
     """Two writings of one cell get one hash, another operation another one."""
-    a = {"adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]], "ops": ["input", OPERATIONS[0], OPERATIONS[2], "output"]}
+    a = {
+        "adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]],
+        "ops": ["input", OPERATIONS[0], OPERATIONS[2], "output"],
+    }
     b = {"matrix": a["adjacency"], "ops": ["input", OPERATIONS[2], OPERATIONS[0], "output"]}
     c = {"matrix": a["adjacency"], "ops": ["input", OPERATIONS[2], OPERATIONS[1], "output"]}
     first, second, third = SPACE.hash(SPACE.parse([a, b, c])).tolist()
@@ -68,7 +75,18 @@ def test_isomorphic_cells_of_the_paper():
 def test_what_is_cut_does_not_count():
     """Ten edges and eight nodes as given, but nine and seven on paths."""
     adjacency = np.triu(np.zeros((8, 8), int))
-    for i, j in [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 7), (0, 7), (0, 2), (0, 3), (0, 6)]:  # node 6 leads nowhere
+    for i, j in [
+        (0, 1),
+        (1, 2),
+        (2, 3),
+        (3, 4),
+        (4, 5),
+        (5, 7),
+        (0, 7),
+        (0, 2),
+        (0, 3),
+        (0, 6),
+    ]:  # node 6 leads nowhere
         adjacency[i, j] = 1
     graphs = SPACE.parse({"adjacency": adjacency, "ops": ["input", *[OPERATIONS[0]] * 6, "output"]})
     assert int(graphs.adjacency.sum()) == 9
@@ -81,14 +99,18 @@ def test_what_is_cut_does_not_count():
 
 def test_packed_tables():
     adjacency, ops = np.zeros((2, 7, 7), np.uint8), np.full((2, 7), -1, np.int8)
-    adjacency[0, 0, 1] = adjacency[0, 1, 2] = adjacency[0, 0, 2] = 1  # input -> maxpool -> output, input -> output
+    adjacency[0, 0, 1] = adjacency[0, 1, 2] = adjacency[0, 0, 2] = (
+        1  # input -> maxpool -> output, input -> output
+    )
     ops[0, :3] = [0, 3, 4]
     adjacency[1, 0, 1] = 1
     ops[1, :2] = [0, 4]
     graphs = SPACE.validate(SPACE.from_arrays(adjacency, ops, [3, 2]))
     assert graphs.ops.tolist() == [[1, 5, 0, 0, 0, 0, 2], [1, 0, 0, 0, 0, 0, 2]]
     assert graphs.adjacency[0].nonzero().tolist() == [[0, 1], [0, 6], [1, 6]]
-    bits = SPACE.from_bits([3, 2], [0b111, 0b1], [[2, 255, 255, 255, 255], [255] * 5])  # bits 0, 1, 2: 0->1, 0->2, 1->2
+    bits = SPACE.from_bits(
+        [3, 2], [0b111, 0b1], [[2, 255, 255, 255, 255], [255] * 5]
+    )  # bits 0, 1, 2: 0->1, 0->2, 1->2
     assert torch.equal(bits.ops, graphs.ops)
     assert torch.equal(bits.adjacency, graphs.adjacency)
 
@@ -130,7 +152,9 @@ def test_enumerate_nonsense(max_nodes):
 
 def test_hashes_against_the_table(table):
     rows = np.random.default_rng(0).choice(len(table["hash"]), 2000, replace=False)
-    graphs = SPACE.validate(SPACE.from_bits(table["n_nodes"][rows], table["adj_bits"][rows], table["ops5"][rows]))
+    graphs = SPACE.validate(
+        SPACE.from_bits(table["n_nodes"][rows], table["adj_bits"][rows], table["ops5"][rows])
+    )
     assert (SPACE.hash(graphs) == table["hash"][rows]).all()
     assert (SPACE.hash(isomorphic_twin(graphs, 0)) == table["hash"][rows]).all()
     assert (wl_hash(isomorphic_twin(graphs, 0)) == wl_hash(graphs)).all()

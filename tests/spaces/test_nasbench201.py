@@ -51,7 +51,9 @@ def test_every_other_notation():
 def test_naslib_numbers():
     # 0->1 skip, 0->2 none, 0->3 3x3, 1->2 1x1, 1->3 pool, 2->3 skip, in NASLib's numbers and edge order
     graphs = SPACE.from_naslib([(0, 1, 2, 3, 4, 0)])
-    assert SPACE.format(graphs) == ["|skip_connect~0|+|none~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|skip_connect~2|"]
+    assert SPACE.format(graphs) == [
+        "|skip_connect~0|+|none~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|skip_connect~2|"
+    ]
     assert SPACE.to_naslib(graphs).tolist() == [[0, 1, 2, 3, 4, 0]]
     everything = SPACE.enumerate()
     assert torch.equal(SPACE.from_naslib(SPACE.to_naslib(everything)).ops, everything.ops)
@@ -72,7 +74,9 @@ def test_reading_all_cells_calls_torch_no_more_often_than_reading_ten():
 
 
 def expression(numbers):
-    """The published isomorphism string, from its definition: sorted sums in which every "none" counts as a term."""
+    """The published isomorphism string, from its definition: sorted sums in which every "none" counts as a
+    term.
+    """
     values = ["0"]
     ops = iter(numbers)
     for target in (1, 2, 3):
@@ -98,7 +102,9 @@ def pairs_of(a, b):
 def test_relation_to_the_published_isomorphism_groups():
     """The numbers in the docstring of NASBench201."""
     graphs = SPACE.enumerate()
-    published = np.unique([expression(numbers) for numbers in SPACE.to_ops(graphs).tolist()], return_inverse=True)[1]
+    published = np.unique(
+        [expression(numbers) for numbers in SPACE.to_ops(graphs).tolist()], return_inverse=True
+    )[1]
     as_given, simple = classes(SPACE.hash(graphs)), classes(SPACE.hash(simplify(SPACE.node_form(graphs))))
     assert (published.max() + 1, as_given.max() + 1, simple.max() + 1) == (6_466, 14_125, 5_257)
     assert pairs_of(published, as_given) > 14_125, "the hash as given is not finer"

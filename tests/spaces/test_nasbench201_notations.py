@@ -18,7 +18,10 @@ OFFICIAL = {  # 0 stands in the benchmark's own generator, the others in its tab
     17: "|avg_pool_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|nor_conv_1x1~0|skip_connect~1|nor_conv_1x1~2|",
 }
 # an example in zc_combine, which uses NASLib's conversions
-NASLIB = (4, 0, 3, 1, 4, 3), "|avg_pool_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_1x1~2|"
+NASLIB = (
+    (4, 0, 3, 1, 4, 3),
+    "|avg_pool_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_1x1~2|",
+)
 
 
 def test_official_indices():
@@ -36,11 +39,26 @@ def test_official_indices_are_the_rows_of_the_table(data_root):
         assert (SPACE.to_ops(SPACE.from_index(range(15_625))) == table["ops"]).all()
 
 
-EDGES = {"2_3": "nor_conv_1x1", "0_1": "avg_pool_3x3", "1_2": "none", "0_2": "skip_connect", "1_3": "avg_pool_3x3", "0_3": "nor_conv_1x1"}
+EDGES = {
+    "2_3": "nor_conv_1x1",
+    "0_1": "avg_pool_3x3",
+    "1_2": "none",
+    "0_2": "skip_connect",
+    "1_3": "avg_pool_3x3",
+    "0_3": "nor_conv_1x1",
+}
 
 
 @pytest.mark.parametrize(
-    "six", ["(4, 0, 3, 1, 4, 3)", "4 0 3 1 4 3", "[4,0,3,1,4,3]", " 4, 0, 3, 1, 4, 3 ", [4, 0, 3, 1, 4, 3], np.array(NASLIB[0])]
+    "six",
+    [
+        "(4, 0, 3, 1, 4, 3)",
+        "4 0 3 1 4 3",
+        "[4,0,3,1,4,3]",
+        " 4, 0, 3, 1, 4, 3 ",
+        [4, 0, 3, 1, 4, 3],
+        np.array(NASLIB[0]),
+    ],
 )
 def test_six_numbers_mean_what_their_notation_says(six):
     assert SPACE.format(SPACE.parse(six, notation="naslib")) == [NASLIB[1]]
@@ -101,6 +119,15 @@ def test_tables_name_the_notation(tmp_path):
     (tmp_path / "lines.txt").write_text("4 0 3 1 4 3\n")
     (tmp_path / "index.jsonl").write_text("".join(f'{{"arch": {index}, "acc": 1}}\n' for index in range(6)))
     read = archenc.load_dataset("table", path=tmp_path / "six.csv", space="nasbench201", notation="naslib")
-    assert SPACE.format(read.graphs)[0] == SPACE.format(parse_architectures(tmp_path / "lines.txt", SPACE, "naslib"))[0] == NASLIB[1]
-    assert SPACE.to_index(archenc.load_dataset("table", path=tmp_path / "index.jsonl", space=SPACE).graphs).tolist() == [*range(6)]
-    refused(lambda: archenc.load_dataset("table", path=tmp_path / "six.csv", space="nasbench201", notation="no"), InvalidParameter)
+    assert (
+        SPACE.format(read.graphs)[0]
+        == SPACE.format(parse_architectures(tmp_path / "lines.txt", SPACE, "naslib"))[0]
+        == NASLIB[1]
+    )
+    assert SPACE.to_index(
+        archenc.load_dataset("table", path=tmp_path / "index.jsonl", space=SPACE).graphs
+    ).tolist() == [*range(6)]
+    refused(
+        lambda: archenc.load_dataset("table", path=tmp_path / "six.csv", space="nasbench201", notation="no"),
+        InvalidParameter,
+    )

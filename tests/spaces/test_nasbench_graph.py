@@ -14,11 +14,23 @@ SPACE = NASBenchGraph()
 
 def test_a_hash():
     graphs = SPACE.parse("77016")  # links 0, 1, 2, 2; fc, gat, gcn, graph
-    assert [SPACE.node_vocabulary[k] for k in graphs.ops[0].tolist()] == ["input", "fc", "gat", "gcn", "graph", "output"]
+    assert [SPACE.node_vocabulary[k] for k in graphs.ops[0].tolist()] == [
+        "input",
+        "fc",
+        "gat",
+        "gcn",
+        "graph",
+        "output",
+    ]
     assert graphs.adjacency[0].nonzero().tolist() == [[0, 1], [1, 2], [2, 3], [2, 4], [3, 5], [4, 5]]
     assert SPACE.format(graphs) == ["77016"]
     assert SPACE.format(SPACE.parse(5)) == ["5"], "link list 0 has no leading digit"
-    assert SPACE.format(SPACE.parse([77016, "77016", {"link": [0, 1, 2, 2], "ops": ["fc", "gat", "gcn", "graph"]}])) == ["77016"] * 3
+    assert (
+        SPACE.format(
+            SPACE.parse([77016, "77016", {"link": [0, 1, 2, 2], "ops": ["fc", "gat", "gcn", "graph"]}])
+        )
+        == ["77016"] * 3
+    )
     assert SPACE.format(SPACE.parse('{"link":[0,1,2,2],"ops":[7,0,1,6]}')) == ["77016"]
 
 
@@ -32,7 +44,9 @@ def forest(link, ops):
     """A rooted tree of operations as nested sorted tuples, the plain way."""
 
     def below(node):
-        return tuple(sorted((ops[child - 1], below(child)) for child in range(1, 5) if link[child - 1] == node))
+        return tuple(
+            sorted((ops[child - 1], below(child)) for child in range(1, 5) if link[child - 1] == node)
+        )
 
     return below(0)
 

@@ -36,7 +36,9 @@ GRU = {
 
 
 def meaning(recipe: dict[str, Any]) -> tuple[int, dict[str, str]]:
-    """Names and free orders removed: how each hidden state is computed, written out, and the number of operations."""
+    """Names and free orders removed: how each hidden state is computed, written out, and the number of
+    operations.
+    """
 
     def written(name: str) -> str:
         if name not in recipe:
@@ -116,7 +118,9 @@ def test_a_sample_reads_its_input_and_every_state() -> None:
         states = sum(name.startswith("h_new") for name in recipe)
         read = {source for entry in recipe.values() for source in entry["input"]} - set(recipe)
         assert read == {"x", *(f"h_prev_{k}" for k in range(states))}
-    assert {text.count('"h_new_') >= 3 for text in SPACE.format(graphs)} == {True, False}, "one to three hidden states are drawn"
+    assert {text.count('"h_new_') >= 3 for text in SPACE.format(graphs)} == {True, False}, (
+        "one to three hidden states are drawn"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,10 @@ def test_a_sample_reads_its_input_and_every_state() -> None:
         ({"h_new_0": op("linear", "x", "x")}, "reads a value twice"),
         ({"h_new_0": op("linear", "x", "y")}, "'y', which is nowhere"),
         ({"h_new_0": op("elementwise_sum", "x", "h_new_0")}, "a cycle"),
-        ({"x": op("activation_tanh", "h_prev_0"), "h_new_0": op("activation_tanh", "x")}, "cannot be called so"),
+        (
+            {"x": op("activation_tanh", "h_prev_0"), "h_new_0": op("activation_tanh", "x")},
+            "cannot be called so",
+        ),
         ({"h_new_0": {"op": "linear"}}, "'op' and its 'input'"),
         ({"h_new_0": {"op": "activation_tanh", "input": "x"}}, "no list of names"),
         ({"h_new_0": {"op": ["linear"], "input": ["x"]}}, "unknown operation"),

@@ -1,4 +1,6 @@
-"""Spaces of one cell, with "none" among the operations, and of any number of steps: what the logs of searches hold."""
+"""Spaces of one cell, with "none" among the operations, and of any number of steps: what the logs of searches
+hold.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def test_every_genotype_is_listed_once(nodes: int) -> None:
 
 
 def test_two_cells_are_all_pairs_of_one() -> None:
-    one, two = (GenotypeSpace("g", ["a", "b"], nodes=1, skip_op=None, cells=cells).enumerate() for cells in (1, 2))
+    one, two = (
+        GenotypeSpace("g", ["a", "b"], nodes=1, skip_op=None, cells=cells).enumerate() for cells in (1, 2)
+    )
     assert len(one) == comb(5, 2)
     assert len(two) == len(one) ** 2
 
@@ -83,8 +87,20 @@ def test_forms_of_one_cell() -> None:
     named = [("none", 0), ("conv", 1), ("skip_connect", 0), ("conv", 2)]
     pairs = [[0, 0], [1, 2], [0, 1], [2, 2]]
     text = f"Genotype(normal={named}, normal_concat=range(2, 4))"
-    forms = [text, f"Genotype(normal={named}, normal_concat=range(2, 4), reduce=[], reduce_concat=[])", {"normal": named}, named, pairs]
-    forms += [str(pairs), json.dumps({"normal": named, "normal_concat": [2, 3]}), np.array(pairs), np.array([pairs]), np.array([[pairs]])]
+    forms = [
+        text,
+        f"Genotype(normal={named}, normal_concat=range(2, 4), reduce=[], reduce_concat=[])",
+        {"normal": named},
+        named,
+        pairs,
+    ]
+    forms += [
+        str(pairs),
+        json.dumps({"normal": named, "normal_concat": [2, 3]}),
+        np.array(pairs),
+        np.array([pairs]),
+        np.array([[pairs]]),
+    ]
     expected = space.parse(text)
     assert space.format(expected)[0].startswith("Genotype(normal=[")
     assert "reduce" not in space.format(expected)[0]

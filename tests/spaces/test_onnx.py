@@ -36,7 +36,12 @@ def write(path, nodes, weights=(), inputs=(("x", [1, 4, 8, 8]),), rank=2):
         initializers,
     )
     onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)], ir_version=9), path
+        helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)],
+            ir_version=9,
+        ),
+        path,
     )
     return path
 
@@ -65,7 +70,9 @@ def test_the_same_network_in_both_formats_has_the_same_hash(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("name", ["residual", "branching", "depthwise", "dilated", "concatenation", "squeeze and excite"])
+@pytest.mark.parametrize(
+    "name", ["residual", "branching", "depthwise", "dilated", "concatenation", "squeeze and excite"]
+)
 def test_exported_networks_have_the_hash_of_their_modules(name, tmp_path):
     model, example, _ = NETWORKS[name]
     torch.onnx.export(model.eval(), (example,), str(tmp_path / "model.onnx"), dynamo=False)
@@ -83,10 +90,14 @@ def test_shapes_constants_and_sizes(tmp_path):
         helper.make_node("MatMul", ["c", "t"], ["y"]),
         helper.make_node("Exp", ["x"], ["unused"]),
     ]
-    graphs = from_onnx(write(tmp_path / "a.onnx", nodes, [("w", [5, 8])], inputs=[("x", ["batch", 3, 8])], rank=3))
+    graphs = from_onnx(
+        write(tmp_path / "a.onnx", nodes, [("w", [5, 8])], inputs=[("x", ["batch", 3, 8])], rank=3)
+    )
     assert operations(graphs) == ["relu6", "linear"]
     features = np.expm1(graphs.features[0, :3].double().numpy())
-    assert features == pytest.approx(np.array([[0, 0, 24, 3, 8], [0, 0, 24, 3, 8], [40, 120, 15, 3, 5]]), abs=1e-4)
+    assert features == pytest.approx(
+        np.array([[0, 0, 24, 3, 8], [0, 0, 24, 3, 8], [40, 120, 15, 3, 5]]), abs=1e-4
+    )
 
 
 def test_recurrent_and_embedding(tmp_path):
@@ -95,7 +106,13 @@ def test_recurrent_and_embedding(tmp_path):
         helper.make_node("Add", ["e", "x"], ["s"]),
         helper.make_node("LSTM", ["s", "w", "r", "b"], ["y"], hidden_size=6),
     ]
-    weights = [("w", [1, 24, 8]), ("r", [1, 24, 6]), ("b", [1, 48]), ("table", [10, 8]), ("indices", np.zeros((5, 1), dtype=np.int64))]
+    weights = [
+        ("w", [1, 24, 8]),
+        ("r", [1, 24, 6]),
+        ("b", [1, 48]),
+        ("table", [10, 8]),
+        ("indices", np.zeros((5, 1), dtype=np.int64)),
+    ]
     graphs = from_onnx(write(tmp_path / "a.onnx", nodes, weights, inputs=[("x", [5, 1, 8])], rank=4))
     assert operations(graphs) == ["add", "lstm"]  # what is looked up here is constant
     features = np.expm1(graphs.features[0, :3, :2].double().numpy())
@@ -115,7 +132,12 @@ def test_what_is_refused(tmp_path):
     wrong = [helper.make_node("Add", ["x", "w"], ["y"])]
     with pytest.raises(InvalidArchitecture, match=r"wrong\.onnx: its shapes cannot be inferred"):
         from_onnx(write(tmp_path / "wrong.onnx", wrong, [("w", [3])], rank=4))
-    branch = helper.make_graph([helper.make_node("Relu", ["x"], ["z"])], "b", [], [helper.make_tensor_value_info("z", FLOAT, [1, 4, 8, 8])])
+    branch = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["z"])],
+        "b",
+        [],
+        [helper.make_tensor_value_info("z", FLOAT, [1, 4, 8, 8])],
+    )
     nodes = [helper.make_node("If", ["condition"], ["y"], then_branch=branch, else_branch=branch)]
     with pytest.raises(InvalidArchitecture, match=r"branch\.onnx: the operation If makes it no single graph"):
         from_onnx(write(tmp_path / "branch.onnx", nodes, [("condition", np.array(True))], rank=4))
@@ -130,7 +152,7 @@ def test_without_the_package(tmp_path, monkeypatch):
         from_onnx(path)
 
 
-# -- what exporters write ----------------------------------------------------------------------------------------------------
+# -- what exporters write ------------------------------------------------------------------------------------
 
 
 def totals(graphs):
@@ -145,7 +167,10 @@ def export(model, example, path, **options):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-@pytest.mark.parametrize("name", ["plain", "residual", "branching", "depthwise", "concatenation", "nested", "transformer block", "lstm"])
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "residual", "branching", "depthwise", "concatenation", "nested", "transformer block", "lstm"],
+)
 def test_what_torch_writes_by_default(name, tmp_path, monkeypatch, capfd):
     """With weights in a file of their own, read from another folder than the current one."""
     pytest.importorskip("onnxscript")
@@ -153,7 +178,11 @@ def test_what_torch_writes_by_default(name, tmp_path, monkeypatch, capfd):
     torch.onnx.export(model.eval(), (example,), str(tmp_path / "model.onnx"))
     monkeypatch.chdir("/")
     graphs, module = from_onnx(tmp_path / "model.onnx"), from_module(model, example)
-    if name in ("transformer block", "lstm", "plain"):  # written with other operations, and a normalisation folded into its convolution
+    if name in (
+        "transformer block",
+        "lstm",
+        "plain",
+    ):  # written with other operations, and a normalisation folded into its convolution
         assert totals(graphs)[1] == pytest.approx(totals(module)[1], rel=1e-5)
     else:
         assert (graphs.hash() == module.hash()).all()
@@ -161,9 +190,13 @@ def test_what_torch_writes_by_default(name, tmp_path, monkeypatch, capfd):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("opset", [11, 12, 13, 17])
-@pytest.mark.parametrize("options", [{"do_constant_folding": False}, {"input_names": ["x"], "dynamic_axes": {"x": {0: "batch"}}}])
+@pytest.mark.parametrize(
+    "options", [{"do_constant_folding": False}, {"input_names": ["x"], "dynamic_axes": {"x": {0: "batch"}}}]
+)
 def test_sizes_that_the_file_computes_itself(opset, options, tmp_path):
-    net = Net(lambda net, x: (lambda y: net.b(y.view(y.size(0), -1)))(net.a(x)), a=conv(), b=nn.Linear(256, 3))
+    net = Net(
+        lambda net, x: (lambda y: net.b(y.view(y.size(0), -1)))(net.a(x)), a=conv(), b=nn.Linear(256, 3)
+    )
     graphs = from_onnx(export(net, IMAGE, tmp_path / "a.onnx", opset_version=opset, **options))
     assert (graphs.hash() == from_module(net, IMAGE).hash()).all()
 
@@ -199,10 +232,19 @@ def test_multiply_adds_of_einsum_are_those_of_the_convolution(tmp_path):
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        (helper.make_node("NonZero", ["x"], ["y"]), "the shape of 'y' at the operation NonZero depends on data"),
+        (
+            helper.make_node("NonZero", ["x"], ["y"]),
+            "the shape of 'y' at the operation NonZero depends on data",
+        ),
         (helper.make_node("Det", ["x"], ["y"]), "the operation Det is not one of those that are known"),
-        (helper.make_node("FusedConv", ["x", "w"], ["y"], domain="com.microsoft"), "the operation com.microsoft::FusedConv is not one"),
-        (helper.make_node("Einsum", ["x", "w"], ["y"], equation="ab,bc->ac"), "cannot be inferred at the operation Einsum|fit together"),
+        (
+            helper.make_node("FusedConv", ["x", "w"], ["y"], domain="com.microsoft"),
+            "the operation com.microsoft::FusedConv is not one",
+        ),
+        (
+            helper.make_node("Einsum", ["x", "w"], ["y"], equation="ab,bc->ac"),
+            "cannot be inferred at the operation Einsum|fit together",
+        ),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(node, message, tmp_path):
@@ -211,17 +253,30 @@ def test_what_is_not_understood_is_refused_by_name(node, message, tmp_path):
         from_onnx(path)
 
 
-# -- weights in other files --------------------------------------------------------------------------------------------------
+# -- weights in other files ----------------------------------------------------------------------------------
 
 
 def write_external(folder, threshold=0):
-    """The network of NODES with a Reshape, whose tensors of ``threshold`` bytes and more lie in the file weights.bin."""
-    nodes = [*NODES[:-1], helper.make_node("Reshape", ["g", "shape"], ["f"]), helper.make_node("Gemm", ["f", "v", "c"], ["y"], transB=1)]
+    """The network of NODES with a Reshape, whose tensors of ``threshold`` bytes and more lie in the file
+    weights.bin.
+    """
+    nodes = [
+        *NODES[:-1],
+        helper.make_node("Reshape", ["g", "shape"], ["f"]),
+        helper.make_node("Gemm", ["f", "v", "c"], ["y"], transB=1),
+    ]
     model = onnx.load(write(folder / "inside.onnx", nodes, [*WEIGHTS, ("shape", np.array([1, 4]))]))
     for tensor in model.graph.initializer:  # only raw data can lie elsewhere
         tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name))
     path = folder / "network.onnx"
-    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=threshold, convert_attribute=True)
+    onnx.save(
+        model,
+        path,
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=threshold,
+        convert_attribute=True,
+    )
     return path
 
 
@@ -242,7 +297,9 @@ def test_shapes_in_another_file_are_read(tmp_path, monkeypatch):
     with pytest.raises(CorruptFile, match=r"should have \d+ bytes at \d+ of .*weights\.bin, which has"):
         from_onnx(path)
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(CorruptFile, match=r"the tensor '\w+' of the file .*network\.onnx cannot be read from .*weights\.bin"):
+    with pytest.raises(
+        CorruptFile, match=r"the tensor '\w+' of the file .*network\.onnx cannot be read from .*weights\.bin"
+    ):
         from_onnx(path)
 
 
@@ -273,34 +330,59 @@ def test_wrong_places_in_another_file_are_refused(offset, tmp_path):
         from_onnx(path)
 
 
-# -- hostile files -----------------------------------------------------------------------------------------------------------
+# -- hostile files -------------------------------------------------------------------------------------------
 
 
 def test_immense_sizes_are_refused(tmp_path):
     side = 10**9
-    path = write(tmp_path / "a.onnx", [helper.make_node("Relu", ["x"], ["y"])], inputs=[("x", [side, side, side, side])], rank=4)
-    with pytest.raises(InvalidArchitecture, match=r"a\.onnx: .*larger than any that can run|cannot be inferred"):
+    path = write(
+        tmp_path / "a.onnx",
+        [helper.make_node("Relu", ["x"], ["y"])],
+        inputs=[("x", [side, side, side, side])],
+        rank=4,
+    )
+    with pytest.raises(
+        InvalidArchitecture, match=r"a\.onnx: .*larger than any that can run|cannot be inferred"
+    ):
         from_onnx(path)
     path = write(tmp_path / "b.onnx", [helper.make_node("Relu", ["x"], ["y"])], inputs=[("x", [1, -4])])
     with pytest.raises(InvalidArchitecture, match="'x' has a size of -4"):
         from_onnx(path)
     shape = ("shape", np.full(1, 10**12))
-    nodes = [helper.make_node("ConstantOfShape", ["shape"], ["z"]), helper.make_node("Add", ["x", "z"], ["y"])]
-    from_onnx(write(tmp_path / "c.onnx", nodes, [shape], inputs=[("x", [1])], rank=1))  # nothing of that size is made
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["z"]),
+        helper.make_node("Add", ["x", "z"], ["y"]),
+    ]
+    from_onnx(
+        write(tmp_path / "c.onnx", nodes, [shape], inputs=[("x", [1])], rank=1)
+    )  # nothing of that size is made
 
 
 def test_huge_and_cyclic_graphs_are_refused(tmp_path, monkeypatch):
-    circle = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Relu", ["a"], ["b"]), helper.make_node("Relu", ["b"], ["y"])]
+    circle = [
+        helper.make_node("Add", ["x", "b"], ["a"]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Relu", ["b"], ["y"]),
+    ]
     with pytest.raises(CorruptFile, match=r"a\.onnx is no valid ONNX file"):
         from_onnx(write(tmp_path / "a.onnx", circle, rank=4))
     chain = [helper.make_node("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}"]) for i in range(20_001)]
-    with pytest.raises(InvalidArchitecture, match=r"b\.onnx: it has 20,001 operations, more than the 20,000 that are read"):
+    with pytest.raises(
+        InvalidArchitecture, match=r"b\.onnx: it has 20,001 operations, more than the 20,000 that are read"
+    ):
         from_onnx(write(tmp_path / "b.onnx", chain, rank=4))
     monkeypatch.setattr("archenc.spaces.traced.network.MAX_LINKS", 500)
-    sums = [helper.make_node("Add", [f"w{i}", f"s{i}" if i else "w0"], [f"s{i + 1}"]) for i in range(50)]  # each brings all before it
+    sums = [
+        helper.make_node("Add", [f"w{i}", f"s{i}" if i else "w0"], [f"s{i + 1}"]) for i in range(50)
+    ]  # each brings all before it
     with pytest.raises(InvalidArchitecture, match="read more than 500 values of one another"):
         from_onnx(
-            write(tmp_path / "c.onnx", [*sums, helper.make_node("Add", ["x", "s50"], ["y"])], [(f"w{i}", [8]) for i in range(50)], rank=4)
+            write(
+                tmp_path / "c.onnx",
+                [*sums, helper.make_node("Add", ["x", "s50"], ["y"])],
+                [(f"w{i}", [8]) for i in range(50)],
+                rank=4,
+            )
         )
 
 
@@ -329,7 +411,11 @@ def mutants(content, count, seed):
         data = bytearray(content)
         for _ in range(random.integers(1, 4)):
             place, length = int(random.integers(len(data))), int(random.integers(1, 9))
-            change = (bytes(random.integers(256, size=length, dtype=np.uint8)), b"", bytes(data[place : place + length]) * 2)
+            change = (
+                bytes(random.integers(256, size=length, dtype=np.uint8)),
+                b"",
+                bytes(data[place : place + length]) * 2,
+            )
             data[place : place + length] = change[random.integers(3)]
         yield bytes(data)
 
@@ -343,14 +429,20 @@ def distorted(content, count, seed):
 
     for _ in range(count):
         model = onnx.load_model_from_string(content)
-        node, tensor, size = pick(model.graph.node), pick(model.graph.initializer), pick([0, -1, 3, 10**9, 2**62, -(2**63)])
+        node, tensor, size = (
+            pick(model.graph.node),
+            pick(model.graph.initializer),
+            pick([0, -1, 3, 10**9, 2**62, -(2**63)]),
+        )
         change = random.integers(5)
         if change == 0:
             tensor.dims[0] = size
         elif change == 1:
             node.op_type = pick(sorted(ONNX))
         elif change == 2 and node.input:
-            node.input[int(random.integers(len(node.input)))] = pick(["", "x", tensor.name, pick(model.graph.node).output[0]])
+            node.input[int(random.integers(len(node.input)))] = pick(
+                ["", "x", tensor.name, pick(model.graph.node).output[0]]
+            )
         elif change == 3 and node.attribute:
             attribute = pick(node.attribute)
             attribute.i, attribute.ints[:] = size, [size] * len(attribute.ints)
@@ -388,4 +480,10 @@ def test_a_split_into_another_number_of_outputs_is_refused(tmp_path):
     """The shape inference of ONNX ends the process on it."""
     split = helper.make_node("Split", ["x"], ["a", "b", "c"], axis=1, num_outputs=2)
     with pytest.raises(InvalidArchitecture, match="the operation Split has 3 outputs and says 2"):
-        from_onnx(write(tmp_path / "a.onnx", [split, helper.make_node("Concat", ["a", "b", "c"], ["y"], axis=1)], rank=4))
+        from_onnx(
+            write(
+                tmp_path / "a.onnx",
+                [split, helper.make_node("Concat", ["a", "b", "c"], ["y"], axis=1)],
+                rank=4,
+            )
+        )

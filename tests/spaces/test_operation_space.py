@@ -23,7 +23,10 @@ WORK: dict[str, Callable[[OperationSpace], Any]] = {
     "parse": lambda space: space.parse(ONE),
     "mutate": lambda space: space.mutate(space.parse(ONE)),
     "sample": lambda space: space.sample(100),
-    **{name: lambda space, name=name: archenc.create_encoder(name, space).encode(space.parse(ONE)) for name in ("graf-plus", "combined")},
+    **{
+        name: lambda space, name=name: archenc.create_encoder(name, space).encode(space.parse(ONE))
+        for name in ("graf-plus", "combined")
+    },
 }
 
 
@@ -37,7 +40,10 @@ def test_work_follows_the_nodes_that_are_there(work: Callable[[OperationSpace], 
 def test_room_for_more_nodes_changes_no_encoding(encoder: str) -> None:
     space = OperationSpace(max_nodes=40)
     texts = space.format(space.sample(30))
-    small, large = (archenc.create_encoder(encoder, of).encode(of.parse(texts)) for of in (space, OperationSpace(max_nodes=200)))
+    small, large = (
+        archenc.create_encoder(encoder, of).encode(of.parse(texts))
+        for of in (space, OperationSpace(max_nodes=200))
+    )
     np.testing.assert_allclose(small, large, atol=1e-5)
 
 
@@ -59,7 +65,11 @@ def test_large_graphs_are_encoded_a_few_at_a_time(monkeypatch: pytest.MonkeyPatc
 def test_mutations_use_all_the_room_there_is() -> None:
     """Nodes come until the space is full, whatever the arrays of the work are cut to."""
     space = OperationSpace(max_nodes=66, operations=("relu", "add"))
-    graphs = space.parse(json.dumps({"adjacency": np.eye(64, k=1, dtype=int).tolist(), "ops": ["input", *["relu"] * 62, "output"]}))
+    graphs = space.parse(
+        json.dumps(
+            {"adjacency": np.eye(64, k=1, dtype=int).tolist(), "ops": ["input", *["relu"] * 62, "output"]}
+        )
+    )
     graphs = graphs[[0] * 20]
     sizes: set[int] = set()
     for seed in range(8):

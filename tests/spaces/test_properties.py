@@ -61,7 +61,10 @@ def test_twins_are_valid_and_have_equal_hashes(name, seed):
     assert (wl_hash(simplify(nodes)) == wl_hash(simplify(twin_nodes))).all()
 
 
-@pytest.mark.parametrize("name", ["nasbench101", "nasbench201", "nasbench-graph", "diamond", "nodes", "two inputs", "edges", "parallel"])
+@pytest.mark.parametrize(
+    "name",
+    ["nasbench101", "nasbench201", "nasbench-graph", "diamond", "nodes", "two inputs", "edges", "parallel"],
+)
 def test_twins_are_not_all_the_same_writing(name):
     graphs = SPACES[name].sample(200, 0)
     twins = isomorphic_twin(graphs, 1)
@@ -111,7 +114,9 @@ def test_mutants_are_valid_and_differ(name, seed):
     before = graphs.ops.clone(), graphs.adjacency.clone()
     children = space.validate(space.mutate(graphs, seed))
     rows = len(graphs)
-    changed = (children.ops != graphs.ops).reshape(rows, -1).any(1) | (children.adjacency != graphs.adjacency).reshape(rows, -1).any(1)
+    changed = (children.ops != graphs.ops).reshape(rows, -1).any(1) | (
+        children.adjacency != graphs.adjacency
+    ).reshape(rows, -1).any(1)
     assert changed.all()
     assert torch.equal(before[0], graphs.ops), "the parents were changed"
     assert torch.equal(before[1], graphs.adjacency), "the parents were changed"
@@ -127,7 +132,9 @@ def test_conventions_of_a_sample(name):
     assert is_connected(graphs.adjacency, space.num_inputs).all()
     for adjacency, mask in zip(graphs.adjacency.tolist(), graphs.mask.tolist(), strict=True):
         existing = [node for node, there in enumerate(mask) if there]
-        assert existing == [*range(len(existing) - 1), space.max_nodes - 1], "padding lies just before the output"
+        assert existing == [*range(len(existing) - 1), space.max_nodes - 1], (
+            "padding lies just before the output"
+        )
         for i, row in enumerate(adjacency):
             for j, edge in enumerate(row):
                 assert edge in (0, 1)

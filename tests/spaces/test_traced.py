@@ -93,12 +93,17 @@ def test_edges(traced):
     graphs = traced["branching"]
     names = ["input", *operations(graphs), "output"]
     place = [*range(len(names) - 1), SMALL.max_nodes - 1]
-    edges = {(names[i], names[j]) for i, a in enumerate(place) for j, b in enumerate(place) if graphs.adjacency[0, a, b]}
+    edges = {
+        (names[i], names[j])
+        for i, a in enumerate(place)
+        for j, b in enumerate(place)
+        if graphs.adjacency[0, a, b]
+    }
     sums = {("conv3x3", "add"), ("conv1x1", "add"), ("avg_pool", "add"), ("add", "add"), ("add", "output")}
     assert edges == {("input", "conv3x3"), ("input", "conv1x1"), ("input", "avg_pool")} | sums
 
 
-# -- the same computation written in another way ---------------------------------------------------------------------------
+# -- the same computation written in another way -------------------------------------------------------------
 
 
 class Subclass(nn.Module):
@@ -139,7 +144,10 @@ SAME = {
 @pytest.mark.parametrize("case", SAME)
 def test_the_same_computation_has_the_same_hash(case):
     one, other, example = SAME[case]
-    one, other = from_module(one, example, space=SMALL), from_module(other, example, space=OperationSpace(max_nodes=40))
+    one, other = (
+        from_module(one, example, space=SMALL),
+        from_module(other, example, space=OperationSpace(max_nodes=40)),
+    )
     assert (one.hash() == other.hash()).all()
 
 
@@ -164,7 +172,7 @@ def test_relabelled_networks_have_the_same_hash(traced):
     assert (twins.hash() == graphs.hash()).all()
 
 
-# -- what is refused, and what is left alone -------------------------------------------------------------------------------
+# -- what is refused, and what is left alone -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", DYNAMIC)
@@ -175,11 +183,16 @@ def test_control_flow_that_depends_on_data_is_refused(name, capfd):
 
 
 def test_what_cannot_be_traced_is_refused(capfd):
-    with pytest.raises(InvalidArchitecture, match=r"model 1: .*Linear.* check that it runs on the example input"):
+    with pytest.raises(
+        InvalidArchitecture, match=r"model 1: .*Linear.* check that it runs on the example input"
+    ):
         from_modules([nn.Linear(8, 2), nn.Linear(7, 2)], SEQUENCE)
     with pytest.raises(InvalidArchitecture, match="no output of the network depends on its input"):
         from_module(Net(lambda net, x: torch.ones(3)), SEQUENCE)
-    with pytest.raises(InvalidArchitecture, match=r"4 nodes, and the space allows 3; pass space=OperationSpace\(max_nodes=4\)"):
+    with pytest.raises(
+        InvalidArchitecture,
+        match=r"4 nodes, and the space allows 3; pass space=OperationSpace\(max_nodes=4\)",
+    ):
         from_module(nn.Sequential(nn.ReLU(), nn.ReLU()), SEQUENCE, space=OperationSpace(max_nodes=3))
     with pytest.raises(InvalidParameter, match=r"a function is no torch\.nn\.Module"):
         from_module(lambda x: x, SEQUENCE)
@@ -207,11 +220,14 @@ def test_an_operation_without_a_name_is_other():
         from_module(nn.ReLU(), SEQUENCE, space=OperationSpace(operations=["linear"]))
 
 
-# -- products, and what is not known -----------------------------------------------------------------------------------------
+# -- products, and what is not known -------------------------------------------------------------------------
 
 PRODUCTS = {
     "einsum": (lambda net, x: torch.einsum("bchw,dc->bdhw", x, net.w), 3 * 4 * 64),
-    "einsum of three": (lambda net, x: torch.einsum("bchw,dc,de->behw", x, net.w, net.w[:, :2]), 3 * 4 * 64 + 2 * 3 * 64),
+    "einsum of three": (
+        lambda net, x: torch.einsum("bchw,dc,de->behw", x, net.w, net.w[:, :2]),
+        3 * 4 * 64 + 2 * 3 * 64,
+    ),
     "tensordot": (lambda net, x: torch.tensordot(x, net.w, dims=([1], [1])), 3 * 4 * 64),
     "inner": (lambda net, x: torch.inner(x.permute(0, 2, 3, 1), net.w), 3 * 4 * 64),
     "multi_dot": (lambda net, x: torch.linalg.multi_dot([net.w, x[0, :, 0], x[0, 0]]), 3 * 4 * 8 + 3 * 8 * 8),
@@ -249,10 +265,14 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_operations_that_are_not_known_are_refused_by_name(name):
-    with pytest.raises(InvalidArchitecture, match=f"the operation {name} is not one of those that are known here; "):
+    with pytest.raises(
+        InvalidArchitecture, match=f"the operation {name} is not one of those that are known here; "
+    ):
         from_module(Net(UNKNOWN[name]), torch.ones(1, 8, 8))
     constant = Net(lambda net, x: x + UNKNOWN[name](net, net.w), w=nn.Parameter(torch.ones(1, 8, 8)))
-    assert operations(from_module(constant, torch.ones(1, 8, 8))) == ["add"]  # computed from weights alone, it is no node
+    assert operations(from_module(constant, torch.ones(1, 8, 8))) == [
+        "add"
+    ]  # computed from weights alone, it is no node
 
 
 SIZED_BY_DATA = {
@@ -265,17 +285,25 @@ SIZED_BY_DATA = {
 
 @pytest.mark.parametrize("name", SIZED_BY_DATA)
 def test_sizes_that_depend_on_data_are_refused(name, capfd):
-    with pytest.raises(InvalidArchitecture, match=r"^model 1: the size of what the operation \w+ gives depends on data; use .*where$"):
+    with pytest.raises(
+        InvalidArchitecture,
+        match=r"^model 1: the size of what the operation \w+ gives depends on data; use .*where$",
+    ):
         from_modules([nn.ReLU(), Net(SIZED_BY_DATA[name])], SEQUENCE)
     assert capfd.readouterr() == ("", "")
 
 
-# -- wrong calls -------------------------------------------------------------------------------------------------------------
+# -- wrong calls ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
-    [(None, "a NoneType is no"), (nn.Linear, "the class Linear is no"), ("resnet18", "a str is no"), (torch.ones(3), "a Tensor is no")],
+    [
+        (None, "a NoneType is no"),
+        (nn.Linear, "the class Linear is no"),
+        ("resnet18", "a str is no"),
+        (torch.ones(3), "a Tensor is no"),
+    ],
 )
 def test_what_is_no_module_is_refused(model, message):
     with pytest.raises(InvalidParameter, match=rf"^{message} torch\.nn\.Module; give a module$"):
@@ -287,20 +315,27 @@ def test_what_is_no_module_is_refused(model, message):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torch_script_is_refused_before_anything_changes():
     for model in (torch.jit.script(nn.Dropout()), nn.Sequential(torch.jit.script(nn.Dropout()))):
-        with pytest.raises(InvalidParameter, match="holds TorchScript, which cannot be traced; give it as it was before"):
+        with pytest.raises(
+            InvalidParameter, match="holds TorchScript, which cannot be traced; give it as it was before"
+        ):
             from_module(model, SEQUENCE)
         assert all(module.training for module in model.modules())
 
 
 @pytest.mark.parametrize("models", [None, 5, nn.Linear, nn.Linear(8, 8), nn.Sequential(nn.ReLU(), nn.ReLU())])
 def test_what_is_no_list_of_modules_is_refused(models):
-    with pytest.raises(InvalidParameter, match="is no list of modules; give a list, or one module to from_module"):
+    with pytest.raises(
+        InvalidParameter, match="is no list of modules; give a list, or one module to from_module"
+    ):
         from_modules(models, SEQUENCE)
 
 
 @pytest.mark.parametrize("example", [None, 5, "x", np.ones((1, 5, 8)), [], {}, (), (None, 2.0), nn.ReLU()])
 def test_an_input_without_a_tensor_is_refused(example):
-    with pytest.raises(InvalidParameter, match=r"^model 0: the example input, a \w+, holds no tensor; give a tensor, or a tuple"):
+    with pytest.raises(
+        InvalidParameter,
+        match=r"^model 0: the example input, a \w+, holds no tensor; give a tensor, or a tuple",
+    ):
         from_modules([nn.ReLU()], example)
 
 
@@ -311,17 +346,20 @@ def raising(error):
     return Net(compute)
 
 
-@pytest.mark.parametrize("error", [KeyError("a\nb"), RecursionError(), ValueError("a\x1b[31m\nsecond line"), StopIteration()])
+@pytest.mark.parametrize(
+    "error", [KeyError("a\nb"), RecursionError(), ValueError("a\x1b[31m\nsecond line"), StopIteration()]
+)
 def test_a_module_that_raises_is_named_in_one_sentence(error):
     with pytest.raises(
-        InvalidArchitecture, match=rf"^model 1: the module Net cannot be traced .*{type(error).__name__}.*; check"
+        InvalidArchitecture,
+        match=rf"^model 1: the module Net cannot be traced .*{type(error).__name__}.*; check",
     ) as caught:
         from_modules([nn.ReLU(), raising(error)], SEQUENCE)
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
 
 
-# -- the module stays as it was ----------------------------------------------------------------------------------------------
+# -- the module stays as it was ------------------------------------------------------------------------------
 
 
 class Cache:
@@ -336,7 +374,13 @@ class Changing(nn.Module):
         super().__init__()
         self.inner = nn.ModuleDict({"linear": nn.Linear(8, 8)})
         self.register_buffer("seen", torch.zeros(8))
-        self.fails, self.calls, self.kept, self.by_shape, self.helper = fails, 0, [torch.zeros(2)], {"a": {1: None}}, Cache()
+        self.fails, self.calls, self.kept, self.by_shape, self.helper = (
+            fails,
+            0,
+            [torch.zeros(2)],
+            {"a": {1: None}},
+            Cache(),
+        )
 
     def forward(self, x):
         if not hasattr(self, "pe"):
@@ -365,7 +409,10 @@ def state(model):
         if isinstance(value, dict | list):
             for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                 visit(item, (*name, key))
-        flat[name] = (id(value) if not isinstance(value, int) else value, value.tolist() if isinstance(value, torch.Tensor) else None)
+        flat[name] = (
+            id(value) if not isinstance(value, int) else value,
+            value.tolist() if isinstance(value, torch.Tensor) else None,
+        )
 
     visit(model, ())
     return flat
@@ -387,7 +434,7 @@ def test_a_module_that_changes_itself_is_left_as_it_was(fails):
         assert not isinstance(model.pe, FakeTensor)
 
 
-# -- the space -------------------------------------------------------------------------------------------------------------
+# -- the space -----------------------------------------------------------------------------------------------
 
 
 def test_space_round_trips(traced):
@@ -418,7 +465,12 @@ def test_encoders_take_networks_of_hundreds_of_nodes(tmp_path):
     labels = np.array([1.0, 2.0, 3.0, 4.0])
     for encoder in ("gates", "gcn", "op-count", "wl"):
         fixed = encoder in ("op-count", "wl")
-        predictor = Predictor(encoder, "ridge" if fixed else "mlp", "mse" if fixed else "hinge", **({} if fixed else {"epochs": 1}))
+        predictor = Predictor(
+            encoder,
+            "ridge" if fixed else "mlp",
+            "mse" if fixed else "hinge",
+            **({} if fixed else {"epochs": 1}),
+        )
         assert np.isfinite(predictor.fit(graphs, labels).predict(graphs)).all()
     predictor.save(tmp_path / "predictor")
     assert (Predictor.load(tmp_path / "predictor").predict(graphs) == predictor.predict(graphs)).all()
@@ -430,6 +482,8 @@ def test_encoders_take_networks_of_hundreds_of_nodes(tmp_path):
 def test_ta_gates_reads_the_features():
     graphs = from_modules([nn.Linear(8, 2), nn.Linear(8, 64)], SEQUENCE)
     sizes = {"symmetry_breaking": "scores-concat", "score_dim": graphs.num_features}
-    predictor = Predictor("ta-gates", "mlp", "hinge", encoder_params=sizes, epochs=1, random_state=0).fit(graphs, np.array([1.0, 2.0]))
+    predictor = Predictor("ta-gates", "mlp", "hinge", encoder_params=sizes, epochs=1, random_state=0).fit(
+        graphs, np.array([1.0, 2.0])
+    )
     low, high = predictor.predict(graphs)
     assert low != high  # which the operations alone do not tell apart

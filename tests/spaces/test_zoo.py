@@ -39,7 +39,9 @@ SPACE = OperationSpace(max_nodes=2048)
 
 @pytest.fixture(scope="module")
 def torchvision():
-    """torchvision, also where its compiled operators do not load, as beside a build of torch without CUDA: the models need none of them."""
+    """torchvision, also where its compiled operators do not load, as beside a build of torch without CUDA:
+    the models need none of them.
+    """
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None:
         pytest.skip("needs torchvision, which is not installed; run: pip install 'archenc[test]'")

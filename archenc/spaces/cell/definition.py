@@ -104,7 +104,7 @@ class CellDefinition:
         """Number k of an operation; see :meth:`archenc.spaces.base.Space.operation_number`."""
         return operation_number(self.name, self.operations, name, where)
 
-    # -- operations of a fixed topology as numbers k, in the order of the edge slots or interior nodes -----------
+    # -- operations of a fixed topology as numbers k, in the order of the edge slots or interior nodes -------
 
     def fixed_arrays(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Adjacency, operation ids and mask of the cells that have these operations, int64 (R, places)."""
@@ -143,12 +143,15 @@ def sort_slots(ops: Tensor) -> Tensor:
 
 
 def _check_parameters(space: CellDefinition) -> None:
-    """Raise :class:`InvalidParameter` for the first parameter that makes no sense, names and topology aside."""
+    """Raise :class:`InvalidParameter` for the first parameter that makes no sense, names and topology
+    aside.
+    """
     where = f"the space {space.name!r}"
     choice(where, "op_on", space.op_on, ("node", "edge"))
     if space.op_on == "node" and {"input", "output"} & set(space.operations):
         raise InvalidParameter(
-            f"{where} calls an operation 'input' or 'output'; choose another name, as the end nodes are called so"
+            f"{where} calls an operation 'input' or 'output'; choose another name, as the end nodes are "
+            "called so"
         )
     operation(where, "none_op", space.none_op, space.operations)
     operation(where, "skip_op", space.skip_op, space.operations)
@@ -164,11 +167,13 @@ def _check_parameters(space: CellDefinition) -> None:
         whole_number(where, parameter, getattr(space, parameter), least, most)
     if space.max_nodes <= space.num_inputs:
         raise InvalidParameter(
-            f"{where}: max_nodes is {space.max_nodes} with {space.num_inputs} inputs; leave room for the output node"
+            f"{where}: max_nodes is {space.max_nodes} with {space.num_inputs} inputs; leave room for the "
+            "output node"
         )
     if space.op_on == "node" and space.edges_per_pair > 1:
         raise InvalidParameter(
-            f"{where}: edges_per_pair is {space.edges_per_pair} with operations on nodes; use op_on='edge' for parallel edges"
+            f"{where}: edges_per_pair is {space.edges_per_pair} with operations on nodes; use op_on='edge' "
+            "for parallel edges"
         )
 
 
@@ -184,7 +189,9 @@ def _check_size(space: CellDefinition) -> None:
 
 
 def _checked_topology(space: CellDefinition, topology: Any) -> tuple[tuple[int, int], ...]:
-    """The edges of a fixed topology; raises :class:`InvalidParameter` unless they join inputs, interior nodes and output in order."""
+    """The edges of a fixed topology; raises :class:`InvalidParameter` unless they join inputs, interior nodes
+    and output in order.
+    """
     where = f"the space {space.name!r}"
     edges: dict[tuple[int, int], None] = {}  # in their order
     for edge in members(where, "topology", topology, MAX_EDGES):
@@ -194,22 +201,29 @@ def _checked_topology(space: CellDefinition, topology: Any) -> tuple[tuple[int, 
             raise InvalidParameter(f"{where}: {shown(nodes)} in the topology is no edge; {remedy}")
         source, target = int(nodes[0]), int(nodes[1])
         if source >= target or target < space.num_inputs:
-            remedy = f"number the nodes so that edges lead from lower to higher numbers and none enters the {space.num_inputs} first"
+            remedy = (
+                "number the nodes so that edges lead from lower to higher numbers and none enters the "
+                f"{space.num_inputs} first"
+            )
             raise InvalidParameter(
-                f"{where}: the edge {source} -> {target} in the topology leads backwards or into an input; {remedy}"
+                f"{where}: the edge {source} -> {target} in the topology leads backwards or into an input; "
+                f"{remedy}"
             )
         if (source, target) in edges:
             raise InvalidParameter(
-                f"{where}: the edge {source} -> {target} stands in the topology twice; use edges_per_pair for parallel edges"
+                f"{where}: the edge {source} -> {target} stands in the topology twice; use edges_per_pair "
+                "for parallel edges"
             )
         edges[source, target] = None
     if space.max_edges is not None and len(edges) * space.edges_per_pair > space.max_edges:
         raise InvalidParameter(
-            f"{where}: the topology has {len(edges)} edges and max_edges is {space.max_edges}; raise max_edges or drop it"
+            f"{where}: the topology has {len(edges)} edges and max_edges is {space.max_edges}; raise "
+            "max_edges or drop it"
         )
     if unused := _unused_nodes(space, sorted(edges)):
         raise InvalidParameter(
-            f"{where}: node {min(unused)} of the topology lies on no path from input to output; join it or leave it out"
+            f"{where}: node {min(unused)} of the topology lies on no path from input to output; join it or "
+            "leave it out"
         )
     return tuple(edges)
 
@@ -219,7 +233,9 @@ def _is_node(node: Any, nodes: int) -> bool:
 
 
 def _unused_nodes(space: CellDefinition, edges: list[tuple[int, int]]) -> set[int]:
-    """The nodes but the inputs that lie on no path from an input to the output; the edges are in ascending order of their sources."""
+    """The nodes but the inputs that lie on no path from an input to the output; the edges are in ascending
+    order of their sources.
+    """
     ahead, behind = set(range(space.num_inputs)), {space.max_nodes - 1}
     for source, target in edges:
         if source in ahead:

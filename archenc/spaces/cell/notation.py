@@ -20,7 +20,9 @@ from archenc.spaces.parameters import is_whole
 
 
 class Cell(NamedTuple):
-    """One cell of n nodes in topological order, output last: adjacency (n, n) and ops (n,) or (S, n, n) as ids."""
+    """One cell of n nodes in topological order, output last: adjacency (n, n) and ops (n,) or (S, n, n) as
+    ids.
+    """
 
     adjacency: np.ndarray
     ops: np.ndarray
@@ -98,7 +100,9 @@ def _example(space: CellDefinition) -> str:
 
 
 def load_json(text: str | bytes, where: str, space: str, example: str) -> Any:
-    """The value of a JSON text; raises :class:`InvalidArchitecture` that says ``where`` it stood and shows a right one."""
+    """The value of a JSON text; raises :class:`InvalidArchitecture` that says ``where`` it stood and shows a
+    right one.
+    """
     try:
         return json.loads(text, object_pairs_hook=_dict_of_different_keys)
     except (ValueError, RecursionError):
@@ -130,7 +134,8 @@ def op_number(space: CellDefinition, op: Any, where: str) -> int:
         return space.operation_number(op, where)
     if not is_whole(op) or not 0 <= op < len(space.operations):
         raise InvalidArchitecture(
-            f"{where}: {shown(op)} is no operation; give a name of {space.name} or a number from 0 to {len(space.operations) - 1}"
+            f"{where}: {shown(op)} is no operation; give a name of {space.name} or a number from 0 to "
+            f"{len(space.operations) - 1}"
         )
     return int(op)
 
@@ -158,7 +163,8 @@ def _read_cell(space: CellDefinition, cell: Any, where: str) -> Cell | list[int]
         )
     if space.topology is not None and len(order) < space.max_nodes:
         raise InvalidArchitecture(
-            f"{where}: {len(order)} nodes, and the fixed topology of {space.name} has {space.max_nodes}; use all of them"
+            f"{where}: {len(order)} nodes, and the fixed topology of {space.name} has {space.max_nodes}; use "
+            "all of them"
         )
     picked = np.array(order)
     return Cell(
@@ -205,7 +211,8 @@ def _binary_matrix(matrix: Any, nodes: int, where: str) -> np.ndarray:
         ) from None
     if adjacency.shape != (nodes, nodes):
         raise InvalidArchitecture(
-            f"{where}: an adjacency of shape {adjacency.shape} for {nodes} operations; make it {nodes} x {nodes}"
+            f"{where}: an adjacency of shape {adjacency.shape} for {nodes} operations; make it {nodes} x "
+            f"{nodes}"
         )
     if adjacency.dtype.kind not in "buif" or not np.isin(adjacency, (0, 1)).all():
         raise InvalidArchitecture(
@@ -223,7 +230,8 @@ def _read_edge_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
         )
     if not is_whole(nodes) or not space.num_inputs < nodes <= space.max_nodes:
         raise InvalidArchitecture(
-            f"{where}: {shown(nodes)} nodes; give a whole number from {space.num_inputs + 1} to {space.max_nodes}"
+            f"{where}: {shown(nodes)} nodes; give a whole number from {space.num_inputs + 1} to "
+            f"{space.max_nodes}"
         )
     adjacency = np.zeros((nodes, nodes), dtype=np.uint8)
     ops = np.zeros((space.edges_per_pair, nodes, nodes), dtype=np.uint8)
@@ -235,7 +243,8 @@ def _read_edge_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
         slot = int(adjacency[source, target])
         if slot == space.edges_per_pair:
             raise InvalidArchitecture(
-                f"{place}: more edges {source} -> {target} than the {slot} that {space.name} allows; remove one"
+                f"{place}: more edges {source} -> {target} than the {slot} that {space.name} allows; remove "
+                "one"
             )
         ops[slot, source, target] = op_number(space, edge[2], place) + EDGE_OFFSET
         adjacency[source, target] += 1
@@ -249,7 +258,9 @@ def _node_number(node: Any, nodes: int | np.integer, where: str) -> int:
 
 
 def _topological_order(adjacency: np.ndarray, inputs: list[int], output: int, where: str) -> list[int]:
-    """Inputs first, output last, and of the nodes that could come next always the lowest; raises on a cycle."""
+    """Inputs first, output last, and of the nodes that could come next always the lowest; raises on a
+    cycle.
+    """
     waiting = adjacency.sum(axis=0, dtype=np.int64)
     order: list[int] = []
     ready = [(node not in inputs, node) for node in np.flatnonzero(waiting == 0).tolist()]

@@ -227,8 +227,8 @@ class CellSpace(Space):
             where: what the architecture is called in messages.
 
         Returns:
-            The arrays of each cell (:class:`archenc.spaces.cell.notation.Cell`), or the list of the numbers k of
-            its operations where the topology is fixed.
+            The arrays of each cell (:class:`archenc.spaces.cell.notation.Cell`), or the list of the numbers k
+            of its operations where the topology is fixed.
 
         Raises:
             InvalidArchitecture: what is wrong, ``where``, and what a right one looks like.

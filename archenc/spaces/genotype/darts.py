@@ -1,4 +1,6 @@
-"""The two-cell spaces of the literature: DARTS, and NASNet, AmoebaNet, PNAS, ENAS and DARTS as "On Network Design Spaces" defines them."""
+"""The two-cell spaces of the literature: DARTS, and NASNet, AmoebaNet, PNAS, ENAS and DARTS as "On Network
+Design Spaces" defines them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,10 @@ from typing import Any
 
 from archenc.spaces.genotype.space import GenotypeSpace
 
-_NDS = "Radosavovic, Johnson, Xie, Lo, Dollar: On Network Design Spaces for Visual Recognition, ICCV 2019, section 5"
+_NDS = (
+    "Radosavovic, Johnson, Xie, Lo, Dollar: On Network Design Spaces for Visual Recognition, ICCV 2019, "
+    "section 5"
+)
 
 
 class _Published(GenotypeSpace):
@@ -17,17 +22,29 @@ class _Published(GenotypeSpace):
 
 
 class DARTS(_Published):
-    """The space of DARTS without its "none", as NAS-Bench-301 has it: 4 nodes of two different inputs, 7 operations, all nodes joined."""
+    """The space of DARTS without its "none", as NAS-Bench-301 has it: 4 nodes of two different inputs, 7
+    operations, all nodes joined.
+    """
 
     paper = "Liu, Simonyan, Yang: DARTS, ICLR 2019; Zela, Siems et al.: Surrogate NAS Benchmarks, ICLR 2022"
 
     def __init__(self) -> None:
-        operations = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
+        operations = (
+            "max_pool_3x3",
+            "avg_pool_3x3",
+            "skip_connect",
+            "sep_conv_3x3",
+            "sep_conv_5x5",
+            "dil_conv_3x3",
+            "dil_conv_5x5",
+        )
         super().__init__("darts", operations, nodes=4, distinct_inputs=True)
 
 
 class NDSDARTS(_Published):
-    """DARTS as NDS samples it: 8 operations with "none", 4 nodes whose two inputs may be the same, all nodes joined."""
+    """DARTS as NDS samples it: 8 operations with "none", 4 nodes whose two inputs may be the same, all nodes
+    joined.
+    """
 
     paper = f"Liu, Simonyan, Yang: DARTS, ICLR 2019; {_NDS}"
 
@@ -100,7 +117,10 @@ class PNAS(_Published):
 class ENAS(_Published):
     """ENAS (micro): 5 operations, 5 nodes whose two inputs may be the same, the loose ends joined."""
 
-    paper = f"Pham, Guan, Zoph, Le, Dean: Efficient Neural Architecture Search via Parameter Sharing, ICML 2018; {_NDS}"
+    paper = (
+        "Pham, Guan, Zoph, Le, Dean: Efficient Neural Architecture Search via Parameter Sharing, ICML "
+        f"2018; {_NDS}"
+    )
 
     def __init__(self) -> None:
         operations = ("skip_connect", "sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3")

@@ -17,11 +17,14 @@ _CELLS = ("normal", "reduce")
 _KEYS = {"normal", "normal_concat", "reduce", "reduce_concat"}
 _EXAMPLES = {
     1: "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6))",
-    2: "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))",
+    2: "Genotype(normal=[('skip_connect', 0), ...], normal_concat=range(2, 6), reduce=[...], "
+    "reduce_concat=range(2, 6))",
 }
 
 Cell = tuple[list[tuple[int, int]], list[bool] | None]
-"""(input node, operation number) of each edge, and for each intermediate node whether it is concatenated, where that was said."""
+"""(input node, operation number) of each edge, and for each intermediate node whether it is concatenated,
+where that was said.
+"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,9 @@ def _parse_text(space: GenotypeDefinition, text: str | bytes, where: str) -> Any
 
 
 def _longest_text(space: GenotypeDefinition) -> int:
-    """Characters of the longest text to be read: 10,000, or twice as many as the space can write if those are more."""
+    """Characters of the longest text to be read: 10,000, or twice as many as the space can write if those are
+    more.
+    """
     edge = max(len(repr(name)) for name in space.choices) + len("(, 99), ")
     return max(10_000, 2 * len(_CELLS) * space.nodes * (2 * edge + len("99, ")))
 
@@ -160,7 +165,8 @@ def _value(tree: ast.expr) -> Any:
 def _read_edges(space: GenotypeDefinition, edges: Any, where: str) -> list[tuple[int, int]]:
     if not is_list(edges) or len(edges) != 2 * space.nodes:
         raise InvalidArchitecture(
-            f"{where}: not a list of {2 * space.nodes} edges; give two for each of {space.nodes} intermediate nodes"
+            f"{where}: not a list of {2 * space.nodes} edges; give two for each of {space.nodes} "
+            "intermediate nodes"
         )
     return [_read_edge(space, pair, f"{where}, edge {number}") for number, pair in enumerate(edges)]
 
@@ -199,7 +205,9 @@ def _read_concat(space: GenotypeDefinition, concat: Any, where: str) -> list[boo
 
 
 def write(space: GenotypeDefinition, cells: Sequence[Sequence[Sequence[int]]], concat: np.ndarray) -> str:
-    """The text of one architecture from its (input node, operation number) pairs and its concatenated nodes, bool (cells, n)."""
+    """The text of one architecture from its (input node, operation number) pairs and its concatenated nodes,
+    bool (cells, n).
+    """
     parts = []
     for key, edges, joined in zip(_CELLS, cells, concat, strict=False):
         pairs = ", ".join(f"({space.choices[number]!r}, {source})" for source, number in edges)

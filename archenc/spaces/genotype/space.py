@@ -1,4 +1,6 @@
-"""GenotypeSpace: networks of a normal and a reduction cell, or of one cell, written as a genotype (DARTS, NASNet, AmoebaNet, PNAS)."""
+"""GenotypeSpace: networks of a normal and a reduction cell, or of one cell, written as a genotype (DARTS,
+NASNet, AmoebaNet, PNAS).
+"""
 
 from __future__ import annotations
 
@@ -30,24 +32,33 @@ MAX_INTERMEDIATE = 60
 
 
 class GenotypeSpace(CellSpace):
-    """A normal and a reduction cell, or one cell, of two input nodes and n intermediate nodes, each of which adds up two operations.
+    """A normal and a reduction cell, or one cell, of two input nodes and n intermediate nodes, each of which
+    adds up two operations.
 
-    Node 0 is the output of the cell before the previous one, node 1 that of the previous one, nodes 2 to n + 1 are the intermediate ones
-    and node n + 2 is the output, the concatenation of some intermediate nodes. An architecture is written as
+    Node 0 is the output of the cell before the previous one, node 1 that of the previous one, nodes 2 to n +
+    1 are the intermediate ones and node n + 2 is the output, the concatenation of some intermediate nodes. An
+    architecture is written as
 
-    * the text ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=[4, 5])``, two
-      (operation, input node) pairs for each intermediate node in turn (Liu et al.: DARTS, ICLR 2019);
-    * the dict of the same, or its JSON text; the two concat lists may be left out and then follow from ``output``;
-    * two lists (normal, reduction) of (input node, operation number) pairs, or their text, as NASLib writes them.
+    * the text ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...],
+      reduce_concat=[4, 5])``, two (operation, input node) pairs for each intermediate node in turn (Liu et
+      al.: DARTS, ICLR 2019);
+    * the dict of the same, or its JSON text; the two concat lists may be left out and then follow from
+        ``output``;
+    * two lists (normal, reduction) of (input node, operation number) pairs, or their text, as NASLib writes
+        them.
 
-    With ``cells=1`` there is only the normal one: ``Genotype(normal=[...], normal_concat=range(2, 6))``, or one list of pairs.
+    With ``cells=1`` there is only the normal one: ``Genotype(normal=[...], normal_concat=range(2, 6))``, or
+    one list of pairs.
 
-    Operations sit on edges. **The edges into the output carry the operation** ``"concat"`` (``join_op``), which the space appends to the
-    list of operations: encoders that work on edges learn one weight for all of them, and what counts operations counts the concatenated
-    nodes. They are no choice: :meth:`sample` and :meth:`mutate` set them by the rule ``output``. The node form (:meth:`node_form`) has no
-    nodes for them: its nodes are the two inputs, the 2n operations and the output, which the operations of the concatenated nodes feed.
+    Operations sit on edges. **The edges into the output carry the operation** ``"concat"`` (``join_op``),
+    which the space appends to the list of operations: encoders that work on edges learn one weight for all of
+    them, and what counts operations counts the concatenated nodes. They are no choice: :meth:`sample` and
+    :meth:`mutate` set them by the rule ``output``. The node form (:meth:`node_form`) has no nodes for them:
+    its nodes are the two inputs, the 2n operations and the output, which the operations of the concatenated
+    nodes feed.
 
-    The two edges into a node have no order: a text lists them by input node and then from the last operation of the list to the first.
+    The two edges into a node have no order: a text lists them by input node and then from the last operation
+    of the list to the first.
 
     Args:
         name: what the space is called in messages and results.
@@ -56,8 +67,9 @@ class GenotypeSpace(CellSpace):
         skip_op: the operation that computes the identity, if there is one.
         none_op: the operation that computes zero, if there is one.
         distinct_inputs: whether the two input nodes of a node must differ.
-        output: what is concatenated: ``"all"`` intermediate nodes, or ``"loose"``, those that no other node uses. Cells of the second
-            kind that concatenate more than that can be read and belong to the space, too.
+        output: what is concatenated: ``"all"`` intermediate nodes, or ``"loose"``, those that no other node
+            uses. Cells of the second kind that concatenate more than that can be read and belong to the
+            space, too.
         cells: 2, or 1 where the network repeats one cell.
 
     Raises:
@@ -117,7 +129,9 @@ class GenotypeSpace(CellSpace):
         return {"name": "genotype", "parameters": parameters}
 
     def edge_slots(self) -> Tensor:
-        """(E, 3): every (source, target, slot) that can hold an operation, the single slots of the edges into the output last."""
+        """(E, 3): every (source, target, slot) that can hold an operation, the single slots of the edges into
+        the output last.
+        """
         interior = range(INPUTS, INPUTS + self.nodes)
         slots = [(i, j, s) for j in interior for i in range(j) for s in range(self.edges_per_pair)]
         return torch.tensor([*slots, *((i, self.max_nodes - 1, 0) for i in interior)], dtype=torch.int64)
@@ -128,13 +142,14 @@ class GenotypeSpace(CellSpace):
         """Architectures from arrays.
 
         Args:
-            genotypes: integers (N, cells, 2n, 2): [cell: 0 normal, 1 reduction][edge][0 input node, 1 operation number k]; edge e enters
-                intermediate node e // 2 + 2. Of one cell also (N, 2n, 2).
-            concat: bool (N, cells, n), the intermediate nodes that are concatenated; by default what ``output`` says.
+            genotypes: integers (N, cells, 2n, 2): [cell: 0 normal, 1 reduction][edge][0 input node, 1
+                operation number k]; edge e enters intermediate node e // 2 + 2. Of one cell also (N, 2n, 2).
+            concat: bool (N, cells, n), the intermediate nodes that are concatenated; by default what
+                ``output`` says.
 
         Raises:
-            InvalidArchitecture: another shape, an input node that does not come before the node, a number that is no operation, or cells
-                that do not belong to the space.
+            InvalidArchitecture: another shape, an input node that does not come before the node, a number
+                that is no operation, or cells that do not belong to the space.
         """
         genotypes = as_array(genotypes)
         if self.cells == 1 and genotypes.ndim == 3:
@@ -151,7 +166,9 @@ class GenotypeSpace(CellSpace):
         return self.validate(self._build(torch.from_numpy(table), torch.from_numpy(joined.astype(bool))))
 
     def _check_table(self, table: np.ndarray) -> None:
-        """Raise :class:`InvalidArchitecture` unless pairs (R, n, 2, 2) of input node and number k make cells."""
+        """Raise :class:`InvalidArchitecture` unless pairs (R, n, 2, 2) of input node and number k make
+        cells.
+        """
         source, number = table[..., 0], table[..., 1]
         node = np.arange(INPUTS, INPUTS + self.nodes)[:, None]
         if (wrong := (source < 0) | (source >= node)).any():
@@ -170,7 +187,9 @@ class GenotypeSpace(CellSpace):
         raise notation.fault_at(self.genotypes, row, 2 * at + edge, f"{values[row, at, edge]} {fault}")
 
     def to_genotypes(self, graphs: ArchGraphs) -> np.ndarray:
-        """Uint8 (N, cells, 2n, 2): what :meth:`from_genotypes` takes, the two edges of a node in the order of the text."""
+        """Uint8 (N, cells, 2n, 2): what :meth:`from_genotypes` takes, the two edges of a node in the order of
+        the text.
+        """
         self.check_form(graphs)
         table = self._edges(graphs).reshape(-1, self.cells, 2 * self.nodes, 2)
         return table.to(torch.uint8).numpy()
@@ -181,7 +200,9 @@ class GenotypeSpace(CellSpace):
         return graphs.adjacency[:, INPUTS:-1, -1].bool().reshape(-1, self.cells, self.nodes).numpy()
 
     def _build(self, table: Tensor, joined: Tensor | None = None) -> ArchGraphs:
-        """Cells from (R, n, 2, 2) input nodes and operation numbers of each node's two edges, and from what is concatenated, (R, n)."""
+        """Cells from (R, n, 2, 2) input nodes and operation numbers of each node's two edges, and from what
+        is concatenated, (R, n).
+        """
         rows, size = len(table), self.max_nodes
         ops = torch.zeros(rows, self.edges_per_pair, size, size, dtype=torch.uint8)
         row = torch.arange(rows)[:, None]
@@ -197,7 +218,9 @@ class GenotypeSpace(CellSpace):
         return from_edge_ops(self, ops, torch.ones(rows, size, dtype=torch.bool))
 
     def _places(self, graphs: ArchGraphs) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the two edges into each intermediate node are: int64 sources and slots, and ids, (R, n, 2) each; id 0 for no edge."""
+        """Where the two edges into each intermediate node are: int64 sources and slots, and ids, (R, n, 2)
+        each; id 0 for no edge.
+        """
         slots = graphs.edge_ops()[:, :, :-1, INPUTS:-1].permute(0, 3, 2, 1)  # (R, n, source, S)
         ids = slots.flatten(2)
         first = torch.argsort((ids == ABSENT).to(torch.uint8), dim=2, stable=True)[:, :, :2]
@@ -215,7 +238,9 @@ class GenotypeSpace(CellSpace):
         return INPUTS + 2 * self.nodes + 1
 
     def node_form(self, graphs: ArchGraphs) -> ArchGraphs:
-        """Each operation as a node, fed by an input or by both operations of its input node; see the class for the output."""
+        """Each operation as a node, fed by an input or by both operations of its input node; see the class
+        for the output.
+        """
         if graphs.op_on == "node":
             return graphs
         rows, size = len(graphs.adjacency), self.num_node_form_nodes
@@ -268,7 +293,9 @@ class GenotypeSpace(CellSpace):
         return self.from_genotypes(table, concat.reshape(-1, self.cells, self.nodes))
 
     def format(self, graphs: ArchGraphs) -> list[str]:
-        """The text ``Genotype(normal=..., normal_concat=..., reduce=..., reduce_concat=...)`` of each architecture."""
+        """The text ``Genotype(normal=..., normal_concat=..., reduce=..., reduce_concat=...)`` of each
+        architecture.
+        """
         write = partial(notation.write, self.genotypes)
         return [
             write(*one)
@@ -299,7 +326,8 @@ class GenotypeSpace(CellSpace):
                 other.flatten(1).any(1)
                 | (joins[:, 1:] != ABSENT).flatten(1).any(1)
                 | (joins[:, :, :INPUTS] != ABSENT).flatten(1).any(1),
-                f"the output joins something else than intermediate nodes by single edges of {self.join_op!r}; read the cell with parse",
+                "the output joins something else than intermediate nodes by single edges of "
+                f"{self.join_op!r}; read the cell with parse",
             ),
             (
                 (needed & ~joined).any(1),
@@ -319,7 +347,9 @@ class GenotypeSpace(CellSpace):
         return self._build(torch.from_numpy(np.stack([np.stack([first, second], axis=-1), numbers], axis=-1)))
 
     def mutate(self, graphs: ArchGraphs, seed: int | np.random.Generator = 0) -> ArchGraphs:
-        """The operation or the input node of one edge changes, with equal probability; what is concatenated follows ``output``."""
+        """The operation or the input node of one edge changes, with equal probability; what is concatenated
+        follows ``output``.
+        """
         return super().mutate(graphs, seed)
 
     def mutants(self, parents: ArchGraphs, rng: np.random.Generator) -> ArchGraphs:
@@ -357,7 +387,9 @@ class GenotypeSpace(CellSpace):
         return cells[first_of_each(cells.hash())]
 
     def _choices_of_node(self, node: int) -> np.ndarray:
-        """int64 (P, 2, 2): the pairs of (input node, operation number) that can enter a node, each in one order."""
+        """int64 (P, 2, 2): the pairs of (input node, operation number) that can enter a node, each in one
+        order.
+        """
         edges = list(itertools.product(range(node), range(len(self.choices))))
         refuse_above(self.name, math.comb(len(edges) + 1, 2))
         pairs = itertools.combinations_with_replacement(edges, 2)

@@ -1,14 +1,18 @@
 """Parameters and FLOPs of the networks of NAS-Bench-101, as exact counts.
 
-A network is a 3x3 convolution to 128 channels, three stacks of three cells with 128, 256 and 512 channels, and a linear classifier of ten
-classes on the mean over the pixels; a 2x2 max-pooling halves the image before the second and the third stack (Ying et al., ICML 2019,
-section 2.1). In a cell of ``outputs`` channels (the paper's supplement and the official model builder):
+A network is a 3x3 convolution to 128 channels, three stacks of three cells with 128, 256 and 512 channels,
+and a linear classifier of ten classes on the mean over the pixels; a 2x2 max-pooling halves the image before
+the second and the third stack (Ying et al., ICML 2019, section 2.1). In a cell of ``outputs`` channels (the
+paper's supplement and the official model builder):
 
-* the nodes that feed the output share its channels evenly; what the division leaves over gives one more channel to each of the first;
-* any other interior node has as many channels as the widest node that it feeds, and is cut to fit the narrower ones;
+* the nodes that feed the output share its channels evenly; what the division leaves over gives one more
+    channel to each of the first;
+* any other interior node has as many channels as the widest node that it feeds, and is cut to fit the
+    narrower ones;
 * an edge from the input is a 1x1 convolution to the channels of its target.
 
-Every convolution has no bias and is followed by a batch normalisation with a scale and a shift for each channel.
+Every convolution has no bias and is followed by a batch normalisation with a scale and a shift for each
+channel.
 """
 
 from __future__ import annotations
@@ -25,7 +29,9 @@ KERNEL_AREAS = np.array([9, 1, 0])
 
 
 def network_costs(graphs: ArchGraphs) -> dict[str, np.ndarray]:
-    """``"parameters"`` and ``"flops"``, int64 (N,), of cells whose every node lies on a path from the input to the output."""
+    """``"parameters"`` and ``"flops"``, int64 (N,), of cells whose every node lies on a path from the input
+    to the output.
+    """
     adjacency = graphs.adjacency.cpu().numpy().astype(bool)
     areas = np.concatenate([np.zeros(NODE_OFFSET, dtype=np.int64), KERNEL_AREAS])[graphs.ops.cpu().numpy()]
     stem, classifier = 9 * 3 * STEM_CHANNELS, (STACKS[-1][0] + 1) * CLASSES
@@ -43,7 +49,9 @@ def network_costs(graphs: ArchGraphs) -> dict[str, np.ndarray]:
 
 
 def node_channels(adjacency: np.ndarray, outputs: int) -> np.ndarray:
-    """int64 (N, V): channels of every node but the input (0) in cells of ``outputs`` channels; adjacency is (N, V, V) bool."""
+    """int64 (N, V): channels of every node but the input (0) in cells of ``outputs`` channels; adjacency is
+    (N, V, V) bool.
+    """
     last = adjacency.shape[1] - 1
     feeds_output = adjacency[:, :, last].copy()
     feeds_output[:, 0] = False  # the input's projection is added to the joined nodes
@@ -57,8 +65,12 @@ def node_channels(adjacency: np.ndarray, outputs: int) -> np.ndarray:
     return channels
 
 
-def _cell_sizes(adjacency: np.ndarray, areas: np.ndarray, channels: np.ndarray, inputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) weights of the convolutions of a cell with ``inputs`` channels at its input, and (N,) channels that they normalise."""
+def _cell_sizes(
+    adjacency: np.ndarray, areas: np.ndarray, channels: np.ndarray, inputs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) weights of the convolutions of a cell with ``inputs`` channels at its input, and (N,) channels
+    that they normalise.
+    """
     projected = adjacency[:, 0]
     weights = areas * channels**2 + inputs * channels * projected
     normalised = channels * ((areas > 0).astype(np.int64) + projected)

@@ -1,4 +1,6 @@
-"""NAS-Bench-101: cells of at most seven nodes and nine edges, with one of three operations on each interior node."""
+"""NAS-Bench-101: cells of at most seven nodes and nine edges, with one of three operations on each interior
+node.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,20 @@ from archenc.spaces.nasbench101.hash import big_endian_words, module_hashes
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 MAX_NODES, MAX_EDGES = 7, 9
-_PAIRS = [(i, j) for j in range(MAX_NODES) for i in range(j)]  # bit i + j (j - 1) / 2 of an adjacency code is the edge i -> j
-_ROW_IDS = np.array([INPUT, *range(NODE_OFFSET, NODE_OFFSET + len(OPERATIONS)), OUTPUT], dtype=np.uint8)  # of a table's 0 to 4
+_PAIRS = [
+    (i, j) for j in range(MAX_NODES) for i in range(j)
+]  # bit i + j (j - 1) / 2 of an adjacency code is the edge i -> j
+_ROW_IDS = np.array(
+    [INPUT, *range(NODE_OFFSET, NODE_OFFSET + len(OPERATIONS)), OUTPUT], dtype=np.uint8
+)  # of a table's 0 to 4
 
 
 class NASBench101(CellSpace):
     """The cell space of NAS-Bench-101: 423,624 cells up to isomorphism.
 
-    Architectures are written as a dict or JSON text with ``adjacency`` (or ``matrix``) and ``ops``, as in the official records, or as a
-    pair (matrix, ops). What lies on no input-output path is cut first, as the official ``ModelSpec`` does; then at most 7 nodes and 9
-    edges may be left.
+    Architectures are written as a dict or JSON text with ``adjacency`` (or ``matrix``) and ``ops``, as in the
+    official records, or as a pair (matrix, ops). What lies on no input-output path is cut first, as the
+    official ``ModelSpec`` does; then at most 7 nodes and 9 edges may be left.
     """
 
     published_hash = True
@@ -41,13 +47,17 @@ class NASBench101(CellSpace):
         return {"name": "nasbench101", "parameters": {}}
 
     def hash(self, graphs: ArchGraphs) -> np.ndarray:
-        """(N, 16) uint8: the official module hash, MD5 bytes (section 2.2 and the ``hash_module`` of the official records).
+        """(N, 16) uint8: the official module hash, MD5 bytes (section 2.2 and the ``hash_module`` of the
+        official records).
 
-        A node starts from the MD5 of ``"(out-degree, in-degree, label)"`` with label -1 for the input, -2 for the output and k for
-        operation k. As many rounds as there are nodes, it becomes the MD5 of its sources' sorted digests, "|", its targets' sorted
-        digests, "|" and its own. The cell's hash is the MD5 of the text of the sorted list of digests.
+        A node starts from the MD5 of ``"(out-degree, in-degree, label)"`` with label -1 for the input, -2 for
+        the output and k for operation k. As many rounds as there are nodes, it becomes the MD5 of its
+        sources' sorted digests, "|", its targets' sorted digests, "|" and its own. The cell's hash is the MD5
+        of the text of the sorted list of digests.
         """
-        graphs = transforms.keep_nodes(graphs, graphs.mask)  # padding to its place before the output, wherever it was
+        graphs = transforms.keep_nodes(
+            graphs, graphs.mask
+        )  # padding to its place before the output, wherever it was
         graphs = graphs.to("cpu")
         digests = np.zeros((len(graphs), 16), dtype=np.uint8)
         counts = graphs.mask.sum(1)
@@ -61,14 +71,16 @@ class NASBench101(CellSpace):
     def costs(self, graphs: ArchGraphs) -> dict[str, np.ndarray]:
         """Parameters and FLOPs of the networks for CIFAR-10 (:mod:`archenc.spaces.nasbench101.costs`).
 
-        What lies on no input-output path is cut first. The parameters are those of the official records, which have no FLOPs. Two
-        writings of one cell can differ by a percent or two, where the channels do not divide evenly between the nodes that feed the output:
-        the first of these get what is left over. :meth:`enumerate` and the tables give each cell in the writing of the records.
+        What lies on no input-output path is cut first. The parameters are those of the official records,
+        which have no FLOPs. Two writings of one cell can differ by a percent or two, where the channels do
+        not divide evenly between the nodes that feed the output: the first of these get what is left over.
+        :meth:`enumerate` and the tables give each cell in the writing of the records.
         """
         return network_costs(self.simplify(graphs))
 
     def enumerate(self, max_nodes: int = MAX_NODES) -> ArchGraphs:
-        """Every cell of at most ``max_nodes`` nodes once, sorted by the official hash (the order of the official records).
+        """Every cell of at most ``max_nodes`` nodes once, sorted by the official hash (the order of the
+        official records).
 
         Each cell is given in the writing of the smallest code: adjacency bits first, then operations.
         """
@@ -80,12 +92,14 @@ class NASBench101(CellSpace):
             raise InvalidParameter(f"max_nodes is {max_nodes!r}; give a whole number from 2 to {MAX_NODES}")
         parts = [_canonical_cells(count) for count in range(2, max_nodes + 1)]
         sizes = np.repeat(np.arange(2, max_nodes + 1), [len(bits) for bits, _ in parts])
-        graphs = self.from_bits(sizes, np.concatenate([bits for bits, _ in parts]), np.concatenate([ops for _, ops in parts]))
+        graphs = self.from_bits(
+            sizes, np.concatenate([bits for bits, _ in parts]), np.concatenate([ops for _, ops in parts])
+        )
         digests = self.hash(graphs)
         order = np.lexsort(big_endian_words(digests).T[::-1])
         return graphs[order], digests[order]
 
-    # -- packed tables ---------------------------------------------------------------------------------------------
+    # -- packed tables ---------------------------------------------------------------------------------------
 
     def from_bits(self, n_nodes: Any, adj_bits: Any, ops5: Any) -> ArchGraphs:
         """Unpack a table of cells.
@@ -101,18 +115,23 @@ class NASBench101(CellSpace):
         counts, bits, interior = map(_whole_numbers, (n_nodes, adj_bits, ops5))
         if counts.ndim != 1 or bits.shape != counts.shape or interior.shape != (*counts.shape, MAX_NODES - 2):
             raise InvalidArchitecture(
-                f"tables of shape {counts.shape}, {bits.shape} and {interior.shape} differ; give (N,), (N,) and (N, 5)"
+                f"tables of shape {counts.shape}, {bits.shape} and {interior.shape} differ; give (N,), (N,) "
+                "and (N, 5)"
             )
         adjacency = np.zeros((len(counts), MAX_NODES, MAX_NODES), dtype=np.uint8)
         for bit, (source, target) in enumerate(_PAIRS):
             adjacency[:, source, target] = bits >> bit & 1
         ops = np.zeros((len(counts), MAX_NODES), dtype=np.int8)
         ops[:, 1:-1] = np.where(interior < len(OPERATIONS), interior.astype(np.int16) + 1, -1)
-        ops[np.arange(len(counts)), np.clip(counts.astype(np.int64) - 1, 0, MAX_NODES - 1)] = len(OPERATIONS) + 1
+        ops[np.arange(len(counts)), np.clip(counts.astype(np.int64) - 1, 0, MAX_NODES - 1)] = (
+            len(OPERATIONS) + 1
+        )
         return self.from_arrays(adjacency, ops, counts)
 
     def to_bits(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The table that :meth:`from_bits` takes: uint8 (N,), uint32 (N,) and uint8 (N, 5) with 255 where there is no operation."""
+        """The table that :meth:`from_bits` takes: uint8 (N,), uint32 (N,) and uint8 (N, 5) with 255 where
+        there is no operation.
+        """
         counts, adjacency, ops = self._output_after_interior(graphs)
         bits = np.zeros(len(counts), dtype=np.uint32)
         for bit, (source, target) in enumerate(_PAIRS):
@@ -121,7 +140,9 @@ class NASBench101(CellSpace):
         return counts, bits, np.where(interior, ops[:, 1:-1] - NODE_OFFSET, 255).astype(np.uint8)
 
     def to_arrays(self, graphs: ArchGraphs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The arrays that :meth:`from_arrays` takes: uint8 (N, 7, 7), int8 (N, 7) with -1 beyond the output, and uint8 (N,)."""
+        """The arrays that :meth:`from_arrays` takes: uint8 (N, 7, 7), int8 (N, 7) with -1 beyond the output,
+        and uint8 (N,).
+        """
         counts, adjacency, ops = self._output_after_interior(graphs)
         numbers = np.full(256, -1, dtype=np.int8)
         numbers[_ROW_IDS] = np.arange(len(_ROW_IDS))
@@ -148,16 +169,24 @@ class NASBench101(CellSpace):
         """
         wiring, labels, counts = map(_whole_numbers, (adjacency, ops, n_nodes))
         if wiring.shape != (len(counts), MAX_NODES, MAX_NODES) or labels.shape != (len(counts), MAX_NODES):
-            raise InvalidArchitecture(f"tables of shape {wiring.shape} and {labels.shape} are no cells; give (N, 7, 7) and (N, 7) arrays")
+            raise InvalidArchitecture(
+                f"tables of shape {wiring.shape} and {labels.shape} are no cells; give (N, 7, 7) and (N, 7) "
+                "arrays"
+            )
         if len(counts) and not (counts.min() >= 2 and counts.max() <= MAX_NODES):
-            raise InvalidArchitecture(f"cells of {counts.min()} to {counts.max()} nodes; NAS-Bench-101 has 2 to {MAX_NODES}")
+            raise InvalidArchitecture(
+                f"cells of {counts.min()} to {counts.max()} nodes; NAS-Bench-101 has 2 to {MAX_NODES}"
+            )
         padded = np.zeros_like(wiring, dtype=np.uint8)
         node_ops = np.full(labels.shape, PAD, dtype=np.uint8)
         for count in range(2, MAX_NODES + 1):
             rows = np.flatnonzero(counts == count)
             own = labels[rows, :count]
             if own.size and not (own.min() >= 0 and own.max() < len(_ROW_IDS)):
-                raise InvalidArchitecture(f"a cell of {count} nodes has an operation outside 0 to 4; give a number for each of its nodes")
+                raise InvalidArchitecture(
+                    f"a cell of {count} nodes has an operation outside 0 to 4; give a number for each of its "
+                    "nodes"
+                )
             place = np.array([*range(count - 1), MAX_NODES - 1])
             node_ops[rows[:, None], place] = _ROW_IDS[own.astype(np.int64)]
             padded[rows[:, None, None], place[:, None], place] = wiring[rows, :count, :count]
@@ -168,18 +197,22 @@ def _whole_numbers(values: Any) -> np.ndarray:
     """The values as an array; raises :class:`InvalidArchitecture` unless they are whole numbers."""
     table = as_array(values)
     if table.ndim == 0 or (table.size and table.dtype.kind not in "biu"):
-        raise InvalidArchitecture(f"an array of {table.dtype} {table.shape} is no part of a table of cells; give arrays of whole numbers")
+        raise InvalidArchitecture(
+            f"an array of {table.dtype} {table.shape} is no part of a table of cells; give arrays of whole "
+            "numbers"
+        )
     return table
 
 
-# -- enumeration -------------------------------------------------------------------------------------------------------
+# -- enumeration ---------------------------------------------------------------------------------------------
 
 
 def _canonical_cells(nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) adjacency codes and (M, 5) operation numbers (255 = none) of all cells of exactly ``nodes`` nodes, one writing each.
+    """(M,) adjacency codes and (M, 5) operation numbers (255 = none) of all cells of exactly ``nodes`` nodes,
+    one writing each.
 
-    A wiring is kept if no relabelling of its interior nodes has a smaller code; of the operations on it, those are kept that no
-    relabelling which leaves the wiring alone makes smaller.
+    A wiring is kept if no relabelling of its interior nodes has a smaller code; of the operations on it,
+    those are kept that no relabelling which leaves the wiring alone makes smaller.
     """
     interior = nodes - 2
     codes = _pruned_codes(nodes)
@@ -201,7 +234,9 @@ def _canonical_cells(nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pruned_codes(nodes: int) -> np.ndarray:
-    """(M,) int64: codes of all wirings of ``nodes`` nodes in topological order with every node on a path and at most nine edges."""
+    """(M,) int64: codes of all wirings of ``nodes`` nodes in topological order with every node on a path and
+    at most nine edges.
+    """
     pairs = _PAIRS[: nodes * (nodes - 1) // 2]
     codes = np.arange(2 ** len(pairs), dtype=np.int64)
     codes = codes[np.bitwise_count(codes) <= MAX_EDGES]
@@ -213,7 +248,9 @@ def _pruned_codes(nodes: int) -> np.ndarray:
 
 
 def _relabelled(codes: np.ndarray, new: tuple[int, ...]) -> np.ndarray:
-    """The codes after node v became ``new[v]``; a value above every code where an edge would lead backwards."""
+    """The codes after node v became ``new[v]``; a value above every code where an edge would lead
+    backwards.
+    """
     result = np.zeros_like(codes)
     for bit, (source, target) in enumerate(_PAIRS[: len(new) * (len(new) - 1) // 2]):
         if new[source] < new[target]:

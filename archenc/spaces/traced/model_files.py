@@ -21,7 +21,8 @@ class ModelFiles(OperationSpace):
 
     Args:
         folder: where they are.
-        chosen: the space of the graphs; None for one that is just large enough for those that are read at once.
+        chosen: the space of the graphs; None for one that is just large enough for those that are read at
+            once.
 
     Attributes:
         drawings: what was read, by name.
@@ -34,10 +35,16 @@ class ModelFiles(OperationSpace):
         self.drawings: dict[str, Drawing] = {}
 
     def names(self) -> list[str]:
-        """Of all ONNX files in the folder and its folders, sorted; raises :class:`InvalidParameter` for a folder without any."""
-        found = sorted(path for path in self.folder.rglob("*") if path.suffix.lower() == ".onnx" and path.is_file())
+        """Of all ONNX files in the folder and its folders, sorted; raises :class:`InvalidParameter` for a
+        folder without any.
+        """
+        found = sorted(
+            path for path in self.folder.rglob("*") if path.suffix.lower() == ".onnx" and path.is_file()
+        )
         if not found:
-            raise InvalidParameter(f"there is no ONNX file in {self.folder}; export the models into that folder")
+            raise InvalidParameter(
+                f"there is no ONNX file in {self.folder}; export the models into that folder"
+            )
         return [path.relative_to(self.folder).as_posix() for path in found]
 
     def parse(self, architectures: Any) -> ArchGraphs:
@@ -46,7 +53,9 @@ class ModelFiles(OperationSpace):
 
     def _drawing(self, name: Any, where: str) -> Drawing:
         if not isinstance(name, str):
-            raise InvalidArchitecture(f"{where}: {name!r:.60} is no name of a file; give that of an ONNX file")
+            raise InvalidArchitecture(
+                f"{where}: {name!r:.60} is no name of a file; give that of an ONNX file"
+            )
         if name not in self.drawings:
             self.drawings[name] = self._read(name, where)
         return self.drawings[name]
@@ -57,10 +66,15 @@ class ModelFiles(OperationSpace):
         except InvalidParameter:
             path = None
         if path is None or path.suffix.lower() != ".onnx":
-            reason = f"{name!r:.60} is no ONNX file inside {self.folder}; export the model as ONNX into that folder"
+            reason = (
+                f"{name!r:.60} is no ONNX file inside {self.folder}; export the model as ONNX into that "
+                "folder"
+            )
             raise InvalidArchitecture(f"{where}: {reason}")
         if not os.path.isfile(path):  # unlike Path.is_file, for names of any length
-            raise InvalidArchitecture(f"{where}: there is no file {str(path)!r:.160}; put it there or drop the row")
+            raise InvalidArchitecture(
+                f"{where}: there is no file {str(path)!r:.160}; put it there or drop the row"
+            )
         try:
             return read_drawing(path)
         except (CorruptFile, InvalidArchitecture) as error:

@@ -30,13 +30,15 @@ _STATISTICS = {"BatchNormalization": slice(3, 5)}  # inputs that are measured, n
 
 
 def from_onnx(path: str | os.PathLike[str], *, space: OperationSpace | None = None) -> ArchGraphs:
-    """An ONNX file as a graph of its operations, with the vocabulary and features of :func:`archenc.spaces.from_module`.
+    """An ONNX file as a graph of its operations, with the vocabulary and features of
+    :func:`archenc.spaces.from_module`.
 
-    The file is untrusted input: it is parsed as a protocol buffer and never run. Of weights that it keeps in files beside it only tensors
-    of a few elements are read, which may be shapes; a location outside the file's folder, by an absolute path, ``..`` or a symbolic link,
-    is refused. Floating-point initialisers count as parameters, except scalars and a batch normalisation's running mean and variance;
-    dimensions of an input without a size are taken as 1. A file holds what its exporter left: batch normalisations, for example, are
-    often folded into convolutions.
+    The file is untrusted input: it is parsed as a protocol buffer and never run. Of weights that it keeps in
+    files beside it only tensors of a few elements are read, which may be shapes; a location outside the
+    file's folder, by an absolute path, ``..`` or a symbolic link, is refused. Floating-point initialisers
+    count as parameters, except scalars and a batch normalisation's running mean and variance; dimensions of
+    an input without a size are taken as 1. A file holds what its exporter left: batch normalisations, for
+    example, are often folded into convolutions.
 
     Args:
         path: the file.
@@ -45,8 +47,8 @@ def from_onnx(path: str | os.PathLike[str], *, space: OperationSpace | None = No
     Raises:
         DataNotFound: the file cannot be read, or the package ``onnx`` is not installed.
         CorruptFile: it is no ONNX file, or one whose weights lie elsewhere than beside it.
-        InvalidArchitecture: branches, operations that have no name here, shapes that cannot be inferred, or more nodes than the space
-            allows.
+        InvalidArchitecture: branches, operations that have no name here, shapes that cannot be inferred, or
+            more nodes than the space allows.
     """
     space = OperationSpace() if space is None else space
     return space.place([read_drawing(path)])
@@ -75,7 +77,9 @@ def read_drawing(path: str | os.PathLike[str]) -> Drawing:
 
 def _no_onnx_file(path: str | os.PathLike[str], error: Exception) -> CorruptFile:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return CorruptFile(f"the file {path} is no valid ONNX file ({visible(reason):.200}); export the network again")
+    return CorruptFile(
+        f"the file {path} is no valid ONNX file ({visible(reason):.200}); export the network again"
+    )
 
 
 def _onnx() -> ModuleType:
@@ -86,7 +90,9 @@ def _onnx() -> ModuleType:
         import onnx.reference
         import onnx.shape_inference
     except ImportError:
-        raise DataNotFound("ONNX files need the package onnx, which is not installed; run: pip install 'archenc[onnx]'") from None
+        raise DataNotFound(
+            "ONNX files need the package onnx, which is not installed; run: pip install 'archenc[onnx]'"
+        ) from None
     module: ModuleType = onnx
     return module
 
@@ -95,34 +101,58 @@ def _check_extent(onnx: ModuleType, model: Any) -> None:
     """Refuse what is no single graph of a moderate size before anything is made of it."""
     graph = model.graph
     if len(graph.node) > MAX_OPERATIONS:
-        raise InvalidArchitecture(f"it has {len(graph.node):,} operations, more than the {MAX_OPERATIONS:,} that are read; export a part")
+        raise InvalidArchitecture(
+            f"it has {len(graph.node):,} operations, more than the {MAX_OPERATIONS:,} that are read; export "
+            "a part"
+        )
     for node in graph.node:
         if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-            raise InvalidArchitecture(f"the operation {node.op_type} makes it no single graph; export the network without control flow")
+            raise InvalidArchitecture(
+                f"the operation {node.op_type} makes it no single graph; export the network without control "
+                "flow"
+            )
     if graph.sparse_initializer:
-        raise InvalidArchitecture(f"the weights {graph.sparse_initializer[0].values.name!r:.80} are sparse; export them as a dense tensor")
+        raise InvalidArchitecture(
+            f"the weights {graph.sparse_initializer[0].values.name!r:.80} are sparse; export them as a dense "
+            "tensor"
+        )
     for value in graph.input:
         if not value.type.HasField("tensor_type"):
-            raise InvalidArchitecture(f"the input {value.name!r:.80} is no tensor; export the network with tensors as inputs")
+            raise InvalidArchitecture(
+                f"the input {value.name!r:.80} is no tensor; export the network with tensors as inputs"
+            )
         for size in value.type.tensor_type.shape.dim:
             if size.dim_value < 0:
-                raise InvalidArchitecture(f"the input {value.name!r:.80} has a size of {size.dim_value}; export it with fixed sizes")
+                raise InvalidArchitecture(
+                    f"the input {value.name!r:.80} has a size of {size.dim_value}; export it with fixed sizes"
+                )
             size.dim_value = size.dim_value or 1
 
 
 def _weights(onnx: ModuleType, model: Any) -> dict[str, int]:
     """The number of elements of the floating-point initialisers but scalars, wherever their data lies."""
-    floating = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-    tensors = [tensor for tensor in model.graph.initializer if tensor.data_type in floating and len(tensor.dims)]
+    floating = {
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.DOUBLE,
+        onnx.TensorProto.FLOAT16,
+        onnx.TensorProto.BFLOAT16,
+    }
+    tensors = [
+        tensor for tensor in model.graph.initializer if tensor.data_type in floating and len(tensor.dims)
+    ]
     return {tensor.name: math.prod(tensor.dims) for tensor in tensors}
 
 
-def _read_model(onnx: ModuleType, model: Any, parameters: dict[str, int], detached: Collection[str]) -> Network:
+def _read_model(
+    onnx: ModuleType, model: Any, parameters: dict[str, int], detached: Collection[str]
+) -> Network:
     graph = model.graph
     values = Values(onnx, model)
     weights = {tensor.name for tensor in graph.initializer} | set(detached)
     network = Network(outputs=[value.name for value in graph.output], parameters=parameters)
-    network.inputs = {value.name: values.shape(value.name) or () for value in graph.input if value.name not in weights}
+    network.inputs = {
+        value.name: values.shape(value.name) or () for value in graph.input if value.name not in weights
+    }
     for node in graph.node:
         values.follow(node)
         network.operations.append(_operation(onnx, node, values, weights))
@@ -133,7 +163,9 @@ def _operation(onnx: ModuleType, node: Any, values: Values, weights: Collection[
     given = list(node.input)
     for place in range(*_STATISTICS.get(node.op_type, slice(0)).indices(len(given))):
         given[place] = ""
-    plain = Operation(OTHER, tuple(name for name in given if name), tuple(name for name in node.output if name), (), 0)
+    plain = Operation(
+        OTHER, tuple(name for name in given if name), tuple(name for name in node.output if name), (), 0
+    )
     if node.domain not in ("", "ai.onnx") or node.op_type not in ONNX.keys() | _CONVOLUTIONS:
         return plain._replace(fault=unknown(f"{node.domain}::{node.op_type}".removeprefix("::")))
     if ONNX.get(node.op_type) == CONSTANT:
@@ -141,16 +173,21 @@ def _operation(onnx: ModuleType, node: Any, values: Values, weights: Collection[
     for name in (*given, *plain.outputs[:1]):
         if values.shape(name) is None:
             what = f"the shape of {name!r:.80} at the operation {node.op_type}"
-            return plain._replace(fault=f"{what} depends on data or cannot be inferred; export it with fixed sizes")
+            return plain._replace(
+                fault=f"{what} depends on data or cannot be inferred; export it with fixed sizes"
+            )
     read = [values.shape(name) or () for name in given]
     shape = values.shape(plain.outputs[0]) or () if plain.outputs else ()
     try:
-        attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+        attributes = {
+            attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
+        }
         kind = _kind(node, attributes, read, shape, weights, values)
         return plain._replace(kind=kind, shape=shape, flops=_multiply_adds(kind, attributes, read, shape))
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError):
         raise InvalidArchitecture(
-            f"the inputs and attributes of the operation {node.op_type} {node.name!r:.80} do not fit together; export the network again"
+            f"the inputs and attributes of the operation {node.op_type} {node.name!r:.80} do not fit "
+            "together; export the network again"
         ) from None
 
 
@@ -164,7 +201,14 @@ def _multiply_adds(kind: str, attributes: dict[str, Any], read: Sequence[Shape],
     return vocabulary.multiply_adds(kind, read, shape)
 
 
-def _kind(node: Any, attributes: dict[str, Any], read: Sequence[Shape], shape: Shape, weights: Collection[str], values: Values) -> str:
+def _kind(
+    node: Any,
+    attributes: dict[str, Any],
+    read: Sequence[Shape],
+    shape: Shape,
+    weights: Collection[str],
+    values: Values,
+) -> str:
     name = node.op_type
     if name == "Conv":
         return vocabulary.convolution(read[1], attributes.get("group", 1), attributes.get("dilations", [1]))
@@ -185,7 +229,9 @@ def _kind(node: Any, attributes: dict[str, Any], read: Sequence[Shape], shape: S
 
 
 def _limit(node: Any, attributes: dict[str, Any], values: Values, place: int) -> float | None:
-    """A limit of Clip: an attribute up to version 6 of the operation, an input of one element since version 11."""
+    """A limit of Clip: an attribute up to version 6 of the operation, an input of one element since version
+    11.
+    """
     old = attributes.get(("", "min", "max")[place])
     name = node.input[place] if len(node.input) > place else ""
     if old is not None or not name:

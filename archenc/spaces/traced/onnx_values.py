@@ -1,4 +1,6 @@
-"""What is known of the values of an ONNX graph without running it: shapes, and the small values that shapes are made of."""
+"""What is known of the values of an ONNX graph without running it: shapes, and the small values that shapes
+are made of.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,10 @@ SMALL = 64
 
 # Only cheap operations on small values: what a hostile file makes them compute is as small.
 _CHEAP = (
-    "Abs Add And Cast Ceil Concat Constant ConstantOfShape Div Equal Expand Flatten Floor Gather Greater GreaterOrEqual Identity Less "
-    "LessOrEqual Max Min Mod Mul Neg Not Or Range ReduceMax ReduceMin ReduceProd ReduceSum Reshape Round Slice Split Sqrt Squeeze Sub "
+    "Abs Add And Cast Ceil Concat Constant ConstantOfShape Div Equal Expand Flatten Floor Gather Greater "
+    "GreaterOrEqual Identity Less "
+    "LessOrEqual Max Min Mod Mul Neg Not Or Range ReduceMax ReduceMin ReduceProd ReduceSum Reshape Round "
+    "Slice Split Sqrt Squeeze Sub "
     "Tile Transpose Unsqueeze Where"
 )
 _EVALUATED = frozenset(_CHEAP.split())
@@ -27,18 +31,22 @@ _EVALUATED = frozenset(_CHEAP.split())
 class Values:
     """Shapes of the values of a graph, and the small ones that follow from shapes and constants alone.
 
-    Exporters leave sizes to be computed by the graph itself (Shape, Gather, Concat, then Reshape), which the shape inference of ONNX
-    follows only in part and not before opset 14. Here it sees one operation at a time, beside the values that the earlier ones gave.
+    Exporters leave sizes to be computed by the graph itself (Shape, Gather, Concat, then Reshape), which the
+    shape inference of ONNX follows only in part and not before opset 14. Here it sees one operation at a
+    time, beside the values that the earlier ones gave.
 
     Args:
         onnx: the package.
-        model: a checked model without branches, whose inputs have sizes; its weights of other files are among the inputs.
+        model: a checked model without branches, whose inputs have sizes; its weights of other files are among
+            the inputs.
     """
 
     def __init__(self, onnx: ModuleType, model: Any) -> None:
         self.onnx, self.model = onnx, model
         self.types: dict[str, Any] = {value.name: value.type for value in model.graph.input}
-        self.declared: dict[str, Any] = {value.name: value.type for value in (*model.graph.value_info, *model.graph.output)}
+        self.declared: dict[str, Any] = {
+            value.name: value.type for value in (*model.graph.value_info, *model.graph.output)
+        }
         self.small: dict[str, Any] = {}
         for tensor in model.graph.initializer:
             self.types[tensor.name] = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
@@ -46,7 +54,9 @@ class Values:
                 self.small[tensor.name] = tensor
 
     def shape(self, name: str) -> Shape | None:
-        """The shape of a value, () for an input that is left out (""), None where it cannot be told before the network runs."""
+        """The shape of a value, () for an input that is left out (""), None where it cannot be told before
+        the network runs.
+        """
         kind = self.types[name].tensor_type if name in self.types else None
         if kind is None or not kind.HasField("shape"):
             return None if name else ()
@@ -67,17 +77,24 @@ class Values:
             InvalidArchitecture: its inputs do not fit together.
         """
         counts = [attribute.i for attribute in node.attribute if attribute.name == "num_outputs"]
-        if any(count != len(node.output) for count in counts):  # which ends the process in the shape inference of ONNX
-            raise InvalidArchitecture(f"the operation {node.op_type} has {len(node.output)} outputs and says {counts[0]}; export it again")
+        if any(
+            count != len(node.output) for count in counts
+        ):  # which ends the process in the shape inference of ONNX
+            raise InvalidArchitecture(
+                f"the operation {node.op_type} has {len(node.output)} outputs and says {counts[0]}; export "
+                "it again"
+            )
         alone = self._alone(node)
         try:
-            # Without data propagation, which counts up to whatever number a file writes; _evaluate does what is needed of it.
+            # Without data propagation, which counts up to whatever number a file writes; _evaluate does what
+            # is needed of it.
             inferred = self.onnx.shape_inference.infer_shapes(alone, strict_mode=True, data_prop=False).graph
         except Exception as error:  # of the inference and of protobuf, which have no common base
             if all(self.shape(name) is not None for name in node.input):
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise InvalidArchitecture(
-                    f"its shapes cannot be inferred at the operation {node.op_type} ({reason:.200}); export it with fixed sizes"
+                    f"its shapes cannot be inferred at the operation {node.op_type} ({reason:.200}); export "
+                    "it with fixed sizes"
                 ) from None
             return
         self.types.update((value.name, value.type) for value in inferred.value_info)
@@ -113,7 +130,10 @@ class Values:
                     results = self.onnx.reference.ReferenceEvaluator(alone).run(None, {})
             else:
                 return
-            tensors = [self.onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in zip(outputs, results, strict=True)]
+            tensors = [
+                self.onnx.numpy_helper.from_array(np.asarray(value), name)
+                for name, value in zip(outputs, results, strict=True)
+            ]
             self.small.update(zip(outputs, tensors, strict=True))
         except Exception:  # a value that cannot be computed is one that is not known
             return

@@ -35,43 +35,57 @@ _COMPOSED = frozenset(("einsum", "tensordot", "inner", "linalg_multi_dot", "chai
 """Products of matrices whose costs are those of the products that torch makes of them."""
 
 
-def from_module(model: nn.Module, example_input: Example, *, space: OperationSpace | None = None) -> ArchGraphs:
-    """A PyTorch module as a graph of its operations, with features; see :class:`OperationSpace` for what becomes a node.
+def from_module(
+    model: nn.Module, example_input: Example, *, space: OperationSpace | None = None
+) -> ArchGraphs:
+    """A PyTorch module as a graph of its operations, with features; see :class:`OperationSpace` for what
+    becomes a node.
 
-    The module is traced in evaluation mode by ``torch.export``, which runs it on tensors without data: no computation, any device, and
-    the module is left as it was. Sizes are those for ``example_input``; give a batch of one. Control flow that depends on shapes or
-    attributes is followed, loops are unrolled. Einsum, tensordot and the like cost what the products cost that torch makes of them.
+    The module is traced in evaluation mode by ``torch.export``, which runs it on tensors without data: no
+    computation, any device, and the module is left as it was. Sizes are those for ``example_input``; give a
+    batch of one. Control flow that depends on shapes or attributes is followed, loops are unrolled. Einsum,
+    tensordot and the like cost what the products cost that torch makes of them.
 
     Args:
         model: the module.
         example_input: its input, or a tuple of its positional inputs.
-        space: the space of the graph; None for the default ``OperationSpace()``, so that graphs of several calls can be concatenated.
+        space: the space of the graph; None for the default ``OperationSpace()``, so that graphs of several
+            calls can be concatenated.
 
     Returns:
-        One architecture; its features are log parameters, log multiply-adds, log output elements, log channels, log spatial size.
+        One architecture; its features are log parameters, log multiply-adds, log output elements, log
+        channels, log spatial size.
 
     Raises:
         InvalidParameter: no module, or an input that does not suit it.
-        InvalidArchitecture: control flow that depends on data, more nodes than the space allows, or a module that cannot be traced.
+        InvalidArchitecture: control flow that depends on data, more nodes than the space allows, or a module
+            that cannot be traced.
     """
     space = OperationSpace() if space is None else space
     return space.place([_drawing(model, example_input)])
 
 
-def from_modules(models: Iterable[nn.Module], example_input: Example, *, space: OperationSpace | None = None) -> ArchGraphs:
+def from_modules(
+    models: Iterable[nn.Module], example_input: Example, *, space: OperationSpace | None = None
+) -> ArchGraphs:
     """Several modules as one batch; see :func:`from_module`.
 
     Args:
         models: the modules.
         example_input: an input that suits all of them, or a tuple of positional inputs.
-        space: the space of the graphs, for example ``graphs.space`` of earlier ones; None for one that is just large enough.
+        space: the space of the graphs, for example ``graphs.space`` of earlier ones; None for one that is
+            just large enough.
 
     Raises:
         InvalidParameter: no module, or an input that does not suit it.
         InvalidArchitecture: what cannot be traced, and which module it is.
     """
-    if not isinstance(models, Iterable) or (isinstance(models, nn.Module) and not isinstance(models, nn.ModuleList)):
-        raise InvalidParameter(f"{_article(models)} is no list of modules; give a list, or one module to from_module")
+    if not isinstance(models, Iterable) or (
+        isinstance(models, nn.Module) and not isinstance(models, nn.ModuleList)
+    ):
+        raise InvalidParameter(
+            f"{_article(models)} is no list of modules; give a list, or one module to from_module"
+        )
     drawings = []
     for number, model in enumerate(models):
         try:
@@ -97,24 +111,39 @@ def _drawing(model: nn.Module, example_input: Example) -> Drawing:
     if not isinstance(model, nn.Module):
         raise InvalidParameter(f"{_article(model)} is no torch.nn.Module; give a module")
     if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
-        raise InvalidParameter(f"the module {type(model).__name__} holds TorchScript, which cannot be traced; give it as it was before")
+        raise InvalidParameter(
+            f"the module {type(model).__name__} holds TorchScript, which cannot be traced; give it as it was "
+            "before"
+        )
     given = example_input if isinstance(example_input, tuple) else (example_input,)
     if not tree_any(lambda value: isinstance(value, Tensor), given):
         raise InvalidParameter(
-            f"the example input, {_article(example_input)}, holds no tensor; give a tensor, or a tuple of the module's inputs"
+            f"the example input, {_article(example_input)}, holds no tensor; give a tensor, or a tuple of "
+            "the module's inputs"
         )
-    arguments = tuple(value.clone() if isinstance(value, Tensor) else value for value in given)  # one tensor given twice is two inputs
+    arguments = tuple(
+        value.clone() if isinstance(value, Tensor) else value for value in given
+    )  # one tensor given twice is two inputs
     return draw(read_program(_export(model, arguments)))
 
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, without the fused kernels that hide what attention is made of, and without what torch prints."""
+    """Evaluation mode without gradients, without the fused kernels that hide what attention is made of, and
+    without what torch prints.
+    """
     fused, silenced = torch.backends.mha.get_fastpath_enabled(), logging.root.manager.disable
     torch.backends.mha.set_fastpath_enabled(False)
-    logging.disable(logging.ERROR)  # what torch says about a module that it cannot trace is in the error that is raised
+    logging.disable(
+        logging.ERROR
+    )  # what torch says about a module that it cannot trace is in the error that is raised
     try:
-        with untouched(model), torch.no_grad(), contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        with (
+            untouched(model),
+            torch.no_grad(),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # of torch about itself
             model.eval()
             yield
@@ -128,7 +157,11 @@ def _export(model: nn.Module, arguments: tuple[Any, ...]) -> ExportedProgram:
     try:
         with _evaluating(model):
             program = torch.export.export(model, arguments, strict=False)
-            return program.run_decompositions({}) if any(map(_writes_into_view, program.graph.nodes)) else program
+            return (
+                program.run_decompositions({})
+                if any(map(_writes_into_view, program.graph.nodes))
+                else program
+            )
     except Exception as error:  # whatever the module's own code and torch raise
         if "datadependent" in type(error).__name__.lower() or "data-dependent" in str(error).lower():
             remedy = "use torch.where, or trace its branches one by one"
@@ -137,12 +170,15 @@ def _export(model: nn.Module, arguments: tuple[Any, ...]) -> ExportedProgram:
             ) from None
         reason = visible((str(error).strip().splitlines() or [""])[0])
         raise InvalidArchitecture(
-            f"{what} cannot be traced by torch.export ({type(error).__name__}: {reason:.200}); check that it runs on the example input"
+            f"{what} cannot be traced by torch.export ({type(error).__name__}: {reason:.200}); check that it "
+            "runs on the example input"
         ) from None
 
 
 def _writes_into_view(node: Node) -> bool:
-    """Whether an in-place operation changes a value through a view of it, which the trace shows only once it is made functional."""
+    """Whether an in-place operation changes a value through a view of it, which the trace shows only once it
+    is made functional.
+    """
     if not isinstance(node.target, OpOverload) or not node.target._schema.is_mutable:
         return False
     written = node.args[0] if node.args else None
@@ -150,7 +186,9 @@ def _writes_into_view(node: Node) -> bool:
         return False
     target = written.target
     if isinstance(target, OpOverload):
-        return not target._schema.is_mutable and any(value.alias_info is not None for value in target._schema.returns)
+        return not target._schema.is_mutable and any(
+            value.alias_info is not None for value in target._schema.returns
+        )
     return target is operator.getitem
 
 
@@ -168,17 +206,24 @@ def read_program(program: ExportedProgram) -> Network:
         network.aliases[name] = seen.setdefault(id(parameter), name)
         network.parameters[name] = parameter.numel()
     for node in program.graph.nodes:
-        if node.op == "placeholder" and node.name in signature.user_inputs and isinstance(node.meta.get("val"), Tensor):
+        if (
+            node.op == "placeholder"
+            and node.name in signature.user_inputs
+            and isinstance(node.meta.get("val"), Tensor)
+        ):
             network.inputs[node.name] = _shape(node)
         elif node.op == "call_function":
             if isinstance(node.target, HigherOrderOperator):
                 raise InvalidArchitecture(
-                    f"the module branches by {node.target}, so that it is no single graph; trace its branches one by one"
+                    f"the module branches by {node.target}, so that it is no single graph; trace its "
+                    "branches one by one"
                 )
             network.operations.append(_operation(node))
     network.outputs = [str(name) for name in signature.user_outputs if name is not None]
     if not network.inputs:
-        raise InvalidParameter("the module was given no tensor as input; give an example input that holds one")
+        raise InvalidParameter(
+            "the module was given no tensor as input; give an example input that holds one"
+        )
     return network
 
 
@@ -190,7 +235,9 @@ def _operation(node: Node) -> Operation:
     arguments = _arguments(node)
     if name == "copy":  # what was there before is overwritten
         inputs = (arguments["src"].name,)
-    read = _tensors({key: value for key, value in arguments.items() if key != ("self" if name in ADDENDS else "hx")})
+    read = _tensors(
+        {key: value for key, value in arguments.items() if key != ("self" if name in ADDENDS else "hx")}
+    )
     plain = Operation(OTHER, inputs, (node.name,), (), 0)
     if not all(_has_fixed_size(value) for value in (node, *read)):
         remedy = "use operations whose results have a fixed size, such as torch.where"
@@ -202,11 +249,15 @@ def _operation(node: Node) -> Operation:
         return plain._replace(kind=kind or OTHER, flops=flops, fault=unknown(strange[0]) if strange else "")
     if kind is None:
         return plain
-    return plain._replace(kind=kind, flops=vocabulary.multiply_adds(kind, [_shape(value) for value in read], _shape(node)))
+    return plain._replace(
+        kind=kind, flops=vocabulary.multiply_adds(kind, [_shape(value) for value in read], _shape(node))
+    )
 
 
 def _count(node: Node) -> tuple[int, list[str]]:
-    """What an operation costs that has no formula of its own, and the operations in it of which nobody knows."""
+    """What an operation costs that has no formula of its own, and the operations in it of which nobody
+    knows.
+    """
     values = [map_arg(given, lambda value: value.meta["val"]) for given in (node.args, node.kwargs)]
     try:
         return count(node.target, *values[0], **values[1])  # type: ignore[arg-type]
@@ -222,7 +273,11 @@ def _arguments(node: Node) -> dict[str, Any]:
 
 
 def _tensors(arguments: dict[str, Any]) -> list[Node]:
-    values = [value for argument in arguments.values() for value in (argument if isinstance(argument, list | tuple) else [argument])]
+    values = [
+        value
+        for argument in arguments.values()
+        for value in (argument if isinstance(argument, list | tuple) else [argument])
+    ]
     return [value for value in values if isinstance(value, Node)]
 
 
@@ -236,7 +291,9 @@ def _shape(node: Node) -> Shape:
 
 def _has_fixed_size(node: Node) -> bool:
     value = node.meta.get("val")
-    tensors = [item for item in (value if isinstance(value, list | tuple) else [value]) if isinstance(item, Tensor)]
+    tensors = [
+        item for item in (value if isinstance(value, list | tuple) else [value]) if isinstance(item, Tensor)
+    ]
     return all(isinstance(size, int) for tensor in tensors for size in tensor.shape)
 
 

@@ -11,15 +11,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
-_FOREIGN = sys.stdlib_module_names | {"torch", "numpy"}  # what such objects hold (loggers, locks, caches) is not the module's own
+_FOREIGN = sys.stdlib_module_names | {
+    "torch",
+    "numpy",
+}  # what such objects hold (loggers, locks, caches) is not the module's own
 
 
 @contextlib.contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Undo what the block does to the attributes of a module, of its submodules and of the objects that they hold.
+    """Undo what the block does to the attributes of a module, of its submodules and of the objects that they
+    hold.
 
-    Attributes are parameters, buffers, hooks, training flags and all others, the content of lists, dicts, sets and deques among them. What
-    the block writes into a tensor is not undone.
+    Attributes are parameters, buffers, hooks, training flags and all others, the content of lists, dicts,
+    sets and deques among them. What the block writes into a tensor is not undone.
     """
     kept = [(container, _copied(container)) for container in _containers(model)]
     try:
@@ -31,7 +35,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 
 def _containers(model: nn.Module) -> Iterator[Any]:
-    """Each mutable container that a module reaches through attributes: the attributes of modules and objects are one as well."""
+    """Each mutable container that a module reaches through attributes: the attributes of modules and objects
+    are one as well.
+    """
     seen: set[int] = set()
     waiting: list[Any] = [model]
     while waiting:

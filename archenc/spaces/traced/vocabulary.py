@@ -1,7 +1,8 @@
 """The fixed vocabulary of operations, and what PyTorch (ATen) and ONNX call them.
 
-Names say what is computed and not how it was written: a module, a function, a method and an in-place method give the same name. Sizes
-(channels, strides, strings of axes) are left to the features of the operations. Convolutions are told apart by kernel, groups and dilation.
+Names say what is computed and not how it was written: a module, a function, a method and an in-place method
+give the same name. Sizes (channels, strides, strings of axes) are left to the features of the operations.
+Convolutions are told apart by kernel, groups and dilation.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import math
 from collections.abc import Sequence
 
 PASS = "<pass>"
-"""What only hands its input on and is contracted: dropout in evaluation, reshaping without reordering, copies, casts."""
+"""What only hands its input on and is contracted: dropout in evaluation, reshaping without reordering,
+copies, casts.
+"""
 CONSTANT = "<constant>"
 """What knows only the shape of its input, such as ``zeros_like``."""
 ARGUMENT = "argument"
@@ -39,12 +42,18 @@ _NAMES: dict[str, tuple[str, str]] = {
     "lstm": ("lstm lstm_cell", "LSTM"),
     "gru": ("gru gru_cell", "GRU"),
     "rnn": ("rnn_tanh rnn_relu rnn_tanh_cell rnn_relu_cell", "RNN"),
-    "max_pool": ("max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices", "MaxPool"),
+    "max_pool": (
+        "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices",
+        "MaxPool",
+    ),
     "avg_pool": ("avg_pool1d avg_pool2d avg_pool3d", "AveragePool"),
     "global_avg_pool": ("", "GlobalAveragePool"),
     "global_max_pool": ("", "GlobalMaxPool"),
     "lp_pool": ("", "LpPool GlobalLpPool"),
-    "batch_norm": ("batch_norm _native_batch_norm_legit_no_training _native_batch_norm_legit native_batch_norm", "BatchNormalization"),
+    "batch_norm": (
+        "batch_norm _native_batch_norm_legit_no_training _native_batch_norm_legit native_batch_norm",
+        "BatchNormalization",
+    ),
     "layer_norm": ("layer_norm native_layer_norm", "LayerNormalization"),
     "group_norm": ("group_norm native_group_norm", "GroupNormalization"),
     "instance_norm": ("instance_norm", "InstanceNormalization"),
@@ -97,43 +106,65 @@ _NAMES: dict[str, tuple[str, str]] = {
     "cumsum": ("cumsum", "CumSum"),
     "sort": ("sort topk", "TopK"),
     "cat": ("cat concat concatenate stack hstack vstack", "Concat"),
-    "slice": ("slice select narrow split split_with_sizes chunk unbind unsafe_split unsafe_chunk tensor_split", "Slice Split"),
+    "slice": (
+        "slice select narrow split split_with_sizes chunk unbind unsafe_split unsafe_chunk tensor_split",
+        "Slice Split",
+    ),
     "gather": ("index index_select gather take", "Gather GatherElements GatherND"),
-    "scatter": ("select_scatter slice_scatter index_put scatter scatter_add index_add", "ScatterElements ScatterND"),
+    "scatter": (
+        "select_scatter slice_scatter index_put scatter scatter_add index_add",
+        "ScatterElements ScatterND",
+    ),
     "transpose": ("transpose permute t movedim swapaxes numpy_T", "Transpose"),
     "repeat": ("repeat repeat_interleave tile", "Tile"),
     "flip": ("flip roll", ""),
     "pad": ("pad constant_pad_nd reflection_pad1d reflection_pad2d replication_pad2d", "Pad"),
     "upsample": (
-        "upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_bicubic2d "
+        "upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d "
+        "upsample_bicubic2d "
         "upsample_trilinear3d _upsample_nearest_exact2d grid_sampler",
         "Resize Upsample GridSample",
     ),
     "pixel_shuffle": ("pixel_shuffle pixel_unshuffle", "DepthToSpace SpaceToDepth"),
     "unfold": ("im2col col2im unfold", "Col2Im"),
     PASS: (
-        "dropout alpha_dropout feature_dropout feature_alpha_dropout view reshape _unsafe_view view_as flatten unflatten squeeze unsqueeze "
-        "expand expand_as broadcast_to contiguous clone copy detach alias lift_fresh_copy to _to_copy type_as float",
+        "dropout alpha_dropout feature_dropout feature_alpha_dropout view reshape _unsafe_view view_as "
+        "flatten unflatten squeeze unsqueeze "
+        "expand expand_as broadcast_to contiguous clone copy detach alias lift_fresh_copy to _to_copy "
+        "type_as float",
         "Identity Dropout Reshape Flatten Squeeze Unsqueeze Expand Cast CastLike",
     ),
     CONSTANT: (
-        "zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty sym_size",
+        "zeros_like ones_like full_like empty_like rand_like randn_like new_zeros new_ones new_full "
+        "new_empty sym_size",
         "Shape Size",
     ),
-    # What has no kind of its own and multiplies no matrices. In ATen these are only those that do not compute element by element.
+    # What has no kind of its own and multiplies no matrices. In ATen these are only those that do not compute
+    # element by element.
     OTHER: (
-        "all any argsort as_strided_scatter bernoulli bincount broadcast_tensors bucketize cummax cummin cumprod diag "
-        "diag_embed diagonal_scatter exponential fill geometric histc item kthvalue linalg_cross logcumsumexp logsumexp "
-        "masked_scatter masked_select max_unpool2d max_unpool3d median mode multinomial nanmedian nansum native_channel_shuffle "
-        "native_dropout nonzero norm_except_dim normal one_hot poisson put random reflection_pad3d renorm replication_pad1d "
-        "replication_pad3d rot90 searchsorted scatter_reduce trace trapezoid tril triu unique_consecutive unique_dim uniform "
-        "zero _fft_c2c _fft_c2r _fft_r2c _local_scalar_dense _pack_padded_sequence _pad_packed_sequence _unique2 "
+        "all any argsort as_strided_scatter bernoulli bincount broadcast_tensors bucketize cummax cummin "
+        "cumprod diag "
+        "diag_embed diagonal_scatter exponential fill geometric histc item kthvalue linalg_cross "
+        "logcumsumexp logsumexp "
+        "masked_scatter masked_select max_unpool2d max_unpool3d median mode multinomial nanmedian nansum "
+        "native_channel_shuffle "
+        "native_dropout nonzero norm_except_dim normal one_hot poisson put random reflection_pad3d renorm "
+        "replication_pad1d "
+        "replication_pad3d rot90 searchsorted scatter_reduce trace trapezoid tril triu unique_consecutive "
+        "unique_dim uniform "
+        "zero _fft_c2c _fft_c2r _fft_r2c _local_scalar_dense _pack_padded_sequence _pad_packed_sequence "
+        "_unique2 "
         "_weight_norm_interface",
-        "Acos Acosh Asin Asinh Atanh Bernoulli BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow Ceil "
-        "CenterCropPad Compress Constant ConstantOfShape Cosh CumProd DFT DequantizeLinear DynamicQuantizeLinear EyeLike Floor "
-        "HammingWindow HannWindow Hardmax IsInf MaxRoiPool MaxUnpool Mean MeanVarianceNormalization Mod Multinomial "
-        "NegativeLogLikelihoodLoss NonMaxSuppression NonZero OneHot QuantizeLinear RandomNormal RandomNormalLike RandomUniform "
-        "RandomUniformLike Range ReduceLogSum ReduceLogSumExp ReduceSumSquare ReverseSequence RoiAlign Round Shrink Sinh "
+        "Acos Acosh Asin Asinh Atanh Bernoulli BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor "
+        "BlackmanWindow Ceil "
+        "CenterCropPad Compress Constant ConstantOfShape Cosh CumProd DFT DequantizeLinear "
+        "DynamicQuantizeLinear EyeLike Floor "
+        "HammingWindow HannWindow Hardmax IsInf MaxRoiPool MaxUnpool Mean MeanVarianceNormalization Mod "
+        "Multinomial "
+        "NegativeLogLikelihoodLoss NonMaxSuppression NonZero OneHot QuantizeLinear RandomNormal "
+        "RandomNormalLike RandomUniform "
+        "RandomUniformLike Range ReduceLogSum ReduceLogSumExp ReduceSumSquare ReverseSequence RoiAlign Round "
+        "Shrink Sinh "
         "Softsign ThresholdedRelu Trilu Unique Xor",
     ),
 }
@@ -145,7 +176,9 @@ OPERATIONS: tuple[str, ...] = (
     ARGUMENT,
     OTHER,
 )
-"""All operations. ``"argument"`` marks the inputs of a network of several; ``"other"`` is what is known and has no name here."""
+"""All operations. ``"argument"`` marks the inputs of a network of several; ``"other"`` is what is known and
+has no name here.
+"""
 
 ADDENDS = frozenset(("addmm", "addmv", "baddbmm"))
 """Those whose first argument is added to a product."""
@@ -189,9 +222,11 @@ def reduction(kind: str, rank: int, axes: Sequence[int]) -> str:
 
 
 def multiply_adds(kind: str, inputs: Sequence[Sequence[int]], output: Sequence[int]) -> int:
-    """Multiply-adds of an operation from the shapes of its inputs, weights among them, and of its (first) output.
+    """Multiply-adds of an operation from the shapes of its inputs, weights among them, and of its (first)
+    output.
 
-    Biases, normalisations, activations, poolings and sums count nothing, as in :meth:`archenc.spaces.base.Space.costs`.
+    Biases, normalisations, activations, poolings and sums count nothing, as in
+    :meth:`archenc.spaces.base.Space.costs`.
     """
     first = inputs[0] if inputs else ()
     if kind == "conv_transpose":
@@ -203,7 +238,12 @@ def multiply_adds(kind: str, inputs: Sequence[Sequence[int]], output: Sequence[i
     if kind == "attention":
         queries, (keys, values) = first, inputs[1:3]
         return math.prod(queries[:-1]) * keys[-2] * (queries[-1] + values[-1])
-    if kind in ("lstm", "gru", "rnn", "bilinear"):  # every weight matrix is applied at each step of each sequence
+    if kind in (
+        "lstm",
+        "gru",
+        "rnn",
+        "bilinear",
+    ):  # every weight matrix is applied at each step of each sequence
         matrices = inputs[2:3] if kind == "bilinear" else [shape for shape in inputs[1:] if len(shape) >= 2]
         return math.prod(first[:-1]) * sum(math.prod(shape) for shape in matrices)
     return 0
