@@ -171,9 +171,8 @@ KILLED = """
     torch.set_num_threads(1)
     graphs = CellSpace("small", ["conv", "pool"], max_nodes=5).sample(150, seed=0)
     print("begin", flush=True)
-    archenc.pretrain(
-        "arch2vec", graphs, sys.argv[1], encoder_params={"hidden_dim": 16, "layers": 2}, epochs=40, batch_size=16
-    )
+    parameters = {"hidden_dim": 16, "layers": 2}
+    archenc.pretrain("arch2vec", graphs, sys.argv[1], encoder_params=parameters, epochs=40, batch_size=16)
 """
 
 

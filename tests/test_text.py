@@ -69,4 +69,4 @@ def test_commands_print_in_no_other_way() -> None:
         for path in sources
         if re.search(r"\b(print|typer\.echo)\(", path.read_text("utf-8"))
     }
-    assert printing == {"archenc/text.py"}
+    assert printing == {"archenc/files/text.py"}
