@@ -15,7 +15,7 @@ import pytest
 
 from archenc.errors import CannotWrite, CorruptFile, DataNotFound, InvalidParameter
 from archenc.files import documents
-from archenc.files.trusted import trusted as files
+from archenc.files import trusted as files
 from tests.bad_input import assert_one_sentence
 
 EXPECTED = {"rows": ((None, 3), "f"), "names": ((4,), "S")}

@@ -178,7 +178,7 @@ PLANTED = {
         "archenc/metrics.py",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import archenc.planted\n",
     ),
-    private: ("encoders/planted.py", "from archenc.losses import _mean_counted\n"),
+    private: ("encoders/planted.py", "from archenc.losses import _planted\n"),
     long_files: ("datasets/planted.py", "x = 1\n" * (MOST_LINES + 1)),
     unpacked: ("benchmarks/planted/__init__.py", ""),
     crowd: ("archenc/planted/__init__.py", ""),

@@ -180,7 +180,7 @@ def test_pair_ratio_does_not_thin_out_the_derivatives():
 def test_derivatives_over_drawn_pairs_repeat_themselves_and_estimate_those_over_all(monkeypatch):
     scores, targets = np.random.RandomState(0).randn(2, 200)
     full = np.concatenate(BCELoss().derivatives(scores, targets))
-    monkeypatch.setattr("archenc.losses.MAX_BOOSTING_PAIRS", 10_000)
+    monkeypatch.setattr("archenc.losses.pairwise.MAX_BOOSTING_PAIRS", 10_000)
     drawn = np.concatenate(BCELoss().derivatives(scores, targets))
     assert np.array_equal(drawn, np.concatenate(BCELoss().derivatives(scores, targets)))
     assert 0 < np.abs(drawn - full).max() < 0.4

@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save
 
 import archenc
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, InvalidParameter
+from archenc.files import trusted as files
 from archenc.files.sealed import as_large_as
-from archenc.files.trusted import trusted as files
 from archenc.heads.base import NeuralHead
 from archenc.predictor import Predictor
 from archenc.registry import ENCODERS, HEADS

@@ -19,7 +19,7 @@ from archenc.errors import (
     InvalidParameter,
     UnknownName,
 )
-from archenc.files.trusted import trusted as files
+from archenc.files import trusted as files
 from archenc.graphs.hashing import wl_hash
 from archenc.graphs.transforms import isomorphic_twin
 from archenc.pretraining import PretrainableEncoder

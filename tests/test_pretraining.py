@@ -27,7 +27,7 @@ from archenc.errors import (
     InvalidTable,
     UnknownName,
 )
-from archenc.files.trusted import trusted as files
+from archenc.files import trusted as files
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.pretraining.folder import PretrainingFolder
 from archenc.training.tracking import JSONLTracker

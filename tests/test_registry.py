@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import archenc
-from archenc import registry
 from archenc.errors import InvalidParameter, UnknownName
 from archenc.pretraining import weights as pretrained
 from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES, Registry
+from archenc.registry import names as registry
 from tests.bad_input import assert_one_sentence
 
 NO_NAMES: list[Any] = [None, 5, 5.0, True, [], ["darts"], {}, b"darts", object, "", "x" * 100_000, "\0"]

@@ -8,17 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
+from archenc.graphs.paths import is_connected, on_path, reachability
 from archenc.graphs.transforms import (
     bypass_nodes,
-    is_connected,
     isomorphic_twin,
     keep_nodes,
     line_graph,
     node_op,
-    on_path,
     permute_nodes,
     prune,
-    reachability,
     simplify,
 )
 from archenc.spaces.cell import CellSpace

@@ -14,20 +14,19 @@ from typing import Any, Literal, NoReturn, get_args
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from archenc.errors import InvalidArchitecture, read_each
-from archenc.graphs import ABSENT, EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs, transforms
+from archenc.graphs import ABSENT, EDGE_OFFSET, ArchGraphs
 from archenc.spaces.base import as_array, as_sequence
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.cell.drawing import from_edge_ops
 from archenc.spaces.cell.enumeration import combined_cells, first_of_each, refuse_above
 from archenc.spaces.genotype import notation
+from archenc.spaces.genotype.node_form import INPUTS, node_form
 from archenc.spaces.genotype.notation import GenotypeDefinition
 from archenc.spaces.parameters import choice, operation_names, space_name, truth, whole_number
 
 Output = Literal["all", "loose"]
-INPUTS = 2
 MAX_INTERMEDIATE = 60
 
 
@@ -243,36 +242,7 @@ class GenotypeSpace(CellSpace):
         """
         if graphs.op_on == "node":
             return graphs
-        rows, size = len(graphs.adjacency), self.num_node_form_nodes
-        source, slot, ids = self._places(graphs)
-        ops = torch.full((rows, size), PAD, dtype=torch.uint8, device=graphs.device)
-        ops[:, :INPUTS], ops[:, -1] = INPUT, OUTPUT
-        ops[:, INPUTS:-1] = torch.where(ids == ABSENT, PAD, ids - EDGE_OFFSET + NODE_OFFSET).flatten(1)
-        # which node of the cell each node of the new form computes a term of; the output reads what is joined
-        term_of = torch.cat(
-            [torch.arange(INPUTS), torch.arange(INPUTS, INPUTS + self.nodes).repeat_interleave(2)]
-        ).to(graphs.device)
-        adjacency = torch.zeros(rows, size, size, dtype=torch.bool, device=graphs.device)
-        adjacency[:, :-1, INPUTS:-1] = term_of[:, None] == source.flatten(1)[:, None, :]
-        adjacency[:, INPUTS:-1, -1] = graphs.adjacency[:, INPUTS:-1, -1].bool().repeat_interleave(2, dim=1)
-        mask = ops != PAD
-        adjacency &= mask[:, :, None] & mask[:, None, :]
-        features = graphs.edge_features()
-        if features is not None:
-            row = torch.arange(rows, device=graphs.device)[:, None, None]
-            node = torch.arange(INPUTS, INPUTS + self.nodes, device=graphs.device)[:, None]
-            features = pad(
-                features[row, slot, source, node].flatten(1, 2) * mask[:, INPUTS:-1, None], (0, 0, INPUTS, 1)
-            )
-        form = replace(
-            graphs,
-            adjacency=adjacency.to(torch.uint8),
-            ops=ops,
-            mask=mask,
-            simplified=False,
-            features=features,
-        )
-        return transforms.keep_nodes(form, mask)
+        return node_form(graphs, self.nodes, *self._places(graphs))
 
     # -- reading and writing ---------------------------------------------------------------------------------
 
