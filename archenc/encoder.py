@@ -39,6 +39,13 @@ class Encoder(Checked, nn.Module, ABC):
             one for each time of its training at which heads of several outputs predict its accuracy (anytime
             TA-GATES).
         simplify: whether graphs are simplified first (:meth:`archenc.spaces.base.Space.simplify`).
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("path", space, kind="onehot", cutoff=30)
+        >>> encoder.encode(space.sample(4, seed=0)).shape
+        (4, 30)
     """
 
     form: OpOn | None = None

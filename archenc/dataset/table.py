@@ -70,6 +70,14 @@ class ArchDataset:
         part: which part of a data set this is, such as ``"test set of halves-0"``; empty for a whole one.
         architecture_features: names of what is known of each architecture
             (:meth:`with_architecture_features`), whose numbers are in ``graphs.architecture_features``.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> graphs = space.sample(10, seed=0)
+        >>> label = "cifar10/val_accuracy@200/mean"
+        >>> archenc.ArchDataset("mine", graphs, {label: [90.0] * 10}, label)
+        ArchDataset(mine: 10 architectures of nasbench201, y = 'cifar10/val_accuracy@200/mean', 1 labels)
     """
 
     name: str

@@ -42,6 +42,11 @@ class ArchGraphs:
         architecture_features: float64 (N, k), k numbers that are known of each architecture (parameters,
             latency, a zero-cost score, an accuracy after few epochs), NaN where one is not known, or None;
             see :meth:`with_architecture_features`. No part of it either.
+
+    Examples:
+        >>> import archenc
+        >>> archenc.create_space("nasbench201").sample(100, seed=0)[:3]
+        ArchGraphs(nasbench201: 3 architectures, 4 nodes, ops on edges)
     """
 
     space: Any  # a Space, of which a batch needs what SpaceOfGraphs names

@@ -46,6 +46,11 @@ class Head(Checked, ABC):
             its own.
         calibrated: whether deviations are scaled by what was predicted without an architecture's own label,
             so that 1.28 of them to either side are to hold 80 percent of unseen labels.
+
+    Examples:
+        >>> import archenc
+        >>> archenc.list_heads()[:4]
+        ['anytime', 'comparator', 'dngo', 'gp']
     """
 
     paper: ClassVar[str] = ""

@@ -191,9 +191,23 @@ class BoostingHead(EstimatorHead):
 
 
 class LightGBMHead(BoostingHead):
-    """Boosting by LightGBM; parameters as in :class:`BoostingHead`."""
+    """Boosting by LightGBM; parameters as in :class:`BoostingHead`.
 
-    paper = "Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017"
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.boosting import LightGBMHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> targets = encodings[:, 0].astype(float)
+        >>> head = LightGBMHead(n_estimators=10, random_state=0).fit(encodings, targets, MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
+    """
+
+    paper = (
+        "Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree, NeurIPS 2017, "
+        "https://papers.nips.cc/paper/6907"
+    )
 
     def _boost(self, encodings: np.ndarray, objective: Objective, seed: int) -> Any:
         import lightgbm
@@ -240,9 +254,20 @@ class LightGBMHead(BoostingHead):
 
 
 class XGBoostHead(BoostingHead):
-    """Boosting by XGBoost; parameters as in :class:`BoostingHead`."""
+    """Boosting by XGBoost; parameters as in :class:`BoostingHead`.
 
-    paper = "Chen and Guestrin, XGBoost: A Scalable Tree Boosting System, KDD 2016"
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.boosting import XGBoostHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> targets = encodings[:, 0].astype(float)
+        >>> head = XGBoostHead(n_estimators=10, random_state=0).fit(encodings, targets, MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
+    """
+
+    paper = "Chen and Guestrin, XGBoost: A Scalable Tree Boosting System, KDD 2016, arXiv:1603.02754"
 
     def _boost(self, encodings: np.ndarray, objective: Objective, seed: int) -> Any:
         import xgboost

@@ -56,10 +56,22 @@ class DNGOHead(SquaredErrorHead):
         weight_decay: lambda in the loss (|errors|² + lambda |weights|²) / (2 n) of a minibatch of n, without
             the biases.
         random_state: seed of initial weights and minibatches.
+
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.dngo import DNGOHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> head = DNGOHead(epochs=5, random_state=0).fit(encodings, encodings[:, 0].astype(float), MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
     """
 
     has_std = True
-    paper = "Snoek et al.: Scalable Bayesian Optimization Using Deep Neural Networks, ICML 2015, section 3"
+    paper = (
+        "Snoek et al.: Scalable Bayesian Optimization Using Deep Neural Networks, ICML 2015, section 3, "
+        "arXiv:1502.05700"
+    )
 
     layers_: list[tuple[np.ndarray, np.ndarray]]
     encodings_scale_: np.ndarray

@@ -45,11 +45,21 @@ class MLPEnsembleHead(EstimatorHead):
         lr: Adam's rate.
         betas: Adam's decay rates of the moments.
         random_state: seed of initial weights and minibatches.
+
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.ensemble import MLPEnsembleHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> targets = encodings[:, 0].astype(float)
+        >>> head = MLPEnsembleHead(epochs=5, random_state=0).fit(encodings, targets, MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
     """
 
     accepts = (PointwiseLoss,)
     has_std = True
-    paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 4"
+    paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 4, arXiv:1910.11858"
 
     layers_: list[Layer]
 

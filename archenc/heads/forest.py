@@ -35,10 +35,20 @@ class RandomForestHead(SquaredErrorHead):
         max_features: share of the encoding's columns that each split looks at.
         min_samples_leaf: least number of architectures in a leaf.
         random_state: seed of the bootstrap samples and columns.
+
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.forest import RandomForestHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> targets = encodings[:, 0].astype(float)
+        >>> head = RandomForestHead(n_estimators=10, random_state=0).fit(encodings, targets, MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
     """
 
     has_std = True
-    paper = "Breiman, Random Forests, Machine Learning 2001"
+    paper = "Breiman, Random Forests, Machine Learning 2001, doi:10.1023/A:1010933404324"
 
     trees_: Trees
     variance_: np.ndarray

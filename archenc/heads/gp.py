@@ -42,12 +42,21 @@ class GaussianProcessHead(SquaredErrorHead):
         search_size: with more training architectures than this, hyper-parameters are sought on that many of
             them, drawn at random; the process itself is always conditioned on all.
         random_state: seed of that draw and of the restarts.
+
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.gp import GaussianProcessHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> head = GaussianProcessHead().fit(encodings, encodings[:, 0].astype(float), MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
     """
 
     has_std = True
     paper = (
         "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 2.2 and "
-        "5.4"
+        "5.4, https://gaussianprocess.org/gpml"
     )
 
     scaler_: VaryingColumns | Normalizer

@@ -31,11 +31,21 @@ class GroupedGaussianProcessHead(GaussianProcessHead):
         side_columns: how many columns at the end are one more group, for the architecture as a whole;
             :meth:`archenc.Predictor.fit` sets it where ``groups`` are given and there is side information.
         search_size, random_state: as in :class:`archenc.heads.gp.GaussianProcessHead`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.grouped_gp import GroupedGaussianProcessHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> targets = encodings[:, 0].astype(float)
+        >>> head = GroupedGaussianProcessHead(groups=[2, 1]).fit(encodings, targets, MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
     """
 
     paper = (
         "Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, sections 4.2.1, "
-        "5.1 and 5.4"
+        "5.1 and 5.4, https://gaussianprocess.org/gpml"
     )
 
     def __init__(

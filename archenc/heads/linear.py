@@ -21,11 +21,20 @@ class RidgeHead(SquaredErrorHead):
     Args:
         alpha: strength of the penalty; b is not penalised.
         random_state: unused, as the solution is unique.
+
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.linear import RidgeHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> head = RidgeHead().fit(encodings, encodings[:, 0].astype(float), MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
     """
 
     paper = (
         "Hoerl and Kennard, Ridge Regression: Biased Estimation for Nonorthogonal Problems, Technometrics "
-        "1970"
+        "1970, doi:10.1080/00401706.1970.10488634"
     )
 
     coefficients_: np.ndarray

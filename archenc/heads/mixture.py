@@ -75,6 +75,15 @@ class MixtureHead(SquaredErrorHead):
     Attributes:
         report_: members, weights, out-of-fold Kendall's tau of each and of the mixture, seconds of each; and
             what the mixture predicts for each training architecture without its label.
+
+    Examples:
+        >>> import numpy as np
+        >>> from archenc.heads.mixture import MixtureHead
+        >>> from archenc.losses import MSELoss
+        >>> encodings = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        >>> head = MixtureHead(random_state=0).fit(encodings, encodings[:, 0].astype(float), MSELoss())
+        >>> head.predict(encodings[:5]).shape
+        (5,)
     """
 
     paper = "no paper: this package's own"

@@ -40,11 +40,17 @@ class MLPHead(NeuralHead):
         dim: length of an encoding.
         hidden: hidden sizes; none at all makes the head linear.
         dropout: probability of dropping a hidden unit.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.heads.neural import MLPHead
+        >>> MLPHead(16, hidden=(8,))(torch.zeros(5, 16)).shape
+        torch.Size([5])
     """
 
     paper = (
         "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, "
-        "ECCV 2020, section 3.3"
+        "ECCV 2020, section 3.3, arXiv:2004.01899"
     )
 
     def __init__(self, dim: int, *, hidden: Sizes = (200,), dropout: Probability = 0.1) -> None:
@@ -71,9 +77,18 @@ class AnytimeHead(NeuralHead):
 
     Raises:
         InvalidParameter: fewer than two outputs, or encodings that cannot be cut into so many equal parts.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.heads.neural import AnytimeHead
+        >>> AnytimeHead(16, outputs=2)(torch.zeros(5, 16)).shape
+        torch.Size([5, 2])
     """
 
-    paper = "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022"
+    paper = (
+        "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022, "
+        "https://proceedings.neurips.cc/paper_files/paper/2022/file/d0ac28b79816b51124fcc804b2496a36-Paper-Conference.pdf"
+    )
 
     def __init__(
         self, dim: int, *, outputs: Few = 2, hidden: Sizes = (200,), dropout: Probability = 0.1
@@ -111,11 +126,19 @@ class ComparatorHead(NeuralHead):
         hidden: hidden sizes of f.
         dropout: probability of dropping a hidden unit.
         pairing: f sees both encodings in a row (``"concat"``) or their difference (``"difference"``).
+
+    Examples:
+        >>> import torch
+        >>> from archenc.heads.neural import ComparatorHead
+        >>> head = ComparatorHead(16).eval()
+        >>> a, b = torch.ones(1, 16), torch.zeros(1, 16)
+        >>> bool(torch.isclose(head.compare(a, b), -head.compare(b, a), atol=1e-6))
+        True
     """
 
     paper = (
         "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, "
-        "ECCV 2020, section 3.3"
+        "ECCV 2020, section 3.3, arXiv:2004.01899"
     )
     accepts = (ComparatorLoss,)
 

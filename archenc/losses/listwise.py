@@ -23,11 +23,20 @@ class ListMLELoss(ListwiseLoss):
     The mean over positions, instead of the sum, is that of TA-GATES. Deviation from its code: sums of
     exponentials are taken in log space rather than clamped at 1e-12 below their maximum, so the gradient does
     not vanish for very low scores.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.losses import ListMLELoss
+        >>> targets = torch.tensor([1.0, 2.0, 3.0])
+        >>> loss = ListMLELoss()
+        >>> bool(loss(targets, targets) < loss(-targets, targets))
+        True
     """
 
     name = "listmle"
     paper = (
-        "Xia et al., Listwise Approach to Learning to Rank: Theory and Algorithm, ICML 2008, section 4; "
+        "Xia et al., Listwise Approach to Learning to Rank: Theory and Algorithm, ICML 2008, section 4, "
+        "doi:10.1145/1390156.1390306; "
         "Ning et al., TA-GATES: An Encoding Scheme for Neural Network Architectures, NeurIPS 2022"
     )
 

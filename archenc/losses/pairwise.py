@@ -134,12 +134,20 @@ class HingeLoss(PairwiseLoss):
     Args:
         margin: m, in units of the scores; without it equal scores would cost nothing.
         pair_ratio: see :class:`DrawsPairs`.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.losses import HingeLoss
+        >>> targets = torch.tensor([1.0, 2.0, 3.0])
+        >>> loss = HingeLoss()
+        >>> bool(loss(targets, targets) < loss(-targets, targets))
+        True
     """
 
     name = "hinge"
     paper = (
         "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, "
-        "ECCV 2020, section 3.3"
+        "ECCV 2020, section 3.3, arXiv:2004.01899"
     )
 
     def __init__(self, *, margin: Positive = 0.1, pair_ratio: Positive | None = 4.0) -> None:
@@ -155,13 +163,22 @@ class BCELoss(PairwiseLoss):
 
     Args:
         pair_ratio: see :class:`DrawsPairs`.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.losses import BCELoss
+        >>> targets = torch.tensor([1.0, 2.0, 3.0])
+        >>> loss = BCELoss()
+        >>> bool(loss(targets, targets) < loss(-targets, targets))
+        True
     """
 
     name = "bce"
     paper = (
-        "Burges et al., Learning to Rank using Gradient Descent, ICML 2005, section 3; "
+        "Burges et al., Learning to Rank using Gradient Descent, ICML 2005, section 3, "
+        "doi:10.1145/1102351.1102363; "
         "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, "
-        "ECCV 2020, section 3.3"
+        "ECCV 2020, section 3.3, arXiv:2004.01899"
     )
 
     def pair_loss(self, margins: Tensor) -> Tensor:
@@ -175,12 +192,20 @@ class ComparatorLoss(DrawsPairs, Loss):
 
     Args:
         pair_ratio: see :class:`DrawsPairs`.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.losses import ComparatorLoss
+        >>> right, wrong = torch.tensor([2.0]), torch.tensor([-2.0])  # logits of "better beats worse"
+        >>> loss = ComparatorLoss()
+        >>> bool(loss.from_logits(right) < loss.from_logits(wrong))
+        True
     """
 
     name = "comparator"
     paper = (
         "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, "
-        "ECCV 2020, section 3.3"
+        "ECCV 2020, section 3.3, arXiv:2004.01899"
     )
 
     def __call__(self, *scores: Any, **more: Any) -> NoReturn:

@@ -40,12 +40,20 @@ class MSELoss(PointwiseLoss):
         sigmoid: mean of (sigmoid(s) - y)² instead, with raw accuracies y in [0, 1], as in the paper (the
             predictor's label transform "fraction"). Without it s is on the scale of standardised targets,
             which is a deviation from the paper: accuracies of one benchmark fill only a small part of [0, 1].
+
+    Examples:
+        >>> import torch
+        >>> from archenc.losses import MSELoss
+        >>> targets = torch.tensor([1.0, 2.0, 3.0])
+        >>> loss = MSELoss()
+        >>> bool(loss(targets, targets) < loss(-targets, targets))
+        True
     """
 
     name = "mse"
     paper = (
         "Ning et al., A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS, "
-        "ECCV 2020, section 3.3"
+        "ECCV 2020, section 3.3, arXiv:2004.01899"
     )
 
     def __init__(self, *, sigmoid: bool = False) -> None:
@@ -72,10 +80,18 @@ class MAELoss(PointwiseLoss):
     It has no curvature: :meth:`derivatives` gives a Hessian of zeros. Deviation: the paper's second form,
     relative to a lower bound of the error, is left out, as the label transform already sets the scale of the
     targets.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.losses import MAELoss
+        >>> targets = torch.tensor([1.0, 2.0, 3.0])
+        >>> loss = MAELoss()
+        >>> bool(loss(targets, targets) < loss(-targets, targets))
+        True
     """
 
     name = "mae"
-    paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 4"
+    paper = "White, Neiswanger, Savani: BANANAS, AAAI 2021, section 4, arXiv:1910.11858"
 
     def point_loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         return (scores - targets).abs()
@@ -99,13 +115,22 @@ class MSERankLoss(PointwiseLoss):
         weight: w; 0.1 in NAR-Former, 0.2 in NN-Former, both with accuracies from 0 to 1 as targets, whose
             differences count for more beside their squares than those of standardised targets. The same
             balance would be w / (deviation of the accuracies), so some 1.6 for 0.2 on NAS-Bench-201.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.losses import MSERankLoss
+        >>> targets = torch.tensor([1.0, 2.0, 3.0])
+        >>> loss = MSERankLoss()
+        >>> bool(loss(targets, targets) < loss(-targets, targets))
+        True
     """
 
     name = "mse-rank"
     paper = (
         "Yi et al., NAR-Former: Neural Architecture Representation Learning towards Holistic Attributes "
-        "Prediction, CVPR 2023; "
-        "Xu et al., NN-Former: Rethinking Graph Structure in Neural Architecture Representation, CVPR 2025"
+        "Prediction, CVPR 2023, arXiv:2211.08024; "
+        "Xu et al., NN-Former: Rethinking Graph Structure in Neural Architecture Representation, CVPR 2025, "
+        "arXiv:2507.00880"
     )
 
     def __init__(self, *, weight: NotNegative = 0.2) -> None:

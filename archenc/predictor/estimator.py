@@ -77,6 +77,15 @@ class Predictor(FittedPredictor):
             :class:`archenc.training.Schedule`.
 
     What it learns is in the attributes of :class:`archenc.predictor.fitted.FittedPredictor`.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> graphs = space.sample(60, seed=0)
+        >>> y = space.costs(graphs)["flops"]  # stands for accuracies
+        >>> predictor = archenc.Predictor("op-count", "ridge", "mse", random_state=0)
+        >>> predictor.fit(graphs[:40], y[:40]).score(graphs[40:], y[40:]) > 0.8
+        True
     """
 
     @takes_fields(Schedule)

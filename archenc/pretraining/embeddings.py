@@ -39,6 +39,16 @@ class Embeddings:
         hashes: uint8 (N, 16), of the same architectures: :func:`index_hashes`.
         card: what is known of their pretraining.
         space: the search space.
+
+    Examples:
+        >>> import tempfile
+        >>> import archenc
+        >>> graphs = archenc.create_space("nasbench201").sample(20, seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     card = archenc.pretrain("arch2vec", graphs, folder, epochs=1)
+        ...     embeddings = archenc.load_embeddings(folder)
+        >>> embeddings.lookup(graphs[:3]).shape == (3, embeddings.dim)
+        True
     """
 
     values: np.ndarray

@@ -38,6 +38,13 @@ class PretrainableEncoder(Encoder):
         default_schedule: how long and how fast on spaces without a schedule of their own.
         published_schedules: those of the paper, by the name of the space.
         draws: how many random points of the latent space :meth:`pretraining_figures` decodes, if it does.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> encoder = archenc.create_encoder("arch2vec", space)
+        >>> isinstance(encoder, archenc.PretrainableEncoder), encoder.pretraining_schedule().epochs
+        (True, 10)
     """
 
     draws: int = 10_000

@@ -85,6 +85,11 @@ class Space(ABC):
         published_hash: whether :meth:`hash` gives the hashes that the benchmark published, so that their
             texts name architectures.
         paper: where the space was published.
+
+    Examples:
+        >>> import archenc
+        >>> archenc.list_spaces()[:3]
+        ['amoeba', 'cell', 'chain']
     """
 
     name: str

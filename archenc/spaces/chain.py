@@ -44,6 +44,12 @@ class ChainSpace(CellSpace):
 
     Raises:
         InvalidParameter: parameters that describe no space.
+
+    Examples:
+        >>> from archenc.spaces.chain import ChainSpace
+        >>> space = ChainSpace("mine", ["conv", "skip"], choices=[[0, 1], [0, 1]])
+        >>> len(space.enumerate())
+        4
     """
 
     def __init__(
@@ -216,9 +222,18 @@ class NASBenchMacro(ChainSpace):
     0 is a strided 1x1 convolution there, no identity. The others compute nothing, so that the 6,561 codes are
     9 * 21 * 21 = 3,969 networks, and just these were trained: codes with equal :meth:`hash` share their
     accuracies.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench-macro")
+        >>> space.format(space.sample(1, seed=0))[0]
+        '21100000'
     """
 
-    paper = "Su et al.: Prioritized Architecture Sampling with Monto-Carlo Tree Search, CVPR 2021"
+    paper = (
+        "Su et al.: Prioritized Architecture Sampling with Monto-Carlo Tree Search, CVPR 2021, "
+        "arXiv:2103.11922"
+    )
 
     def __init__(self) -> None:
         super().__init__(
@@ -240,11 +255,17 @@ class MacroNAS(ChainSpace):
     A code is written as ``"I12I12I12I12I1"``: ``I`` Identity, ``1`` MBConv of expansion 3 and kernel 3, ``2``
     MBConv of expansion 6 and kernel 5. Fixed blocks in front of the layers 4, 8 and 12 (counted from 0) halve
     the resolution, so that the codes are 31 * 31 * 31 * 7 = 208,537 networks (the paper speaks of 200K).
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("macronas")
+        >>> space.format(space.sample(1, seed=0))[0]
+        '211IIIIII21211'
     """
 
     paper = (
         "Den Ottelander, Dushatskiy, Virgolin, Bosman: Local Search is a Remarkably Strong Baseline for "
-        "NAS, EMO 2021"
+        "NAS, EMO 2021, arXiv:2004.08996"
     )
 
     def __init__(self) -> None:
@@ -269,11 +290,17 @@ class ProxylessNAS(ChainSpace):
     2, 2, 2, 1, 2, 1. Layers that keep their input's shape (all but the first of each stage) have a seventh
     choice, ``Zero``: only their shortcut is left, which is the identity and makes the network shallower. So
     there are 6^6 * 7^15, about 2.2 * 10^17, codes: one digit a layer, in the order of ``operations``.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("proxylessnas")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(proxylessnas: 3 architectures, 23 nodes, ops on nodes)
     """
 
     paper = (
         "Cai, Zhu, Han: ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware, ICLR "
-        "2019, section 4.2"
+        "2019, section 4.2, arXiv:1812.00332"
     )
 
     def __init__(self) -> None:

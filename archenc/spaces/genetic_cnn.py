@@ -232,9 +232,15 @@ class GeneticCNN(StageSpace):
 
     The 2^19 = 524,288 writings are 6 * 31 * 302 = 56,172 networks, as it does not matter which node is which.
     The input and the output of a stage convolve too (once only, where the stage has no connection).
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("genetic-cnn")
+        >>> space.format(space.sample(1, seed=0))[0]
+        '1-11|0-00-000|1-11-111-1111'
     """
 
-    paper = "Xie, Yuille: Genetic CNN, ICCV 2017, section 3.1"
+    paper = "Xie, Yuille: Genetic CNN, ICCV 2017, section 3.1, arXiv:1703.01513"
 
     def __init__(self, stages: Sequence[int] = (3, 4, 5)) -> None:
         super().__init__("genetic-cnn", stages)

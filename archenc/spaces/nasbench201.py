@@ -59,9 +59,18 @@ class NASBench201(FourNodeSpace):
     these: they are the classes of equal expressions in which sums keep equal terms and every "none" as a
         term, and in which a node used
     twice is not told from two equal nodes.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench201")
+        >>> space.format(space.sample(1, seed=0))[0]
+        '|avg_pool_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|skip_connect~1|none~2|'
     """
 
-    paper = "Dong and Yang: NAS-Bench-201, ICLR 2020; Dong, Liu, Musial, Gabrys: NATS-Bench, TPAMI 2021"
+    paper = (
+        "Dong and Yang: NAS-Bench-201, ICLR 2020, arXiv:2001.00326; Dong, Liu, Musial, Gabrys: NATS-Bench, "
+        "TPAMI 2021, arXiv:2009.00437"
+    )
 
     title = "NAS-Bench-201"
     pattern = re.compile(rf"\|{_OP}0\|\+\|{_OP}0\|{_OP}1\|\+\|{_OP}0\|{_OP}1\|{_OP}2\|")

@@ -79,9 +79,18 @@ class NASBenchGraph(CellSpace):
     "skip"]}`` in which ``link`` gives the input of each computing node. A link list that is not one of the
     nine canonical ones is brought to its canonical one by relabelling the nodes. The order of exchangeable
     nodes is kept as given: :meth:`hash` is equal for all of them, :meth:`to_hashes` is not.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench-graph")
+        >>> space.format(space.sample(1, seed=0))[0]
+        '75422'
     """
 
-    paper = "Qin, Zhang, Wang, Zhang, Zhu: NAS-Bench-Graph, NeurIPS 2022 datasets and benchmarks, section 3.1"
+    paper = (
+        "Qin, Zhang, Wang, Zhang, Zhu: NAS-Bench-Graph, NeurIPS 2022 datasets and benchmarks, section 3.1, "
+        "arXiv:2206.09166"
+    )
 
     def __init__(self) -> None:
         super().__init__("nasbench-graph", OPERATIONS, max_nodes=6, max_edges=8, skip_op="skip")

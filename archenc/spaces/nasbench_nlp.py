@@ -48,11 +48,17 @@ class NASBenchNLP(CellSpace):
     Args:
         max_nodes: most nodes of a cell, all marks, inputs and the output included, 8 to 10,000; the cells of
             the release take up to 34.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench-nlp")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(nasbench-nlp: 3 architectures, 34 nodes, ops on nodes)
     """
 
     paper = (
         "Klyuchnikov, Trofimov, Artemova, Salnikov, Fedorov, Filippov, Burnaev: NAS-Bench-NLP, IEEE Access "
-        "2022, section III"
+        "2022, section III, arXiv:2006.07116"
     )
 
     def __init__(self, *, max_nodes: int = MAX_NODES) -> None:

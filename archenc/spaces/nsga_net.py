@@ -36,9 +36,15 @@ class NSGANetMacro(StageSpace):
 
     By default there are three stages of 6 nodes, of 15 + 1 bits each: 2^48 writings.
     A stage without any connection between its nodes is passed over, whatever that bit is.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nsga-net-macro")
+        >>> space.format(space.sample(1, seed=0))[0]
+        '1-11-000-0001-11111-1|1-11-101-1001-10111-0|0-10-100-0000-00011-1'
     """
 
-    paper = f"{_PAPER}, GECCO 2019, section 3.1"
+    paper = f"{_PAPER}, GECCO 2019, section 3.1, arXiv:1810.03522"
 
     def __init__(self, stages: Sequence[int] = (6, 6, 6)) -> None:
         super().__init__("nsga-net-macro", stages, skip_bits=True)
@@ -55,9 +61,15 @@ class NSGANetMicro(GenotypeSpace):
     (input node, operation). The official code writes each pair the other way round, (operation, input node).
     The two pairs of a node may change places without a change of the network, and :meth:`to_genomes` gives
     them in the order of :meth:`to_genotypes`.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nsga-net-micro")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(nsga-net-micro: 3 architectures, 2 cells each, 8 nodes, ops on edges)
     """
 
-    paper = f"{_PAPER}, GECCO 2019, section 3.1"
+    paper = f"{_PAPER}, GECCO 2019, section 3.1, arXiv:1810.03522"
 
     def __init__(self) -> None:
         super().__init__("nsga-net-micro", OPERATIONS, nodes=5, output="loose")

@@ -23,9 +23,15 @@ class TransNAS101Micro(FourNodeSpace):
     :class:`FourNodeSpace`; six numbers are in that order, which is also NASLib's. The first two parts, 64
     channels and the modules 41414 (4 doubles the channels and halves the resolution, 1 keeps both), are the
     macro structure; it is the same for all cells and may be left out.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("transnas101-micro")
+        >>> space.format(space.sample(1, seed=0))[0]
+        '64-41414-3_22_110'
     """
 
-    paper = "Duan, Chen, Xu, Chen, Liang, Zhang, Li: TransNAS-Bench-101, CVPR 2021"
+    paper = "Duan, Chen, Xu, Chen, Liang, Zhang, Li: TransNAS-Bench-101, CVPR 2021, arXiv:2105.11871"
     title = "TransNAS-Bench-101 micro"
     pattern = re.compile(rf"(?:{MACRO}-)?([0-3])_([0-3])([0-3])_([0-3])([0-3])([0-3])")
     example = f"{MACRO}-3_12_031"

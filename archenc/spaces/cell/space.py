@@ -68,6 +68,12 @@ class CellSpace(Space):
 
     Raises:
         InvalidParameter: parameters that describe no space.
+
+    Examples:
+        >>> from archenc import CellSpace
+        >>> space = CellSpace("mine", ["conv", "pool"], max_nodes=5, max_edges=6)
+        >>> space.sample(3, seed=0)
+        ArchGraphs(mine: 3 architectures, 5 nodes, ops on nodes)
     """
 
     definition: CellDefinition

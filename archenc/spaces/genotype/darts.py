@@ -10,7 +10,7 @@ from archenc.spaces.genotype.space import GenotypeSpace
 
 _NDS = (
     "Radosavovic, Johnson, Xie, Lo, Dollar: On Network Design Spaces for Visual Recognition, ICCV 2019, "
-    "section 5"
+    "section 5, arXiv:1905.13214"
 )
 
 
@@ -24,9 +24,18 @@ class _Published(GenotypeSpace):
 class DARTS(_Published):
     """The space of DARTS without its "none", as NAS-Bench-301 has it: 4 nodes of two different inputs, 7
     operations, all nodes joined.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("darts")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(darts: 3 architectures, 2 cells each, 7 nodes, ops on edges)
     """
 
-    paper = "Liu, Simonyan, Yang: DARTS, ICLR 2019; Zela, Siems et al.: Surrogate NAS Benchmarks, ICLR 2022"
+    paper = (
+        "Liu, Simonyan, Yang: DARTS, ICLR 2019, arXiv:1806.09055; Zela, Siems et al.: Surrogate NAS "
+        "Benchmarks, ICLR 2022, arXiv:2008.09777"
+    )
 
     def __init__(self) -> None:
         operations = (
@@ -44,18 +53,34 @@ class DARTS(_Published):
 class NDSDARTS(_Published):
     """DARTS as NDS samples it: 8 operations with "none", 4 nodes whose two inputs may be the same, all nodes
     joined.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nds-darts")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(nds-darts: 3 architectures, 2 cells each, 7 nodes, ops on edges)
     """
 
-    paper = f"Liu, Simonyan, Yang: DARTS, ICLR 2019; {_NDS}"
+    paper = f"Liu, Simonyan, Yang: DARTS, ICLR 2019, arXiv:1806.09055; {_NDS}"
 
     def __init__(self) -> None:
         super().__init__("nds-darts", ("none", *DARTS().choices), nodes=4, none_op="none")
 
 
 class NASNet(_Published):
-    """NASNet: 13 operations, 5 nodes whose two inputs may be the same, the loose ends joined."""
+    """NASNet: 13 operations, 5 nodes whose two inputs may be the same, the loose ends joined.
 
-    paper = f"Zoph, Vasudevan, Shlens, Le: Learning Transferable Architectures, CVPR 2018; {_NDS}"
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasnet")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(nasnet: 3 architectures, 2 cells each, 8 nodes, ops on edges)
+    """
+
+    paper = (
+        "Zoph, Vasudevan, Shlens, Le: Learning Transferable Architectures, CVPR 2018, arXiv:1707.07012; "
+        f"{_NDS}"
+    )
 
     def __init__(self) -> None:
         operations = (
@@ -77,9 +102,16 @@ class NASNet(_Published):
 
 
 class Amoeba(_Published):
-    """AmoebaNet: 8 operations, 5 nodes whose two inputs may be the same, the loose ends joined."""
+    """AmoebaNet: 8 operations, 5 nodes whose two inputs may be the same, the loose ends joined.
 
-    paper = f"Real, Aggarwal, Huang, Le: Regularized Evolution, AAAI 2019; {_NDS}"
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("amoeba")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(amoeba: 3 architectures, 2 cells each, 8 nodes, ops on edges)
+    """
+
+    paper = f"Real, Aggarwal, Huang, Le: Regularized Evolution, AAAI 2019, arXiv:1802.01548; {_NDS}"
 
     def __init__(self) -> None:
         operations = (
@@ -96,9 +128,16 @@ class Amoeba(_Published):
 
 
 class PNAS(_Published):
-    """PNAS: 8 operations, 5 nodes whose two inputs may be the same, all nodes joined."""
+    """PNAS: 8 operations, 5 nodes whose two inputs may be the same, all nodes joined.
 
-    paper = f"Liu et al.: Progressive Neural Architecture Search, ECCV 2018; {_NDS}"
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("pnas")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(pnas: 3 architectures, 2 cells each, 8 nodes, ops on edges)
+    """
+
+    paper = f"Liu et al.: Progressive Neural Architecture Search, ECCV 2018, arXiv:1712.00559; {_NDS}"
 
     def __init__(self) -> None:
         operations = (
@@ -115,11 +154,18 @@ class PNAS(_Published):
 
 
 class ENAS(_Published):
-    """ENAS (micro): 5 operations, 5 nodes whose two inputs may be the same, the loose ends joined."""
+    """ENAS (micro): 5 operations, 5 nodes whose two inputs may be the same, the loose ends joined.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("enas")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(enas: 3 architectures, 2 cells each, 8 nodes, ops on edges)
+    """
 
     paper = (
         "Pham, Guan, Zoph, Le, Dean: Efficient Neural Architecture Search via Parameter Sharing, ICML "
-        f"2018; {_NDS}"
+        f"2018, arXiv:1802.03268; {_NDS}"
     )
 
     def __init__(self) -> None:

@@ -73,6 +73,12 @@ class GenotypeSpace(CellSpace):
 
     Raises:
         InvalidParameter: parameters that describe no space.
+
+    Examples:
+        >>> from archenc.spaces.genotype import GenotypeSpace
+        >>> space = GenotypeSpace("mine", ["conv", "skip"], nodes=2, skip_op="skip", cells=1)
+        >>> space.sample(3, seed=0)
+        ArchGraphs(mine: 3 architectures, 5 nodes, ops on edges)
     """
 
     join_op = "concat"

@@ -34,10 +34,19 @@ class NASBench101(CellSpace):
     Architectures are written as a dict or JSON text with ``adjacency`` (or ``matrix``) and ``ops``, as in the
     official records, or as a pair (matrix, ops). What lies on no input-output path is cut first, as the
     official ``ModelSpec`` does; then at most 7 nodes and 9 edges may be left.
+
+    Examples:
+        >>> import archenc
+        >>> space = archenc.create_space("nasbench101")
+        >>> space.sample(3, seed=0)
+        ArchGraphs(nasbench101: 3 architectures, 7 nodes, ops on nodes)
     """
 
     published_hash = True
-    paper = "Ying, Klein, Christiansen, Real, Murphy, Hutter: NAS-Bench-101, ICML 2019, sections 2.1 and 2.2"
+    paper = (
+        "Ying, Klein, Christiansen, Real, Murphy, Hutter: NAS-Bench-101, ICML 2019, sections 2.1 and 2.2, "
+        "arXiv:1902.09635"
+    )
 
     def __init__(self) -> None:
         super().__init__("nasbench101", OPERATIONS, max_nodes=MAX_NODES, max_edges=MAX_EDGES)

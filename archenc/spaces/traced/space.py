@@ -36,6 +36,13 @@ class OperationSpace(CellSpace):
     Args:
         max_nodes: most nodes of a network, input and output included, at most 10,000.
         operations: the vocabulary, or a part of it; what is not in it becomes ``"other"``.
+
+    Examples:
+        >>> import torch
+        >>> from archenc.spaces import from_module
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+        >>> from_module(model, torch.zeros(1, 3, 8, 8))
+        ArchGraphs(operations: 1 architectures, 256 nodes, ops on nodes)
     """
 
     def __init__(self, *, max_nodes: int = 256, operations: Sequence[str] = OPERATIONS) -> None:
