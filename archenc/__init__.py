@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from archenc.pretraining import PretrainableEncoder, pretrain
     from archenc.pretraining.embeddings import Embeddings, load_embeddings
     from archenc.pretraining.weights import load_pretrained
+    from archenc.search.suggest import suggest
     from archenc.spaces.base import Space
     from archenc.spaces.cell import CellSpace
 
@@ -39,6 +40,7 @@ _LAZY = {  # heavy names are imported when first asked for, so that `import arch
     "load_pretrained": "archenc.pretraining.weights",
     "pretrain": "archenc.pretraining",
     "recommend": "archenc.predictor.automatic",
+    "suggest": "archenc.search.suggest",
 }
 
 
@@ -105,4 +107,5 @@ __all__ = [
     "load_pretrained",
     "pretrain",
     "recommend",
+    "suggest",
 ]
