@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import reprlib
 import textwrap
 import unicodedata
@@ -37,6 +38,12 @@ def shown(value: Any) -> str:
 def listed(names: Iterable[str]) -> str:
     """Names as messages list them: the first ones, if there are many."""
     return textwrap.shorten(", ".join(names), 200, placeholder=" ...")
+
+
+def hint(name: object, known: Iterable[str], otherwise: str) -> str:
+    """What to do about an unknown name: the nearest known one, or what ``otherwise`` says."""
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 _WIDTH = 60

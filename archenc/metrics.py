@@ -15,7 +15,6 @@ With constant labels there is nothing to rank, and correlations and R² are NaN.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from archenc.errors import InvalidParameter, InvalidTable, UnknownName
+from archenc.errors import InvalidParameter, InvalidTable, UnknownName, hint
 from archenc.files.values import as_numbers
 
 Metric = Callable[[ArrayLike, ArrayLike], float]
@@ -181,6 +180,11 @@ _AT_K = {
 }
 
 
+def smaller_is_better(name: str) -> bool:
+    """Whether the best predictor is the one with the smallest value of a metric, such as ``"regret@10"``."""
+    return name.partition("@")[0] in ("rmse", "best_rank", "worst_rank", "regret")
+
+
 def metric(name: str) -> Metric:
     """A metric by name: ``"kendall_tau"``, or with k as a count, ``"regret@10"``, or in percent,
     ``"precision@5%"``.
@@ -194,9 +198,8 @@ def metric(name: str) -> Metric:
     if base in _AT_K and k.removesuffix("%").isdecimal():
         return partial(_AT_K[base], k=int(k[:-1]) / 100 if k.endswith("%") else int(k))
     known = [*_PLAIN, *(f"{base}@10" for base in _AT_K)]
-    near = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
-    raise UnknownName(f"there is no metric called {name!r}; {hint}")
+    remedy = hint(name, known, f"choose one of {', '.join(known)}")
+    raise UnknownName(f"there is no metric called {name!r}; {remedy}")
 
 
 METRICS: dict[str, Metric] = {

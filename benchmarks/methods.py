@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archenc.errors import InvalidParameter, UnknownName
+from archenc.errors import InvalidParameter, UnknownName, hint
 from archenc.files.documents import Digest, Name, Record, Text, read_yaml, record
 from archenc.registry.rules import Number, Whole
 
@@ -142,10 +141,9 @@ def find_method(name: str, known: Mapping[str, Method]) -> Method:
         combination, _, suffix = name.partition(":")
         parts = [normalise(part) for part in combination.split("+")]
         if len(parts) != len(PARTS) or suffix not in ("", "simplify"):
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "'archenc bench list' lists them"
+            remedy = hint(name, known, "'archenc bench list' lists them")
             raise UnknownName(
-                f"there is no method called {name!r}; {hint}, or write ENCODER+HEAD+LOSS, with :simplify "
+                f"there is no method called {name!r}; {remedy}, or write ENCODER+HEAD+LOSS, with :simplify "
                 "behind it if wanted"
             )
         encoder, head, loss = parts

@@ -44,7 +44,7 @@ from archenc.files.machine import machine, versions
 from archenc.files.reports import markdown_table, number
 from archenc.files.text import markdown
 from archenc.files.trusted import files_below, write_json
-from archenc.graphs.hashing import keys
+from archenc.graphs.hashing import sortable_keys
 from archenc.registry.rules import Number, Seed, Whole
 from archenc.search.suggest import suggest
 
@@ -219,7 +219,7 @@ def compute(job: NextJob, file: int) -> dict[str, Any]:
         }
 
     trained = everything(len(table)).training_subset(job.plan.trained, file)
-    parts, twins = [part(trained, 0.0)], keys(table.graphs.hash())
+    parts, twins = [part(trained, 0.0)], sortable_keys(table.graphs.hash())
     for _ in range(job.plan.rounds):
         start = time.perf_counter()
         chosen = choose(job.method, table, twins, trained, job.plan.count, file)

@@ -6,7 +6,6 @@ metrics. Once results exist it is not edited: a change gets a new version.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from archenc.dataset.split_rule import SplitRule
-from archenc.errors import DataNotFound, InvalidParameter, UnknownName
+from archenc.errors import DataNotFound, InvalidParameter, UnknownName, hint
 from archenc.files.documents import (
     FileName,
     Name,
@@ -143,13 +142,12 @@ def load_protocol(name_or_path: str) -> Protocol:
     if path.suffix not in (".yaml", ".yml"):
         path = FOLDER / f"{name_or_path}.yaml"
         if name_or_path not in list_protocols():
-            near = difflib.get_close_matches(name_or_path, list_protocols(), n=1)
-            hint = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else f"choose one of {', '.join(list_protocols())} or give the path of a .yaml file"
+            remedy = hint(
+                name_or_path,
+                list_protocols(),
+                f"choose one of {', '.join(list_protocols())} or give the path of a .yaml file",
             )
-            raise UnknownName(f"there is no protocol called {name_or_path!r}; {hint}")
+            raise UnknownName(f"there is no protocol called {name_or_path!r}; {remedy}")
     elif not path.is_file():
         raise DataNotFound(f"there is no protocol file {path}; check its path")
     return parse_protocol(read_yaml(path), path.name)

@@ -31,6 +31,7 @@ from archenc.files.documents import (
     record,
 )
 from archenc.files.trusted import files_below
+from archenc.metrics import smaller_is_better
 from archenc.registry.rules import Number, Part, Seed, Whole
 
 MAX_RUN_BYTES = 2**20
@@ -261,7 +262,7 @@ class Leaderboard:
 
     Methods are ordered by the mean of the protocol's first metric at the largest size that all of them have,
     or if there is none, at each one's largest; equal ones by name. Whether more is better is known from
-    :data:`SMALLER_IS_BETTER`.
+    :func:`archenc.metrics.smaller_is_better`.
     """
 
     setting: Setting
@@ -276,7 +277,7 @@ class Leaderboard:
     @property
     def smaller_is_better(self) -> bool:
         """Whether the best method is the one with the smallest metric."""
-        return self.metric.partition("@")[0] in SMALLER_IS_BETTER
+        return smaller_is_better(self.metric)
 
     @property
     def sizes(self) -> list[int]:
@@ -300,9 +301,6 @@ class Leaderboard:
     def cell(self, method: str, size: int) -> Row | None:
         """The row of a method at a size, if it was run."""
         return next((row for row in self.rows if row.method.name == method and row.size == size), None)
-
-
-SMALLER_IS_BETTER = {"rmse", "best_rank", "worst_rank", "regret"}
 
 
 def leaderboards(runs: Iterable[Run]) -> list[Leaderboard]:

@@ -19,7 +19,7 @@ from archenc.dataset.split_rule import SplitRule
 from archenc.dataset.splits import Split
 from archenc.errors import InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs import ABSENT, EDGE_OFFSET, NODE_OFFSET, ArchGraphs
-from archenc.graphs.hashing import classes, wl_hash
+from archenc.graphs.hashing import class_numbers, wl_hash
 from archenc.graphs.transforms import live_edges
 from archenc.metrics import kendall_tau
 
@@ -226,7 +226,7 @@ def _classes(pool: ArchGraphs, test: ArchGraphs) -> tuple[tuple[int, int, int], 
     in the pool.
     """
     digests = np.concatenate([wl_hash(pool), wl_hash(test)])
-    numbers = classes(digests)
+    numbers = class_numbers(digests)
     in_pool, in_test = np.unique(numbers[: len(pool)]), np.unique(numbers[len(pool) :])
     both = np.intersect1d(in_pool, in_test)
     return (len(in_pool), len(in_test), len(both)), np.isin(numbers[len(pool) :], in_pool)

@@ -19,7 +19,7 @@ from archenc.datasets.recipes.raw import read_files
 from archenc.datasets.sources.tables import MAX_TABLE_BYTES, labelled, provenance
 from archenc.errors import CorruptFile
 from archenc.files.trusted import Field, find_table, open_npz, sha256
-from archenc.graphs.hashing import classes
+from archenc.graphs.hashing import class_numbers
 from archenc.spaces.genotype.darts import DARTS
 
 NAME = "nasbench301"
@@ -78,7 +78,7 @@ def load() -> ArchDataset:
         graphs=graphs,
         label=COLUMNS["val_accuracy"].label,
         **labelled(NAME, {column.label: table[name] for name, column in COLUMNS.items()}),
-        groups=classes(graphs.hash()),
+        groups=class_numbers(graphs.hash()),
         duplicates="kept",
         provenance=provenance(NAME, {str(path): sha256(path)}),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from archenc.dataset import ArchDataset
 from archenc.datasets.sources.tables import Table, check_texts, labelled, provenance
-from archenc.graphs.hashing import classes
+from archenc.graphs.hashing import class_numbers
 from archenc.spaces.chain import NASBenchMacro
 
 NAME = "nasbench-macro"
@@ -53,7 +53,7 @@ def load() -> ArchDataset:
         graphs=graphs,
         label=f"{TEST}/mean",
         **labelled(NAME, labels),
-        groups=classes(space.to_ops(space.canonical(graphs))),
+        groups=class_numbers(space.to_ops(space.canonical(graphs))),
         duplicates="kept",
         provenance=provenance(NAME, files),
     )

@@ -14,7 +14,7 @@ import numpy as np
 from archenc.dataset import ArchDataset
 from archenc.datasets.sources.tables import Table, labelled, provenance
 from archenc.errors import CorruptFile, InvalidArchitecture
-from archenc.graphs.hashing import classes
+from archenc.graphs.hashing import class_numbers
 from archenc.spaces.nasbench_nlp import NASBenchNLP
 from archenc.spaces.recurrent import ARITY, INPUTS
 
@@ -75,7 +75,7 @@ def load() -> ArchDataset:
             "ok-below-6": np.flatnonzero(below),
             "failed": np.flatnonzero(~ok),
         },
-        groups=classes(space.hash(graphs)),
+        groups=class_numbers(space.hash(graphs)),
         duplicates="kept",
         provenance=provenance(NAME, files),
     )

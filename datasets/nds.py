@@ -17,7 +17,7 @@ from archenc.datasets.sources.json_stream import read_records
 from archenc.datasets.sources.tables import MAX_TABLE_BYTES, labelled, provenance
 from archenc.errors import CorruptFile, InvalidArchitecture
 from archenc.files.trusted import Field, find_table, open_npz, sha256
-from archenc.graphs.hashing import classes
+from archenc.graphs.hashing import class_numbers
 from archenc.spaces.genotype import GenotypeSpace
 
 MAX_RECORDS = 20_000
@@ -82,7 +82,7 @@ def load(family: str) -> ArchDataset:
         graphs=graphs,
         label=f"{images}/{COLUMNS['test_error'].label}",
         **labelled(name, labels),
-        groups=classes(graphs.hash()),
+        groups=class_numbers(graphs.hash()),
         duplicates="kept",
         provenance=provenance(name, {str(path): sha256(path)}, f"These are the trainings of {file}.json."),
     )

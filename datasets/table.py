@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import numpy as np
 import archenc
 from archenc.dataset import ArchDataset, Duplicates, Provenance, averaged_graphs, group_means
 from archenc.dataset.rows import Row, parse_rows, read_rows
-from archenc.errors import InvalidParameter, InvalidTable
+from archenc.errors import InvalidParameter, InvalidTable, hint
 from archenc.files.documents import parse_json
 from archenc.files.trusted import sha256
 from archenc.graphs import ArchGraphs
@@ -133,13 +132,8 @@ def given_path(owner: str, name: str, value: Any) -> Path:
 def _check_columns(file: Path, rows: list[Row], columns: list[str], names: Sequence[str]) -> None:
     for column in names:
         if column not in columns:
-            near = difflib.get_close_matches(column, columns, n=1)
-            hint = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else f"choose among {', '.join(map(repr, columns[:8])):.160}"
-            )
-            raise InvalidTable(f"{file}, line {rows[0][0]}: no column {column!r}; {hint}")
+            remedy = hint(column, columns, f"choose among {', '.join(map(repr, columns[:8])):.160}")
+            raise InvalidTable(f"{file}, line {rows[0][0]}: no column {column!r}; {remedy}")
 
 
 def _label_columns(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from archenc.dataset import ArchDataset
 from archenc.datasets.sources.tables import Table, check_texts, labelled, provenance
-from archenc.graphs.hashing import classes
+from archenc.graphs.hashing import class_numbers
 from archenc.spaces.transnas101 import TransNAS101Micro
 
 NAME = "transnas101-micro"
@@ -62,7 +62,7 @@ def load() -> ArchDataset:
         graphs=graphs,
         label="class_scene/val_accuracy@last/single",
         **labelled(NAME, labels),
-        groups=classes(space.hash(space.simplify(space.node_form(graphs)))),
+        groups=class_numbers(space.hash(space.simplify(space.node_form(graphs)))),
         duplicates="kept",
         provenance=provenance(NAME, files),
     )

@@ -4,7 +4,6 @@ from, what is wanted of them.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from archenc.dataset import ArchDataset
 from archenc.dataset.loading import load_dataset
 from archenc.dataset.rows import parse_rows, read_architectures, read_rows
-from archenc.errors import InvalidParameter, InvalidTable, UnknownName
+from archenc.errors import InvalidParameter, InvalidTable, UnknownName, hint
 from archenc.files.documents import Name, Record, read_json, read_yaml, record
 from archenc.files.text import listed
 from archenc.graphs import ArchGraphs
@@ -218,13 +217,8 @@ def _resolved(
     wanted = wanted or []
     for name in (objective.name for objective in wanted):
         if columns and name not in columns and name not in COSTS:
-            near = difflib.get_close_matches(name, [*columns, *COSTS], n=1)
-            hint = (
-                f"did you mean {near[0]!r}?"
-                if near
-                else f"choose among {listed([*columns, 'params', 'flops'])}"
-            )
-            raise UnknownName(f"{path} has no column {name!r:.60}; {hint}")
+            remedy = hint(name, [*columns, *COSTS], f"choose among {listed([*columns, 'params', 'flops'])}")
+            raise UnknownName(f"{path} has no column {name!r:.60}; {remedy}")
     predicted = tuple(
         objective for objective in wanted if objective.name in columns or objective.name not in COSTS
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from archenc.graphs import ArchGraphs, as_graphs
 from archenc.graphs.given import as_items, is_hash
-from archenc.graphs.hashing import keys
+from archenc.graphs.hashing import HashIndex, sortable_keys
 from archenc.spaces.base import checked_graphs
 
 
@@ -18,8 +18,8 @@ class Lookup:
     def __init__(self, graphs: ArchGraphs) -> None:
         self.graphs = graphs
         digests = graphs.hash()
-        self._twins = _Rows(keys(digests))
-        self._same = None if self._twins.distinct else _Rows(_array_keys(graphs, digests))
+        self._twins = HashIndex(sortable_keys(digests))
+        self._same = None if self._twins.distinct else HashIndex(_array_keys(graphs, digests))
 
     def rows(self, architectures: Any, notation: str | None) -> np.ndarray:
         """int64: of each architecture the first row that is the same, else the first that is isomorphic, else
@@ -48,27 +48,11 @@ class Lookup:
         if self.graphs.simplified and not graphs.simplified:
             graphs = graphs.space.simplify(graphs)
         digests = graphs.hash()
-        rows = self._twins.find(keys(digests))
+        rows = self._twins.find(sortable_keys(digests))
         if self._same is None or graphs.ops.shape[1:] != self.graphs.ops.shape[1:]:
             return rows
         same = self._same.find(_array_keys(graphs, digests))
         return np.where(same >= 0, same, rows)
-
-
-class _Rows:
-    """Where each key stands first."""
-
-    def __init__(self, keys: np.ndarray) -> None:
-        self._order = np.argsort(keys, kind="stable")
-        self._sorted = keys[self._order]
-        self.distinct = bool((self._sorted[1:] != self._sorted[:-1]).all())
-
-    def find(self, wanted: np.ndarray) -> np.ndarray:
-        """int64: the first row of each key, or -1."""
-        if not len(self._sorted):
-            return np.full(len(wanted), -1)
-        at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-        return np.where(self._sorted[at] == wanted, self._order[at], -1)
 
 
 def _array_keys(graphs: ArchGraphs, digests: np.ndarray) -> np.ndarray:

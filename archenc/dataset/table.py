@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from archenc.dataset.splits import Split, halves, without_twins
-from archenc.errors import InvalidParameter, InvalidTable, UnknownName
+from archenc.errors import InvalidParameter, InvalidTable, UnknownName, hint
 from archenc.files.text import shown
 from archenc.files.values import as_numbers, as_positions
 from archenc.graphs import ArchGraphs, Index, as_graphs, positions
-from archenc.graphs.hashing import classes
+from archenc.graphs.hashing import class_numbers
 from archenc.spaces.base import Space
 
 if TYPE_CHECKING:
@@ -256,7 +255,7 @@ class ArchDataset:
         """int64 (N,): a number that isomorphic architectures share, from the published :attr:`groups`, else
         from their hashes.
         """
-        return classes(self.graphs.hash() if self.groups is None else self.groups[:, None])
+        return class_numbers(self.graphs.hash() if self.groups is None else self.groups[:, None])
 
     def deduplicated(self, policy: Dedup = "first") -> ArchDataset:
         """The data set with one row for each group of isomorphic architectures (:meth:`twins`), without
@@ -379,9 +378,7 @@ def averaged_graphs(graphs: ArchGraphs, first: np.ndarray, group: np.ndarray) ->
 
 def _hint(name: object, known: Mapping[str, object]) -> str:
     """The remedy for an unknown name: the nearest one, all of a few, or where they are listed."""
-    near = difflib.get_close_matches(str(name), known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return (
-        f"choose one of {', '.join(known):.300}" if 0 < len(known) <= 8 else "'archenc data show' lists all"
+    few = 0 < len(known) <= 8
+    return hint(
+        name, known, f"choose one of {', '.join(known):.300}" if few else "'archenc data show' lists all"
     )

@@ -6,7 +6,6 @@ refuses what does not fit with the field and what to do. Nothing behind it needs
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -20,7 +19,7 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-from archenc.errors import ArchencError, CorruptFile
+from archenc.errors import ArchencError, CorruptFile, hint
 from archenc.files.trusted import read_bytes
 from archenc.registry.rules import describe
 
@@ -272,9 +271,8 @@ def _complaint(value: Any, kind: Any, problem: str, remedy: str) -> str:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key in value:
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(fields)}"
-            return f"{where}: unknown key {str(key)[:60]!r}; {hint}"
+            remedy = hint(key, fields, f"it takes {', '.join(fields)}")
+            return f"{where}: unknown key {str(key)[:60]!r}; {remedy}"
     for key, field in fields.items():
         if field.required and key not in value:
             return f"{where}: the key {key!r} is missing; {remedy}"

@@ -146,13 +146,36 @@ def hex_digests(digests: np.ndarray) -> list[str]:
     return [row.tobytes().hex() for row in np.ascontiguousarray(digests)]
 
 
-def keys(digests: np.ndarray) -> np.ndarray:
+def sortable_keys(digests: np.ndarray) -> np.ndarray:
     """(N, 16) uint8 to (N,) of 16 bytes, which numpy can sort, search and compare."""
     texts: np.ndarray = np.ascontiguousarray(digests).view("S16")[:, 0]
     return texts
 
 
-def classes(rows: np.ndarray) -> np.ndarray:
+def class_numbers(rows: np.ndarray) -> np.ndarray:
     """int64 (N,): a number from 0 that equal rows of (N, k), such as hashes, share."""
     numbers: np.ndarray = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
     return numbers
+
+
+class HashIndex:
+    """Where each key stands first.
+
+    Args:
+        keys: (N,) of bytes, such as :func:`sortable_keys` of hashes.
+
+    Attributes:
+        distinct: whether no key stands twice.
+    """
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self._order = np.argsort(keys, kind="stable")
+        self._sorted = keys[self._order]
+        self.distinct = bool((self._sorted[1:] != self._sorted[:-1]).all())
+
+    def find(self, wanted: np.ndarray) -> np.ndarray:
+        """int64: the first row of each key, or -1."""
+        if not len(self._sorted):
+            return np.full(len(wanted), -1)
+        at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == wanted, self._order[at], -1)

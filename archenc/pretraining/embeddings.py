@@ -12,7 +12,7 @@ import numpy as np
 from archenc.errors import CorruptFile, DataNotFound, InvalidArchitecture
 from archenc.files.sealed import rebuilding, saved_arrays
 from archenc.graphs import ArchGraphs, OpOn
-from archenc.graphs.hashing import keys, wl_hash
+from archenc.graphs.hashing import HashIndex, sortable_keys, wl_hash
 from archenc.pretraining.folder import CARD, EMBEDDINGS, REMEDY, read_described, read_description
 from archenc.pretraining.weights import pretrained_folder
 from archenc.spaces import from_config
@@ -65,8 +65,8 @@ class Embeddings:
         return int(self.values.shape[1])
 
     @cached_property
-    def _order(self) -> np.ndarray:
-        return np.argsort(keys(self.hashes), kind="stable")
+    def _index(self) -> HashIndex:
+        return HashIndex(sortable_keys(self.hashes))
 
     def rows(self, graphs: ArchGraphs) -> np.ndarray:
         """int64 (n,): the row of each architecture, that of an isomorphic one included.
@@ -79,11 +79,9 @@ class Embeddings:
                 f"these are embeddings of {self.space.name!r}, not of {graphs.space.name!r}; pretrain on "
                 "that space"
             )
-        wanted = keys(index_hashes(graphs, self.card["form"], self.card["settings"]["simplify"]))
-        known = keys(self.hashes)
-        place = np.searchsorted(known, wanted, sorter=self._order)
-        rows: np.ndarray = self._order[np.minimum(place, len(known) - 1)]
-        missing = np.flatnonzero(known[rows] != wanted)
+        form, simplified = self.card["form"], self.card["settings"]["simplify"]
+        rows = self._index.find(sortable_keys(index_hashes(graphs, form, simplified)))
+        missing = np.flatnonzero(rows < 0)
         if missing.size:
             raise InvalidArchitecture(
                 f"architecture {missing[0]} ({missing.size} such in all) has no embedding here; encode it by "

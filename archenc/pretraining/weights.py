@@ -7,14 +7,13 @@ are the names.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from archenc.encoder import Encoder
-from archenc.errors import DataNotFound, UnknownName
+from archenc.errors import DataNotFound, UnknownName, hint
 from archenc.files.sealed import as_large_as, load_state, rebuilding
 from archenc.graphs import ArchGraphs
 from archenc.pretraining.folder import CARD, REMEDY, WEIGHTS, read_described, read_description
@@ -44,17 +43,13 @@ def pretrained_folder(folder_or_name: str | Path) -> Path:
     folder = Path(folder_or_name)
     if (folder / CARD).is_file():
         return folder
-    near = difflib.get_close_matches(str(folder_or_name), names, n=1)
     if folder.is_dir():
         raise DataNotFound(
             f"there is no finished pretraining in {folder} ({CARD} is missing); give the folder of 'archenc "
             "pretrain --out'"
         )
-    remedy = (
-        f"did you mean {near[0]!r}?"
-        if near
-        else "give a folder of 'archenc pretrain --out', or a name of 'archenc list pretrained'"
-    )
+    otherwise = "give a folder of 'archenc pretrain --out', or a name of 'archenc list pretrained'"
+    remedy = hint(folder_or_name, names, otherwise)
     raise UnknownName(f"there are no pretrained weights {str(folder_or_name)!r}; {remedy}")
 
 

@@ -7,12 +7,11 @@ script) uses :meth:`Registry.register`.
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from archenc.errors import InvalidParameter, UnknownName, shown
+from archenc.errors import InvalidParameter, UnknownName, hint, shown
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
@@ -99,9 +98,8 @@ class Registry(Generic[T]):
             entry: type[T] = points[key].load()
             return entry
         names = self.names()
-        near = difflib.get_close_matches(key, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
-        raise UnknownName(f"there is no {self.kind} called {shown(name)}; {hint}")
+        remedy = hint(key, names, f"choose one of {', '.join(names)}")
+        raise UnknownName(f"there is no {self.kind} called {shown(name)}; {remedy}")
 
 
 ENCODERS: Registry[Encoder] = Registry("encoder", "archenc.encoders")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, get_type_hints
 
-from archenc.errors import InvalidParameter, shown
+from archenc.errors import InvalidParameter, hint, shown
 from archenc.registry.rules import checked
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,9 +29,8 @@ def build(kind: str, name: str, factory: Callable[..., Any], /, *args: Any, **pa
     takes_any = any(p.kind is p.VAR_KEYWORD for p in rest)
     for parameter in parameters:
         if parameter not in known and not takes_any:
-            near = difflib.get_close_matches(parameter, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known) or 'none'}"
-            raise InvalidParameter(f"{owner} has no parameter {shown(parameter)}; {hint}")
+            remedy = hint(parameter, known, f"it takes {', '.join(known) or 'none'}")
+            raise InvalidParameter(f"{owner} has no parameter {shown(parameter)}; {remedy}")
     missing = [p.name for p in keywords if p.default is p.empty and p.name not in parameters]
     if missing:
         raise InvalidParameter(f"{owner} needs the parameter {missing[0]!r}; give it by name")

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from archenc.errors import InvalidParameter, InvalidTable
 from archenc.files.values import as_labels, as_numbers
 from archenc.graphs import ArchGraphs, as_graphs, concatenate
-from archenc.graphs.hashing import keys, wl_hash
+from archenc.graphs.hashing import sortable_keys, wl_hash
 from archenc.heads.base import INTERVAL
 from archenc.heads.scaling import VaryingColumns
 from archenc.predictor import Predictor
@@ -178,10 +178,10 @@ def untrained(pool: ArchGraphs, trained: ArchGraphs) -> np.ndarray:
     when both are simplified (:meth:`archenc.spaces.base.Space.simplify`).
     """
     space: Space = pool.space
-    positions = _new(keys(pool.hash()), keys(trained.hash()))
+    positions = _new(sortable_keys(pool.hash()), sortable_keys(trained.hash()))
     if space.op_on == "edge" or space.none_op is not None or space.skip_op is not None:
         cut, known = (wl_hash(space.simplify(graphs)) for graphs in (pool[positions], trained))
-        positions = positions[_new(keys(cut), keys(known))]
+        positions = positions[_new(sortable_keys(cut), sortable_keys(known))]
     return positions
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from archenc import metrics
 from archenc.dataset import ArchDataset
 from archenc.graphs import ArchGraphs, concatenate
-from archenc.graphs.hashing import keys
+from archenc.graphs.hashing import sortable_keys
 from archenc.spaces.base import Space
 
 WALKS = 50
@@ -137,7 +137,7 @@ def autocorrelations(
         embeddings: (N, dim) each.
         seed: of starts and steps.
     """
-    hashes, rows = np.unique(keys(data.graphs.hash()), return_index=True)
+    hashes, rows = np.unique(sortable_keys(data.graphs.hash()), return_index=True)
     graphs, labels = data.graphs[rows], data.y[rows]
     starts = np.random.default_rng(seed).integers(len(rows), size=WALKS)
     steps: dict[str, Step] = {"edit": _mutation(graphs, hashes)}
@@ -169,7 +169,7 @@ def _mutation(graphs: ArchGraphs, hashes: np.ndarray) -> Step:
     def step(at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         after, waiting = at.copy(), np.arange(len(at))
         for _ in range(TRIES):
-            mutants = keys(graphs.space.mutate(graphs[at[waiting]], rng).hash())
+            mutants = sortable_keys(graphs.space.mutate(graphs[at[waiting]], rng).hash())
             place = np.minimum(np.searchsorted(hashes, mutants), len(hashes) - 1)
             after[waiting] = np.where(hashes[place] == mutants, place, at[waiting])
             waiting = waiting[after[waiting] == at[waiting]]

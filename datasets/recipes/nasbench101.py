@@ -15,7 +15,7 @@ import numpy as np
 from archenc.datasets.nasbench101 import BUDGETS, IMAGES, TA7290
 from archenc.datasets.recipes.raw import MAX_BYTES, corrupt, json_object, parse_json
 from archenc.files.trusted import read_bytes
-from archenc.graphs.hashing import keys
+from archenc.graphs.hashing import sortable_keys
 from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
 
 ROWS = {"cells_20k": 20_001, "cells_10k": 10_000}
@@ -143,7 +143,7 @@ def find_hashes(path: Path, texts: Any, hashes: np.ndarray) -> np.ndarray:
         wanted = np.frombuffer(bytes.fromhex("".join(texts)), dtype=np.uint8).reshape(len(texts), 16)
     except (TypeError, ValueError):
         raise corrupt(path, "a key is not the hexadecimal text of 16 bytes") from None
-    known, sought = keys(hashes), keys(wanted)
+    known, sought = sortable_keys(hashes), sortable_keys(wanted)
     at = np.minimum(np.searchsorted(known, sought), len(known) - 1)
     if (missing := np.flatnonzero(known[at] != sought)).size:
         raise corrupt(path, f"the hash {texts[missing[0]]} is that of no cell")

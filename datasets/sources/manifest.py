@@ -22,7 +22,6 @@ of :class:`Source`::
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
-from archenc.errors import CorruptFile, UnknownName
+from archenc.errors import CorruptFile, UnknownName, hint
 from archenc.files.documents import Name, Record, parse_yaml, record
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
@@ -262,9 +261,8 @@ def read_manifest(name: str) -> Manifest:
         CorruptFile: it is not what a manifest must be.
     """
     if name not in manifest_names():
-        near = difflib.get_close_matches(name, manifest_names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(manifest_names())}"
-        raise UnknownName(f"there is no manifest of a data set {name!r}; {hint}")
+        remedy = hint(name, manifest_names(), f"choose one of {', '.join(manifest_names())}")
+        raise UnknownName(f"there is no manifest of a data set {name!r}; {remedy}")
     return parse(name, FOLDER.joinpath(f"{name}.yaml").read_bytes())
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from archenc.errors import InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, ArchGraphs
-from archenc.graphs.hashing import keys, wl_hash
+from archenc.graphs.hashing import sortable_keys, wl_hash
 from archenc.spaces.base import Space
 from archenc.spaces.cell.definition import CellDefinition
 from archenc.spaces.cell.drawing import from_edge_ops, take_cells
@@ -39,7 +39,7 @@ def all_digits(base: int, digits: int) -> np.ndarray:
 
 def first_of_each(digests: np.ndarray) -> np.ndarray:
     """Positions of the first row with each distinct digest (N, 16), in order."""
-    return np.sort(np.unique(keys(digests), return_index=True)[1])
+    return np.sort(np.unique(sortable_keys(digests), return_index=True)[1])
 
 
 def fixed_numbers(space: CellDefinition) -> np.ndarray:
