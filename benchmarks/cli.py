@@ -197,7 +197,7 @@ def suggest_next(
 
 @app.command("report")
 def report(
-    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files.")],
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files, or a .jsonl file.")],
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where to write the tables, plots and the page.")
     ],
@@ -211,9 +211,24 @@ def report(
     say(*map(str, write_report(read_runs(runs), out)))
 
 
+@app.command("collect")
+def collect_runs(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUNS...", help="Folders of run files, or collected .jsonl files.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where PROTOCOL.jsonl are and go.")],
+) -> None:
+    """Join run files into one text file for each protocol, a run a line, beside what is there already."""
+    if out.exists() and not out.is_dir():
+        raise InvalidParameter(f"--out {out} is a file; give the name of a folder")
+    from archenc.benchmarks.collected import collect
+
+    say(*(f"{path}: {count:,} runs" for path, count in collect(runs, out).items()))
+
+
 @app.command("compare")
 def compare(
-    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files.")],
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files, or a .jsonl file.")],
 ) -> None:
     """Print published numbers and those of finished runs side by side, with their differences."""
     from archenc.benchmarks.reports.published import comparison_text, published_results

@@ -9,7 +9,6 @@ file); its JSON file holds every suggestion, and the tables are computed from th
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +25,7 @@ from archenc.benchmarks.jobs import Failure, Job
 from archenc.benchmarks.methods import Content, Method
 from archenc.benchmarks.protocol import Protocol, Setting, TrainSize
 from archenc.benchmarks.runner import load
-from archenc.benchmarks.runs import Machine, read_record, run_id
+from archenc.benchmarks.runs import Machine, read_record, run_id, stored_runs
 from archenc.dataset import ArchDataset
 from archenc.dataset.splits import everything
 from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, InvalidTable
@@ -43,7 +42,7 @@ from archenc.files.documents import (
 from archenc.files.machine import machine, versions
 from archenc.files.reports import markdown_table, number
 from archenc.files.text import markdown
-from archenc.files.trusted import files_below, write_json
+from archenc.files.trusted import write_json
 from archenc.graphs.hashing import sortable_keys
 from archenc.registry.rules import Number, Seed, Whole
 from archenc.search.suggest import suggest
@@ -53,7 +52,6 @@ FILES = tuple(range(20))
 RANDOM = Method("random", "random")
 """Draws what to train next."""
 PREFIX = "next-"
-FILE_NAME = re.compile(rf"{PREFIX}[0-9a-f]{{16}}\.json")
 
 Hundred = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 
@@ -137,15 +135,15 @@ def read_next(path: Path) -> NextRun:
     return read_record(path, NextRun, PREFIX)
 
 
-def read_all(folder: Path) -> list[NextRun]:
-    """All runs under ``folder``; raises :class:`DataNotFound` where there is none, :class:`CorruptFile` for a
-    damaged one.
+def read_all(place: Path) -> list[NextRun]:
+    """All such runs in a collected file or under a folder; raises :class:`DataNotFound` where there is none,
+    :class:`CorruptFile` for a damaged one.
     """
-    runs = [read_next(path) for path in files_below(folder, FILE_NAME)]
+    runs = stored_runs(place, NextRun, PREFIX)
     if not runs:
         raise DataNotFound(
-            f"there are no runs of suggestions in {folder}; make some by: archenc bench next PROTOCOL --runs "
-            f"{folder}"
+            f"there are no runs of suggestions in {place}; make some by: archenc bench next PROTOCOL --runs "
+            f"{place}"
         )
     return runs
 
@@ -349,8 +347,8 @@ what to train next among all others. Of the first suggestions: their mean true l
 with the standard deviation over files, and the medians of their true ranks in the whole table. Then the
 suggestions join the file with their true labels and the method is asked again: the best architecture of
 everything trained by then, its median and quartiles over files. All methods get the same files, and none is
-offered an architecture that is isomorphic to a trained one. The runs are in [next](next); `archenc bench
-next` makes them.
+offered an architecture that is isomorphic to a trained one. `archenc bench next` makes the runs, which lie
+beside this page in the protocols' files.
 """
 
 

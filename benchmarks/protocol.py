@@ -1,11 +1,13 @@
 """Protocols: YAML files that fix what is measured, so that a number means the same next year.
 
 A protocol names the data set, the label, the split, the training sizes, the seeds, the selection rule and the
-metrics. Once results exist it is not edited: a change gets a new version.
+metrics. Once results exist it is not edited: a change gets a new version. A file with a table ``benchmarks``
+is one protocol for each of its entries, ``NAME-ENTRY``: that of the file with the entry's data set and label.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -124,9 +126,21 @@ def parse_protocol(content: Mapping[str, Any], where: str) -> Protocol:
     return record(content, Protocol, where, "correct it", InvalidParameter)
 
 
+@functools.cache
+def _packaged() -> dict[str, tuple[str, dict[str, Any]]]:
+    """The file and the content of every packaged protocol, by name."""
+    found = {}
+    for path in sorted(FOLDER.glob("*.yaml")):
+        content = read_yaml(path)
+        for entry, changes in content.pop("benchmarks", {"": {}}).items():
+            name = f"{content['name']}-{entry}" if entry else content["name"]
+            found[name] = path.name, {**content, **changes, "name": name}
+    return found
+
+
 def list_protocols() -> list[str]:
     """Names of the packaged protocols."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    return sorted(_packaged())
 
 
 def load_protocol(name_or_path: str) -> Protocol:
@@ -139,15 +153,15 @@ def load_protocol(name_or_path: str) -> Protocol:
         InvalidParameter: a key or a value that a protocol cannot have.
     """
     path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = FOLDER / f"{name_or_path}.yaml"
-        if name_or_path not in list_protocols():
-            remedy = hint(
-                name_or_path,
-                list_protocols(),
-                f"choose one of {', '.join(list_protocols())} or give the path of a .yaml file",
-            )
-            raise UnknownName(f"there is no protocol called {name_or_path!r}; {remedy}")
-    elif not path.is_file():
-        raise DataNotFound(f"there is no protocol file {path}; check its path")
-    return parse_protocol(read_yaml(path), path.name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise DataNotFound(f"there is no protocol file {path}; check its path")
+        return parse_protocol(read_yaml(path), path.name)
+    if name_or_path not in _packaged():
+        known = ", ".join(list_protocols())
+        remedy = hint(
+            name_or_path, list_protocols(), f"choose one of {known} or give the path of a .yaml file"
+        )
+        raise UnknownName(f"there is no protocol called {name_or_path!r}; {remedy}")
+    file, content = _packaged()[name_or_path]
+    return parse_protocol(content, file)

@@ -1,7 +1,8 @@
 """Run files, and the tables that are computed from them and from nothing else.
 
 A run is one (protocol, method, size, seed). Its file is named by the SHA-256 of what the run depends on, so a
-finished run is recognised by its name, and a damaged or edited one by its content.
+finished run is recognised by its name, and a damaged or edited one by its content. Collected files hold many
+runs, one a line (:mod:`archenc.benchmarks.collected`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -27,15 +28,17 @@ from archenc.files.documents import (
     Seconds,
     Text,
     canonical_json,
+    parse_json,
     read_json,
     record,
 )
-from archenc.files.trusted import files_below
+from archenc.files.trusted import files_below, read_bytes
 from archenc.metrics import smaller_is_better
 from archenc.registry.rules import Number, Part, Seed, Whole
 
-MAX_RUN_BYTES = 2**20
-FILE_NAME = re.compile(r"[0-9a-f]{16}\.json")
+MAX_RUN_BYTES, MAX_COLLECTED_BYTES = 2**20, 2**28
+COLLECTED = re.compile(r"[^.].*\.jsonl")
+"""Names of collected files."""
 R = TypeVar("R", bound=Record)
 
 
@@ -144,25 +147,61 @@ def read_record(path: Path, kind: type[R], prefix: str = "") -> R:
         prefix: what stands before the hash in the names of such runs.
     """
     where, remedy = f"the run file {path} is damaged or was edited", "delete it and run the benchmark again"
-    content = read_json(path, MAX_RUN_BYTES)
+    return _checked(read_json(path, MAX_RUN_BYTES), kind, path.stem, prefix, where, remedy)
+
+
+def _checked(content: Any, kind: type[R], name: str, prefix: str, where: str, remedy: str) -> R:
+    """The run of that name in a file's content; raises :class:`CorruptFile` that says where."""
     found = record(content, kind, where, remedy)
-    if not prefix + run_id(content["key"]) == path.stem == content["run"]:
+    if not prefix + run_id(content["key"]) == name == content["run"]:
         raise CorruptFile(f"{where}, as its name is not that of its key; {remedy}")
     return found
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """All runs under ``folder``, in a fixed order.
+def read_collected(path: Path, kind: type[R], prefix: str = "") -> Iterator[R]:
+    """The runs of a kind in a collected file, in its order; lines of other kinds are passed over.
 
     Raises:
-        DataNotFound: there is none.
+        DataNotFound: there is no such file.
+        CorruptFile: a line is damaged.
+    """
+    for at, line in enumerate(read_bytes(path, MAX_COLLECTED_BYTES).splitlines(), start=1):
+        where, remedy = (
+            f"line {at} of {path} is damaged or was edited",
+            "restore the file, or delete the line",
+        )
+        if len(line) > MAX_RUN_BYTES:
+            raise CorruptFile(f"{where}, as it is longer than {MAX_RUN_BYTES:,} bytes; {remedy}")
+        content = parse_json(line, f"line {at} of {path}", remedy)
+        name = content.get("run") if isinstance(content, dict) else None
+        if not isinstance(name, str):
+            raise CorruptFile(f"{where}, as it names no run; {remedy}")
+        if name.rpartition("-")[0] == prefix.rstrip("-"):
+            yield _checked(content, kind, name, prefix, where, remedy)
+
+
+def stored_runs(place: Path, kind: type[R], prefix: str = "") -> list[R]:
+    """The runs of a kind in a collected file, or in all run files and collected files under a folder, each
+    once and in a fixed order; of one that lies in several, that of its own file.
+
+    Raises:
         CorruptFile: one is damaged.
         InvalidParameter: one is a symbolic link out of the folder.
     """
-    runs = [read_run(path) for path in files_below(folder, FILE_NAME)]
+    single = re.compile(rf"{prefix}[0-9a-f]{{16}}\.json")
+    collected = [place] if place.is_file() else files_below(place, COLLECTED)
+    found = [run for path in collected for run in read_collected(path, kind, prefix)]
+    if place.is_dir():
+        found += [read_record(path, kind, prefix) for path in files_below(place, single)]
+    return list({run.run: run for run in found}.values())  # type: ignore[attr-defined]
+
+
+def read_runs(place: Path) -> list[Run]:
+    """All runs of :func:`stored_runs`; raises :class:`DataNotFound` where there is none."""
+    runs = stored_runs(place, Run)
     if not runs:
         raise DataNotFound(
-            f"there are no run files in {folder}; make some by: archenc bench run PROTOCOL --runs {folder}"
+            f"there are no run files in {place}; make some by: archenc bench run PROTOCOL --runs {place}"
         )
     return runs
 

@@ -1,9 +1,10 @@
-"""The tables of pretrained encoders, from the cards of named weights and what lies in
-``benchmarks/results/pretraining``.
+"""The tables of pretrained encoders, from the cards of named weights and the cards and reports in
+``benchmarks/results/pretraining.json``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,15 @@ class Report(Part):
     l2_distance: BothDistances
 
 
+class Pretrainings(Record):
+    """A file of pretrainings without weights by name, and of reports on embeddings: each by the name of its
+    weights.
+    """
+
+    cards: dict[Name, Card]
+    reports: dict[Name, Report]
+
+
 QUALITY = {
     "reconstruction_accuracy": "whole cells rebuilt",
     "operation_accuracy": "operations",
@@ -118,17 +128,17 @@ QUALITY = {
     "strict_validity": "strict validity",
 }
 REBUILT = next(iter(QUALITY))
-REPORT = ".report.json"
 
 
-def read_cards(folder: Path) -> list[Card]:
-    """The cards of all named weights and every ``NAME.json`` of ``folder``, the card of another pretraining,
-    by space and encoder.
-    """
+def read_pretrainings(path: Path) -> Pretrainings:
+    """The cards and reports in a file."""
+    return record(read_json(path, MAX_BYTES), Pretrainings, str(path), "restore it, or make it again")
+
+
+def known_cards(others: Mapping[str, Card]) -> list[Card]:
+    """The cards of all named weights and of other pretrainings, by space and encoder."""
     cards = [card_of(read_card(name), f"the card of {name!r}") for name in pretrained_folders()]
-    paths = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(REPORT)]
-    cards += [card_of(read_json(path, MAX_BYTES), str(path)) for path in paths]
-    return sorted(cards, key=_names)
+    return sorted([*cards, *others.values()], key=_names)
 
 
 def card_of(content: Any, where: str) -> Card:
@@ -183,19 +193,18 @@ def masked_markdown(cards: list[Card]) -> str:
     )
 
 
-def regression_markdown(folder: Path) -> str:
-    """A Gaussian process on pretrained and on supervised embeddings, from every ``NAME.report.json`` of
-    ``folder``.
+def regression_markdown(reports: Mapping[str, Report]) -> str:
+    """A Gaussian process on pretrained and on supervised embeddings, from reports by the name of the
+    weights.
     """
     rows = []
-    for path in sorted(folder.glob(f"*{REPORT}")):
-        report = record(read_json(path, MAX_BYTES), Report, str(path), "restore it, or make the report again")
+    for name, report in sorted(reports.items()):
         for kind in ("pretrained", "supervised"):
             process: Process = getattr(report.gaussian_process, kind)
             distance: Distance = getattr(report.l2_distance, kind)
             rows.append(
                 [
-                    path.name.removesuffix(REPORT),
+                    name,
                     kind,
                     f"{report.dataset}, {report.label}",
                     str(report.plan.training_size),
@@ -234,12 +243,12 @@ def _cost(card: Card) -> list[str]:
 
 PAGE = """# Pretrained encoders
 
-Learnt from architectures alone by `archenc pretrain`; every row is a card, in [pretraining](pretraining) or
-beside the named weights, which holds command and settings. Percent of the architectures, operations and pairs
-of nodes held out, and of 10,000 random points of the latent space. The published reconstruction accuracy
-counts operations and edges one by one. Without the threshold of archenc's decoder, 93.2 % of the cells of
-NAS-Bench-101 could be rebuilt as a whole, and with it 99.5 %: the others hold nodes that look the same from
-everywhere, of which some are joined and some are not.
+Learnt from architectures alone by `archenc pretrain`; every row is a card, in
+[pretraining.json](pretraining.json) or beside the named weights, which holds command and settings. Percent of
+the architectures, operations and pairs of nodes held out, and of 10,000 random points of the latent space.
+The published reconstruction accuracy counts operations and edges one by one. Without the threshold of
+archenc's decoder, 93.2 % of the cells of NAS-Bench-101 could be rebuilt as a whole, and with it 99.5 %: the
+others hold nodes that look the same from everywhere, of which some are joined and some are not.
 
 {quality}
 
@@ -265,9 +274,11 @@ and standard deviation over 10 draws of the labels.
 """
 
 
-def pretraining_markdown(folder: Path) -> str:
-    """The page of all cards and reports in ``folder``."""
-    cards = read_cards(folder)
+def pretraining_markdown(found: Pretrainings) -> str:
+    """The page of all cards and reports."""
+    cards = known_cards(found.cards)
     return PAGE.format(
-        quality=quality_markdown(cards), masked=masked_markdown(cards), regression=regression_markdown(folder)
+        quality=quality_markdown(cards),
+        masked=masked_markdown(cards),
+        regression=regression_markdown(found.reports),
     )

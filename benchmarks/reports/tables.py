@@ -1,13 +1,13 @@
 """Writes the committed runs into the pages that show them: ``python -m archenc.benchmarks.reports.tables`` in
 the repository's root.
 
-``benchmarks/results/PROTOCOL`` holds the runs. They become ``benchmarks/results/leaderboard.md``, ``.csv``
-and ``auto.md``, and in ``README.md`` the table between the markers ``<!-- table PROTOCOL -->`` and ``<!-- end
--->``, from ``<!-- published PROTOCOL -->`` on that of published numbers beside ours, or from ``<!-- overview
-PREFIX -->`` on one of all protocols whose names begin so. The cards of pretrainings in
-``benchmarks/results/pretraining`` become ``pretraining.md``, the runs of ``archenc bench next`` in
-``benchmarks/results/next``, where there are some, ``next.md``. What the splits test,
-``benchmarks/results/audits.md``, is computed from the data by :mod:`archenc.benchmarks.reports.audits`.
+``benchmarks/results/PROTOCOL.jsonl`` holds the runs. They become ``benchmarks/results/leaderboard.md``,
+``.csv`` and ``auto.md``, and in ``README.md`` the table between the markers ``<!-- table PROTOCOL -->`` and
+``<!-- end -->``, from ``<!-- published PROTOCOL -->`` on that of published numbers beside ours, or from
+``<!-- overview PREFIX -->`` on one of all protocols whose names begin so. The cards and reports of
+``benchmarks/results/pretraining.json`` become ``pretraining.md``, the runs of ``archenc bench next``
+``next.md``. What the splits test, ``benchmarks/results/audits.md``, is computed from the data by
+:mod:`archenc.benchmarks.reports.audits`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from archenc.benchmarks.next import next_markdown, read_all
 from archenc.benchmarks.reports.auto_table import auto_markdown
-from archenc.benchmarks.reports.pretraining import pretraining_markdown
+from archenc.benchmarks.reports.pretraining import pretraining_markdown, read_pretrainings
 from archenc.benchmarks.reports.published import comparison_markdown
 from archenc.benchmarks.reports.report import (
     leaderboard_csv,
@@ -66,13 +66,12 @@ def pages(root: Path) -> dict[Path, str]:
     results = root / "benchmarks" / "results"
     boards = leaderboards(read_runs(results))
     readme = root / "README.md"
-    suggestions = results / "next"
     return {
-        **({results / "next.md": next_markdown(read_all(suggestions))} if suggestions.exists() else {}),
         results / "leaderboard.md": leaderboard_markdown(boards),
         results / "leaderboard.csv": leaderboard_csv(boards),
         results / "auto.md": auto_markdown(boards),
-        results / "pretraining.md": pretraining_markdown(results / "pretraining"),
+        results / "next.md": next_markdown(read_all(results)),
+        results / "pretraining.md": pretraining_markdown(read_pretrainings(results / "pretraining.json")),
         readme: fill_tables(readme.read_text(encoding="utf-8"), boards),
     }
 

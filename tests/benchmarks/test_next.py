@@ -309,18 +309,15 @@ def test_runs_are_asked_for_where_there_are_none(tmp_path: Path) -> None:
 def test_the_page_is_made_with_the_others(tmp_path: Path) -> None:
     results = tmp_path / "benchmarks" / "results"
     (tmp_path / "README.md").write_text("")
-    (results / "one").mkdir(parents=True)
-    analog = next((ROOT / "benchmarks" / "results" / "nasbench201-analog").glob("*.json"))
-    (results / "one" / analog.name).write_bytes(analog.read_bytes())
-    assert results / "next.md" not in pages(tmp_path)
-    write(results / "next", made_up(GP, 0, [1.0, 2.0], [3.0, 4.0]))
+    results.mkdir(parents=True)
+    for name in ("nasbench201-analog.jsonl", "pretraining.json"):
+        (results / name).write_bytes((ROOT / "benchmarks" / "results" / name).read_bytes())
+    write(results, made_up(GP, 0, [1.0, 2.0], [3.0, 4.0]))
     assert GP in pages(tmp_path)[results / "next.md"]
 
 
 def test_committed_runs_are_those_that_the_command_would_make() -> None:
-    folder = ROOT / "benchmarks" / "results" / "next"
-    if not folder.exists():
-        pytest.skip("no runs of suggestions are committed")
+    folder = ROOT / "benchmarks" / "results"
     known = {name: find_method(name, load_methods()) for name in study.METHODS if name != "random"} | {
         "random": study.RANDOM
     }

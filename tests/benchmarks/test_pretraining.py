@@ -4,9 +4,10 @@ import json
 
 from archenc.benchmarks.reports.pretraining import (
     card_of,
+    known_cards,
     masked_markdown,
     quality_markdown,
-    read_cards,
+    read_pretrainings,
     regression_markdown,
 )
 
@@ -54,8 +55,7 @@ def test_masked_operations_by_what_a_node_sees():
     ]
 
 
-def test_cards_and_reports_of_a_folder(tmp_path):
-    (tmp_path / "one.json").write_text(json.dumps(CARD))
+def test_cards_and_reports_of_a_file(tmp_path):
     parts = {name: {"mean": 0.5, "std": 0.1} for name in ("pearson", "rmse")}
     report = {
         "dataset": "d",
@@ -64,9 +64,11 @@ def test_cards_and_reports_of_a_folder(tmp_path):
         "gaussian_process": {"pretrained": parts, "supervised": parts},
         "l2_distance": {"pretrained": {"monotone": True}, "supervised": {"monotone": False}},
     }
-    (tmp_path / "one.report.json").write_text(json.dumps(report))
-    cards = read_cards(tmp_path)
+    path = tmp_path / "pretraining.json"
+    path.write_text(json.dumps({"cards": {"one": CARD}, "reports": {"two": report}}))
+    found = read_pretrainings(path)
+    cards, lines = known_cards(found.cards), cells(regression_markdown(found.reports))
     assert CARDS[0] in cards
     assert len(cards) > 1, "those of the weights by name are there, too"
-    assert [row[1] for row in cells(regression_markdown(tmp_path))] == ["pretrained", "supervised"]
-    assert cells(regression_markdown(tmp_path))[0][4:] == ["0.500 ± 0.100", "0.500 ± 0.100", "yes"]
+    assert [row[:2] for row in lines] == [["two", "pretrained"], ["two", "supervised"]]
+    assert lines[0][4:] == ["0.500 ± 0.100", "0.500 ± 0.100", "yes"]

@@ -25,6 +25,7 @@ from archenc.benchmarks.reports.pretraining import (
     card_of,
     masked_markdown,
     quality_markdown,
+    read_pretrainings,
     regression_markdown,
 )
 from archenc.benchmarks.reports.published import comparison_text
@@ -44,7 +45,7 @@ from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_bytes, mutate_json, mutate_text
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-GOOD_RUN = next(iter(read_runs(RESULTS / "nasbench101-ta7290")))
+GOOD_RUN = next(iter(read_runs(RESULTS / "nasbench101-ta7290.jsonl")))
 GOOD = plain_values(GOOD_RUN)
 FEW, MANY = 30, pytest.param(300, marks=pytest.mark.slow)
 
@@ -333,20 +334,18 @@ def test_mutants_of_what_is_said_of_protocols(
 @pytest.mark.parametrize("count", [FEW, MANY])
 def test_mutants_of_cards_and_reports(tmp_path: Path, count: int) -> None:
     rng = np.random.default_rng(6)
-    card, report = (
-        read_json(RESULTS / "pretraining" / name)
-        for name in ("cate-direct-nasbench201.json", "cate-nasbench101.report.json")
-    )
-    path = tmp_path / "x.report.json"
+    known = read_json(RESULTS / "pretraining.json")
+    card, report = known["cards"]["cate-direct-nasbench201"], known["reports"]["cate-nasbench101"]
+    path = tmp_path / "pretraining.json"
     for _ in range(count):
         changed_card = mutate_json(card, rng)
-        path.write_text(json.dumps(mutate_json(report, rng)))
+        path.write_text(json.dumps({"cards": {}, "reports": {"x": mutate_json(report, rng)}}))
         survives(
             lambda card=changed_card: [
                 table([card_of(card, "the card")]) for table in (quality_markdown, masked_markdown)
             ]
         )
-        survives(lambda: regression_markdown(tmp_path))
+        survives(lambda: regression_markdown(read_pretrainings(path).reports))
 
 
 @pytest.mark.parametrize(
@@ -363,7 +362,7 @@ def test_mutants_of_cards_and_reports(tmp_path: Path, count: int) -> None:
     ],
 )
 def test_a_wrong_card_is_refused(part: dict[str, Any]) -> None:
-    card = read_json(RESULTS / "pretraining" / "cate-direct-nasbench201.json")
+    card = read_json(RESULTS / "pretraining.json")["cards"]["cate-direct-nasbench201"]
     with pytest.raises(CorruptFile, match=next(iter(part))) as caught:
         card_of(card | part, "the card x.json")
     assert_one_sentence(caught.value)
