@@ -197,18 +197,33 @@ def suggest_next(
 
 @app.command("report")
 def report(
-    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files, or a .jsonl file.")],
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RUNS...]",
+            help="Folders of run files, or .jsonl files; default: the runs that archenc comes with.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where to write the tables, plots and the page.")
-    ],
+    ] = Path("report"),
+    own: Annotated[
+        Path | None, typer.Option("--with", metavar="RUNS", help="Runs of yours, which are marked.")
+    ] = None,
 ) -> None:
-    """Write leaderboard.csv, leaderboard.md, runs.csv, plots and one index.html from finished runs."""
+    """Write one page of all results, index.html, with leaderboard.csv, overview.csv, leaderboard.md, runs.csv
+    and plots beside it.
+    """
     if out.exists() and not out.is_dir():
         raise InvalidParameter(f"--out {out} is a file; give the name of a folder")
     from archenc.benchmarks.reports.report import write_report
-    from archenc.benchmarks.runs import read_runs
+    from archenc.benchmarks.runs import COMMITTED, read_runs
 
-    say(*map(str, write_report(read_runs(runs), out)))
+    yours = [] if own is None else read_runs(own)
+    found = [run for place in runs or [COMMITTED] for run in read_runs(place)]
+    every = {run.run: run for run in (*found, *yours)}
+    say(*map(str, write_report(list(every.values()), out, [run.run for run in yours])))
 
 
 @app.command("collect")

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeVar
@@ -39,6 +40,8 @@ from archenc.registry.rules import Number, Part, Seed, Whole
 MAX_RUN_BYTES, MAX_COLLECTED_BYTES = 2**20, 2**28
 COLLECTED = re.compile(r"[^.].*\.jsonl")
 """Names of collected files."""
+COMMITTED = Path(str(files("archenc.benchmarks"))) / "results"
+"""The runs that archenc comes with."""
 R = TypeVar("R", bound=Record)
 
 

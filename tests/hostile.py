@@ -15,10 +15,12 @@ from xml.etree import ElementTree
 MARKER = '=cmd(\'a\')"<b onclick="x">&|$\\frac{\x1b[31m`[l](http://e)\n- @x\u202e'
 _TAGS = (
     "html head meta title style script body h1 h2 h3 p section details summary dl dt dd div table thead "
-    "tbody tr th td img ol ul li"
+    "tbody tr th td img ol ul li header nav a span button main noscript"
 )
 _SVG_TAGS = "svg metadata RDF Work format type defs style g path use clipPath rect image"
 _ATTRIBUTES = {"lang", "charset", "http-equiv", "content", "name", "class", "alt", "src"}
+_ATTRIBUTES |= {"id", "type", "href", "role", "tabindex", "hidden", "aria-label", "aria-live"}
+_SCRIPT = re.compile(r"(?<=<script>).*?(?=</script>)", re.DOTALL)
 
 
 def variants(value: Any, marker: str = MARKER) -> Iterator[tuple[str, Any]]:
@@ -69,7 +71,8 @@ class _Page(HTMLParser):
 
 
 def _check_html(text: str) -> None:
-    assert "<b" not in text.replace("<body>", "")
+    text = _SCRIPT.sub("", text)  # the page's own, which its policy names by their digests
+    assert "<b" not in text.replace("<body>", "").replace("<button", "")
     _Page().feed(text)
 
 

@@ -103,6 +103,18 @@ def page(package: str, template: str, **values: Any) -> str:
         template: its file name.
         values: what it shows; ``title`` and ``introduction`` for every page.
     """
+    style, script = (
+        f"\n{(files('archenc.files') / 'templates' / name).read_text(encoding='utf-8')}"
+        for name in ("page.css", "page.js")
+    )
+    return bare_page(package, template, style=style, scripts=[script], **values)
+
+
+def bare_page(package: str, template: str, *, style: str, scripts: Sequence[str], **values: Any) -> str:
+    """A page like :func:`page` with a style and scripts of its own, which the template puts into its elements
+    ``style`` and ``script`` as they are, without a character beside them, and with ``policy`` as its
+    Content-Security-Policy.
+    """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -114,13 +126,9 @@ def page(package: str, template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["data_address"] = _data_address
-    style, script = (
-        f"\n{(files('archenc.files') / 'templates' / name).read_text(encoding='utf-8')}"
-        for name in ("page.css", "page.js")
-    )
-    allowed = f"img-src data:; style-src {_source(style)}; script-src {_source(script)}"
+    allowed = f"img-src data:; style-src {_source(style)}; script-src {' '.join(map(_source, scripts))}"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
-    return environment.get_template(template).render(style=style, script=script, policy=policy, **values)
+    return environment.get_template(template).render(style=style, scripts=scripts, policy=policy, **values)
 
 
 def _shown(value: Any) -> Any:

@@ -84,9 +84,18 @@ def audits_markdown(found: Mapping[str, Audit]) -> str:
 
 
 def audits_yaml(found: Mapping[str, tuple[Split, Audit]]) -> str:
-    """The sentences by protocol, each with the digest of the split that it is about."""
+    """The sentences by protocol, each with the digest of the split that it is about, and the two lines
+    between which a ranking is of use: what a predictor without ideas reaches, and how well repeats of the
+    label agree.
+    """
     content = {
-        name: {"split": split.digest, "sentence": sentence(result)} for name, (split, result) in found.items()
+        name: {
+            "split": split.digest,
+            "sentence": sentence(result),
+            "floor": round(max(result.baselines.values()), 3),
+            "ceiling": None if result.noise is None else round(result.noise.against_rest, 3),
+        }
+        for name, (split, result) in found.items()
     }
     return "# Written by archenc.benchmarks.reports.audits.\n" + yaml.safe_dump(
         content, width=130, sort_keys=False

@@ -69,8 +69,8 @@ class Paired:
     over_runs: Estimate
 
 
-def _by_seed(row: Row) -> dict[int, float]:
-    return dict(zip(row.seeds, row.values(row.setting.metrics[0]), strict=True))
+def _by_seed(row: Row, metric: str | None = None) -> dict[int, float]:
+    return dict(zip(row.seeds, row.values(metric or row.setting.metrics[0]), strict=True))
 
 
 def set_means(setting: Setting, by_seed: Mapping[int, float]) -> list[float]:
@@ -83,9 +83,14 @@ def set_means(setting: Setting, by_seed: Mapping[int, float]) -> list[float]:
     return [fmean(values) for values in groups.values()]
 
 
-def estimate(row: Row) -> Estimate:
-    """The first metric of a row over training sets."""
-    return Estimate.of(set_means(row.setting, _by_seed(row)))
+def estimate(row: Row, metric: str | None = None) -> Estimate:
+    """A metric of a row, by default the first, over training sets."""
+    return Estimate.of(values_of(row, metric))
+
+
+def values_of(row: Row, metric: str | None = None) -> list[float]:
+    """A metric of a row, by default the first: its mean for each training set."""
+    return set_means(row.setting, _by_seed(row, metric))
 
 
 def paired(board: Leaderboard, method: str, baseline: str, size: int) -> Paired | None:

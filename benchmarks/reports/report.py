@@ -5,37 +5,46 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from archenc.benchmarks.reports.published import comparison, comparison_markdown
-from archenc.benchmarks.reports.statements import notes, notes_markdown
+from archenc.benchmarks.reports.explorer import explorer_page
+from archenc.benchmarks.reports.overview import overview_csv
+from archenc.benchmarks.reports.published import comparison_markdown
+from archenc.benchmarks.reports.rows import results_csv
+from archenc.benchmarks.reports.statements import notes_markdown
 from archenc.benchmarks.reports.text import duration, mean_and_std, metric_name
 from archenc.benchmarks.runs import Leaderboard, Row, Run, leaderboards
 from archenc.files.documents import canonical_json
-from archenc.files.reports import figure_label, markdown_table, page, svg, text_table
+from archenc.files.reports import figure_label, markdown_table, svg, text_table
 from archenc.files.text import csv_text, markdown, visible
 from archenc.files.trusted import safe_name, write_texts
 
 
-def write_report(runs: Sequence[Run], folder: Path) -> list[Path]:
-    """Write ``leaderboard.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol and
-    ``index.html``; gives their paths.
+def write_report(runs: Sequence[Run], folder: Path, yours: Iterable[str] = ()) -> list[Path]:
+    """Write ``leaderboard.csv``, ``overview.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol
+    and ``index.html``; gives their paths.
+
+    Args:
+        runs: finished runs.
+        folder: where the files go.
+        yours: names of runs of the user's own, which the page marks.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written; then nothing is.
     """
-    boards = leaderboards(runs)
+    boards, own = leaderboards(runs), frozenset(yours)
     plots = [plot(board) for board in boards]
     return write_texts(
         folder,
         {
-            "leaderboard.csv": leaderboard_csv(boards),
+            "leaderboard.csv": results_csv(boards, own),
+            "overview.csv": overview_csv(boards),
             "leaderboard.md": leaderboard_markdown(boards),
             "runs.csv": runs_csv(boards),
             **dict(zip(plot_names(boards), plots, strict=True)),
-            "index.html": html_page(boards, plots),
+            "index.html": explorer_page(boards, facts, own),
         },
     )
 
@@ -199,25 +208,6 @@ def _columns(row: Row) -> dict[str, Any]:
     }
 
 
-def leaderboard_csv(boards: Sequence[Leaderboard]) -> str:
-    """One line for each method and size: mean and standard deviation of every metric, runs, seeds, seconds,
-    command.
-    """
-    records = []
-    for board in boards:
-        for row in board.rows:
-            record = _columns(row)
-            for metric in board.setting.metrics:
-                record |= {
-                    f"{metric}_mean": _decimals(row.mean(metric)),
-                    f"{metric}_std": _decimals(row.std(metric)),
-                }
-            record |= {"runs": len(row.runs), "seeds": " ".join(map(str, row.seeds))}
-            record |= {f"{part}_seconds": f"{row.seconds(part):.3f}" for part in ("fit", "predict")}
-            records.append(record | {"command": row.command})
-    return csv_text(records)
-
-
 def runs_csv(boards: Sequence[Leaderboard]) -> str:
     """One line for each run."""
     records = []
@@ -233,7 +223,7 @@ def runs_csv(boards: Sequence[Leaderboard]) -> str:
     return csv_text(records)
 
 
-# -- plot and page -------------------------------------------------------------------------------------------
+# -- plot ---------------------------------------------------------------------------------------------------
 
 
 def plot(board: Leaderboard) -> str:
@@ -265,53 +255,3 @@ def _draw(board: Leaderboard, figure: Any) -> None:
         ", ".join(figure_label(name) for name in (board.setting.dataset, board.setting.label)), fontsize=10
     )
     figure.legend(loc="outside right upper", frameon=False)
-
-
-def html_page(boards: Sequence[Leaderboard], plots: Sequence[str]) -> str:
-    """One HTML page that needs nothing else."""
-    introduction = (
-        "Every number is computed from run files: one file for each protocol, method, training size and "
-        "seed. Seconds are those of one fit "
-        "and of one prediction of the whole test set."
-    )
-    sections = [_section(board, plot) for board, plot in zip(boards, plots, strict=True)]
-    return page(
-        "archenc.benchmarks.reports",
-        "leaderboards.html",
-        title="archenc benchmarks",
-        introduction=introduction,
-        boards=sections,
-    )
-
-
-def _section(board: Leaderboard, figure: str) -> dict[str, Any]:
-    """What the page's template shows of one leaderboard."""
-    return {
-        "title": _title(board),
-        "facts": facts(board),
-        "metric": metric_name(board.metric),
-        "matrix": matrix(board),
-        "plot": figure,
-        "published": comparison(board),
-        "notes": notes(board),
-        "rows": _every_row(board),
-    }
-
-
-def _every_row(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of the table of all metrics of each method and size."""
-    metrics = board.setting.metrics
-    header = ["method", "n", *map(metric_name, metrics), "runs", "seeds", "seconds", "command"]
-    lines = [
-        [
-            row.method.name,
-            str(row.size),
-            *(mean_and_std(row, metric).rpartition(" (")[0] for metric in metrics),
-            str(len(row.runs)),
-            ", ".join(map(str, row.seeds)),
-            duration(row),
-            row.command,
-        ]
-        for row in board.rows
-    ]
-    return header, lines

@@ -19,6 +19,7 @@ from archenc.benchmarks.runs import Leaderboard, Row
 from archenc.files.documents import Digest, Name, Record, Text, read_yaml, record
 from archenc.files.reports import number
 from archenc.files.text import markdown
+from archenc.registry.rules import Number
 
 FOLDER = Path(str(files("archenc.benchmarks")))
 T = TypeVar("T")
@@ -27,11 +28,15 @@ TOLERANCE = 0.01
 """How far below a printed mean ours may stay and still reach it."""
 
 
-class AuditSentence(Record):
-    """What a split tests, with the split's digest."""
+class SplitAudit(Record):
+    """What a split tests, with the split's digest; Kendall's tau of the best predictor without ideas that saw
+    the whole pool, and of one repeat of the label against the mean of the others, where there are repeats.
+    """
 
     split: Digest
     sentence: Annotated[Text, Meta(min_length=1)]
+    floor: Number
+    ceiling: Number | None
 
 
 def _packaged(name: str, kind: type[T]) -> T:
@@ -158,10 +163,14 @@ def _share(sizes: Mapping[int, bool]) -> str:
 
 def split_notes(board: Leaderboard) -> list[str]:
     """What the protocol's split tests, from its audit, if the runs saw that split."""
-    known = _packaged("audits.yaml", dict[Name, AuditSentence]).get(board.setting.name)
-    if known is None or known.split != board.rows[0].runs[0].split.digest:
-        return []
-    return [f"{known.sentence[0].upper()}{known.sentence[1:]}."]
+    known = split_audit(board)
+    return [] if known is None else [f"{known.sentence[0].upper()}{known.sentence[1:]}."]
+
+
+def split_audit(board: Leaderboard) -> SplitAudit | None:
+    """The audit of the protocol's split, if there is one and the runs saw that split."""
+    known = _packaged("audits.yaml", dict[Name, SplitAudit]).get(board.setting.name)
+    return known if known is not None and known.split == board.rows[0].runs[0].split.digest else None
 
 
 def remarks(board: Leaderboard) -> list[str]:

@@ -21,11 +21,11 @@ from archenc.benchmarks.reports.auto_table import auto_markdown
 from archenc.benchmarks.reports.pretraining import pretraining_markdown, read_pretrainings
 from archenc.benchmarks.reports.published import comparison_markdown
 from archenc.benchmarks.reports.report import (
-    leaderboard_csv,
     leaderboard_markdown,
     matrix_markdown,
     overview_markdown,
 )
+from archenc.benchmarks.reports.rows import results_csv
 from archenc.benchmarks.runs import Leaderboard, leaderboards, read_runs
 from archenc.errors import UnknownName
 from archenc.files.trusted import write_texts
@@ -68,7 +68,7 @@ def pages(root: Path) -> dict[Path, str]:
     readme = root / "README.md"
     return {
         results / "leaderboard.md": leaderboard_markdown(boards),
-        results / "leaderboard.csv": leaderboard_csv(boards),
+        results / "leaderboard.csv": results_csv(boards),
         results / "auto.md": auto_markdown(boards),
         results / "next.md": next_markdown(read_all(results)),
         results / "pretraining.md": pretraining_markdown(read_pretrainings(results / "pretraining.json")),

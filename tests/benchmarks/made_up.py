@@ -2,7 +2,9 @@
 
 import copy
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import force_setattr
@@ -41,3 +43,11 @@ def forced(good: R, values: Mapping[str, Any]) -> R:
             value = tuple(forced(*pair) for pair in zip(old, value, strict=True))
         force_setattr(changed, name, value)
     return changed
+
+
+def shown_on_page(path: Path) -> Any:
+    """What the page of all results holds."""
+    (content,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', path.read_text(encoding="utf-8")
+    )
+    return json.loads(content)

@@ -55,7 +55,7 @@ def test_whatever_runs_say_is_shown_as_text(run: dict, tmp_path: Path) -> None:
     hostile = unchecked(run, everywhere(run, but=KEPT))
     other = forced(hostile, {"key": {"size": 16}})
     write_report([hostile, other], tmp_path / "out")
-    assert len(list((tmp_path / "out").iterdir())) == 5
+    assert len(list((tmp_path / "out").iterdir())) == 6
     assert_harmless_files(tmp_path / "out")
     (board,) = leaderboards([hostile, other])
     assert_harmless_output(leaderboard_text(board))
@@ -124,7 +124,7 @@ def test_names_of_runs_are_no_paths(run: dict, name: str, field: str, tmp_path: 
     hostile = unchecked(run, {"key": {"protocol": {"name": name}} if field == "name" else {"archenc": name}})
     paths = write_report([hostile], tmp_path / "deep" / "out")
     assert files(tmp_path) == {tmp_path / "deep", tmp_path / "deep" / "out", *paths}
-    assert len(paths) == 5
+    assert len(paths) == 6
     assert all(path.parent == tmp_path / "deep" / "out" for path in paths)
 
 

@@ -15,7 +15,7 @@ import archenc
 from archenc.benchmarks import next as study
 from archenc.benchmarks.methods import Method, find_method, load_methods
 from archenc.benchmarks.protocol import load_protocol
-from archenc.benchmarks.reports.report import leaderboard_csv
+from archenc.benchmarks.reports.rows import results_csv
 from archenc.benchmarks.reports.tables import pages
 from archenc.benchmarks.runs import Run, leaderboards, run_id
 from archenc.commands.app import main
@@ -331,7 +331,7 @@ def test_committed_runs_are_those_that_the_command_would_make() -> None:
 
 def test_auto_is_a_method_without_a_head(tmp_path: Path, make_run: Callable[..., Run]) -> None:
     run = make_run(load_protocol("nasbench201-p2"), "auto", 39, 0, 0.5)
-    assert ",auto,auto,,,False,39," in leaderboard_csv(leaderboards([run]))
+    assert ",auto,auto,,,False,auto,39," in results_csv(leaderboards([run]))
     method = find_method("auto", load_methods())
     assert method.content == {"name": "auto", "encoder": "auto", "simplify": False}
     assert method.predictor(3).get_params() == archenc.Predictor("auto", random_state=3).get_params()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import list_protocols, load_protocol, read_yaml
-from archenc.benchmarks.reports.audits import PAGE, SENTENCES, audit_protocol, sentence
+from archenc.benchmarks.reports.audits import PAGE, SENTENCES, audit_protocol, audits_yaml
 from archenc.benchmarks.reports.audits import line as audit_line
 from archenc.benchmarks.reports.tables import fill_tables, pages
 from archenc.benchmarks.runs import leaderboards, read_runs, run_id
@@ -73,4 +74,5 @@ def test_the_page_of_audits_names_every_protocol_and_is_up_to_date():
     except DataNotFound as reason:
         pytest.skip(str(reason))
     assert "| " + " | ".join(audit_line("nasbench201-analog", found)) + " |" in lines
-    assert known["nasbench201-analog"] == {"split": split.digest, "sentence": sentence(found)}
+    (again,) = yaml.safe_load(audits_yaml({"nasbench201-analog": (split, found)})).values()
+    assert known["nasbench201-analog"] == again

@@ -31,11 +31,11 @@ from archenc.benchmarks.reports.pretraining import (
 from archenc.benchmarks.reports.published import comparison_text
 from archenc.benchmarks.reports.report import (
     facts,
-    leaderboard_csv,
     leaderboard_markdown,
     leaderboard_text,
     runs_csv,
 )
+from archenc.benchmarks.reports.rows import results_csv
 from archenc.benchmarks.reports.statements import notes
 from archenc.benchmarks.runs import leaderboards, read_run, read_runs, run_id, run_key
 from archenc.commands.app import main
@@ -211,7 +211,7 @@ def show(runs: list[Any]) -> None:
     for board in boards:
         for text in (leaderboard_text(board), comparison_text(board), notes(board), facts(board)):
             str(text).encode()
-    for whole in (leaderboard_csv(boards), leaderboard_markdown(boards), runs_csv(boards)):
+    for whole in (results_csv(boards), leaderboard_markdown(boards), runs_csv(boards)):
         whole.encode()
 
 

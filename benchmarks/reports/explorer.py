@@ -1,0 +1,105 @@
+"""The page of all results: one HTML file that needs nothing else, to be filtered, sorted and linked to.
+
+It is drawn by its own script from the two CSV files that lie beside it, which it holds and offers, so that no
+table and no curve can say something else than they do. Plots are Vega-Lite's, whose script is inside.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
+from typing import Any
+
+from archenc.benchmarks.kinds import KINDS
+from archenc.benchmarks.reports.cards import FAMILIES, cards
+from archenc.benchmarks.reports.overview import BUDGETS, overview_csv
+from archenc.benchmarks.reports.rows import board_names, results_csv
+from archenc.benchmarks.reports.statements import notes, split_audit
+from archenc.benchmarks.reports.text import metric_name
+from archenc.benchmarks.runs import Leaderboard
+from archenc.files.reports import bare_page
+from archenc.files.text import visible
+from archenc.metrics import smaller_is_better
+
+Facts = Callable[[Leaderboard], list[tuple[str, str]]]
+TEMPLATES = "archenc.benchmarks.reports"
+SCRIPTS = ("data.js", "table.js", "charts.js", "views.js", "app.js")
+
+
+def explorer_page(boards: Sequence[Leaderboard], facts: Facts, yours: Iterable[str] = ()) -> str:
+    """The page.
+
+    Args:
+        boards: leaderboards.
+        facts: what gives, of a leaderboard, name and text of what its numbers refer to.
+        yours: names of runs of the user's own.
+    """
+    content = {
+        "results": results_csv(boards, yours),
+        "overview": overview_csv(boards),
+        "boards": _shown(
+            {name: _board(board, facts) for name, board in zip(board_names(boards), boards, strict=True)}
+        ),
+        "methods": _shown(cards(boards)),
+        "families": [*FAMILIES, "other"],
+        "kinds": {"all": "all spaces", **KINDS},
+        "budgets": list(BUDGETS),
+        "metrics": _shown(_metrics(boards)),
+    }
+    folder = files(TEMPLATES) / "templates"
+    script = "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return bare_page(
+        TEMPLATES,
+        "explorer.html",
+        title="archenc: which method, how sure",
+        style=(folder / "explorer.css").read_text(encoding="utf-8"),
+        scripts=[plot_library(), script],
+        data=_embedded(content),
+    )
+
+
+@functools.cache
+def plot_library() -> str:
+    """The script of Vega, Vega-Lite and Vega-Embed, which leaves the function ``vegaEmbed`` and no other
+    name.
+    """
+    import vl_convert
+
+    return f"(() => {{{vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')}}})();"
+
+
+def _board(board: Leaderboard, facts: Facts) -> dict[str, Any]:
+    audit = split_audit(board)
+    return {
+        "facts": [[name, text] for name, text in facts(board)],
+        "notes": [[heading, sentences] for heading, sentences in notes(board).items()],
+        "metrics": list(board.setting.metrics),
+        "floor": None if audit is None else audit.floor,
+        "ceiling": None if audit is None else audit.ceiling,
+    }
+
+
+def _metrics(boards: Sequence[Leaderboard]) -> dict[str, dict[str, Any]]:
+    """What each metric is called, and which way is better."""
+    found = dict.fromkeys(metric for board in boards for metric in board.setting.metrics)
+    return {
+        metric: {"name": metric_name(metric), "smaller_is_better": smaller_is_better(metric)}
+        for metric in found
+    }
+
+
+def _shown(value: Any) -> Any:
+    """A value with all its text made :func:`visible`."""
+    if isinstance(value, dict):
+        return {visible(name): _shown(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    return visible(value) if isinstance(value, str) else value
+
+
+def _embedded(content: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
