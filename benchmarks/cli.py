@@ -10,13 +10,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archenc.errors import InvalidParameter
-from archenc.files.text import say
+from archenc.files.text import say, terminal_width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from archenc.benchmarks.jobs import Failure, J, Job
     from archenc.benchmarks.methods import Method
+    from archenc.benchmarks.reports.terminal import View
+    from archenc.benchmarks.runs import Run
+
+Sort = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Order the table by method, seconds or a training size.")
+]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", metavar="WORD,-WORD", help="Show methods with one of these words, without those behind -."
+    ),
+]
 
 app = typer.Typer(help="Compare methods on fixed protocols.", rich_markup_mode=None)
 
@@ -59,6 +71,11 @@ def run_protocol(
         Path | None, typer.Option(metavar="FOLDER", help="Folder of run files; default: runs/PROTOCOL.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute finished runs again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many runs there are and how long they take.")
+    ] = False,
+    sort: Sort = None,
+    only: Only = None,
 ) -> None:
     """Compute what is missing of a protocol, then print its leaderboard; an interrupted command goes on where
     it was.
@@ -73,16 +90,49 @@ def run_protocol(
     folder = _folder(runs, Path("runs") / safe_name(protocol.name))
     command = shlex.join(["archenc", "bench", "run", protocol_name, *_given(methods_file)])
 
-    from archenc.benchmarks.jobs import plan
-    from archenc.benchmarks.reports.report import leaderboard_text
-    from archenc.benchmarks.runner import run_job
-    from archenc.benchmarks.runs import leaderboards, read_run
+    from archenc.benchmarks.forecast import forecast, known_runs
+    from archenc.benchmarks.jobs import missing, plan
+    from archenc.benchmarks.runs import read_run
 
     wanted = plan(protocol, chosen, chosen_sizes, chosen_seeds, folder, command)
+    view = _view(sort, only)
+    expected = forecast(wanted, missing(wanted, force)[0], known_runs(protocol.name, folder), jobs)
+    if dry_run:
+        say(expected)
+        return
+    say(f"archenc: {expected}", file=sys.stderr)
+    from archenc.benchmarks.runner import run_job
+
     failures = _compute(wanted, force, jobs, run_job)
-    for board in leaderboards(map(read_run, _paths(wanted))):
-        say(*leaderboard_text(board).split("\n"))
+    _show(map(read_run, _paths(wanted)), view)
     _say_failures(failures)
+
+
+@app.command("show")
+def show(
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files, or a .jsonl file.")],
+    sort: Sort = None,
+    only: Only = None,
+) -> None:
+    """Print the leaderboards of finished runs."""
+    from archenc.benchmarks.runs import read_runs
+
+    _show(read_runs(runs), _view(sort, only))
+
+
+def _view(sort: str | None, only: str | None) -> View:
+    from archenc.benchmarks.reports.terminal import View
+
+    words = () if only is None else tuple(word for part in only.split(",") if (word := part.strip()))
+    return View(sort, words, terminal_width())
+
+
+def _show(runs: Iterable[Run], view: View) -> None:
+    from archenc.benchmarks.reports.terminal import leaderboard_text
+    from archenc.benchmarks.runs import leaderboards
+
+    for board in leaderboards(runs):
+        say(*leaderboard_text(board, view).split("\n"))
 
 
 def _names(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:

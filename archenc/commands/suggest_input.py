@@ -100,7 +100,7 @@ def find_source(
             "NAME and --models FOLDER"
         )
     if space is not None:
-        return Source(_space(space), notation=notation)
+        return Source(read_space(space), notation=notation)
     if notation is not None:
         raise InvalidParameter(
             "--notation says how numbers are read in a space; give it with --space, or leave it out"
@@ -125,7 +125,7 @@ class _Definition(Record):
     parameters: dict[str, object]
 
 
-def _space(text: str) -> Space:
+def read_space(text: str) -> Space:
     """A registered space, or that which a file defines by a registered name and parameters, as
     :meth:`Space.config` gives them.
     """

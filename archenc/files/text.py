@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -24,6 +25,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 def say(*lines: str, file: TextIO | None = None) -> None:
     """Print lines, :func:`visible` each, to ``file`` or standard output; commands print in no other way."""
     print(*map(visible, lines), sep="\n", file=sys.stdout if file is None else file)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output goes to; None where it goes elsewhere, as to a file or
+    another program, which gets everything.
+    """
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 # -- spreadsheet ---------------------------------------------------------------------------------------------

@@ -34,20 +34,23 @@ class Benchmark:
     """The rows of one benchmark at one training size, by method."""
 
     name: str
+    dataset: str
     kind: str
     size: int
     rows: dict[str, Row]
 
 
 def benchmarks(boards: Iterable[Leaderboard], labels: int) -> list[Benchmark]:
-    """The benchmarks that have a training size for a budget, each with the rows at the size that most methods
-    were run at, of equals the nearest one.
+    """:func:`benchmarks_between` of a key of :data:`BUDGETS`."""
+    return benchmarks_between(boards, labels, *BUDGETS[labels])
 
-    Args:
-        boards: leaderboards; of a method that several have on one benchmark, the row of most runs counts.
-        labels: a key of :data:`BUDGETS`.
+
+def benchmarks_between(boards: Iterable[Leaderboard], labels: int, low: int, high: int) -> list[Benchmark]:
+    """The benchmarks with a training size from ``low`` to ``high``, each with the rows at the size that most
+    methods were run at, of equals the one nearest to ``labels``.
+
+    Of a method that several leaderboards have on one benchmark, the row of most runs counts.
     """
-    low, high = BUDGETS[labels]
     groups: dict[tuple[str, ...], dict[int, dict[str, Row]]] = {}
     names: dict[tuple[str, ...], str] = {}
     for board in boards:
@@ -68,7 +71,7 @@ def benchmarks(boards: Iterable[Leaderboard], labels: int) -> list[Benchmark]:
     for key, sizes in groups.items():
         size = max(sizes, key=lambda n: (len(sizes[n]), -abs(math.log(n / labels))))
         if len(sizes[size]) > 1:
-            found.append(Benchmark(names[key], kind_of(key[0]), size, sizes[size]))
+            found.append(Benchmark(names[key], key[0], kind_of(key[0]), size, sizes[size]))
     return found
 
 

@@ -17,7 +17,7 @@ from archenc.benchmarks.reports.statements import notes_markdown
 from archenc.benchmarks.reports.text import duration, mean_and_std, metric_name
 from archenc.benchmarks.runs import Leaderboard, Row, Run, leaderboards
 from archenc.files.documents import canonical_json
-from archenc.files.reports import figure_label, markdown_table, svg, text_table
+from archenc.files.reports import figure_label, markdown_table, svg
 from archenc.files.text import csv_text, markdown, visible
 from archenc.files.trusted import safe_name, write_texts
 
@@ -71,7 +71,8 @@ def plot_names(boards: Sequence[Leaderboard]) -> list[str]:
 # -- tables --------------------------------------------------------------------------------------------------
 
 
-def _split_text(board: Leaderboard) -> str:
+def split_text(board: Leaderboard) -> str:
+    """A split's name, its sizes and its digest."""
     split = board.rows[0].runs[0].split
     return f"{split.name} ({split.pool:,} to draw from, {split.test:,} to test on, {split.digest[:12]})"
 
@@ -92,7 +93,7 @@ def facts(board: Leaderboard) -> list[tuple[str, str]]:
         ("data set", f"{setting.dataset} ({size}, {duplicates}, {dataset.digest[:12]})"),
         ("label", setting.label),
         *scored,
-        ("split", _split_text(board)),
+        ("split", split_text(board)),
         ("selection", setting.selection.replace("_", " ")),
         *shared,
         ("seeds", ", ".join(map(str, sorted({seed for row in board.rows for seed in row.seeds})))),
@@ -119,24 +120,6 @@ def matrix(board: Leaderboard) -> tuple[list[str], list[list[str]]]:
             [name, simplify, *(mean_and_std(row, board.metric) for row in cells), duration(cells[-1])]
         )
     return header, lines
-
-
-def leaderboard_text(board: Leaderboard) -> str:
-    """The methods x sizes table for a terminal."""
-    setting = board.setting
-    title = (
-        f"{metric_name(board.metric)}, mean ± std (runs): {setting.dataset}, {setting.label}, split "
-        f"{_split_text(board)}"
-    )
-    return "\n".join(
-        [
-            visible(title),
-            "",
-            text_table(*matrix(board)),
-            "",
-            "seconds: one fit + one prediction of the test set",
-        ]
-    )
 
 
 def leaderboard_markdown(boards: Sequence[Leaderboard]) -> str:

@@ -13,7 +13,8 @@ import pytest
 from archenc.benchmarks.protocol import load_protocol, parse_protocol
 from archenc.benchmarks.reports import report
 from archenc.benchmarks.reports.published import comparison_text
-from archenc.benchmarks.reports.report import leaderboard_text, overview_markdown, write_report
+from archenc.benchmarks.reports.report import overview_markdown, write_report
+from archenc.benchmarks.reports.terminal import leaderboard_text
 from archenc.benchmarks.runs import Run, leaderboards, read_runs, run_id
 from archenc.commands.app import main
 from archenc.errors import ArchencError

@@ -32,11 +32,11 @@ from archenc.benchmarks.reports.published import comparison_text
 from archenc.benchmarks.reports.report import (
     facts,
     leaderboard_markdown,
-    leaderboard_text,
     runs_csv,
 )
 from archenc.benchmarks.reports.rows import results_csv
 from archenc.benchmarks.reports.statements import notes
+from archenc.benchmarks.reports.terminal import leaderboard_text
 from archenc.benchmarks.runs import leaderboards, read_run, read_runs, run_id, run_key
 from archenc.commands.app import main
 from archenc.errors import ArchencError, CorruptFile, UnknownName
