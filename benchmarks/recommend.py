@@ -76,10 +76,16 @@ def evidence(kind: str, labels: int, dataset: str | None = None) -> list[Evidenc
 
 
 def _evidence(line: dict[str, Any]) -> Evidence:
-    tau = [float(line[f"normalised_tau{part}"]) for part in ("", "_low", "_high")]
-    costs = float(line["fit_cpu_seconds"]), float(line["seconds_per_10000"])
     return Evidence(
-        line["method"], *tau, line["benchmarks"], line["of"], *costs, tuple(line["names"].split())
+        line["method"],
+        normalised_tau=float(line["normalised_tau"]),
+        low=float(line["normalised_tau_low"]),
+        high=float(line["normalised_tau_high"]),
+        benchmarks=line["benchmarks"],
+        of=line["of"],
+        fit_cpu_seconds=float(line["fit_cpu_seconds"]),
+        seconds_per_10000=float(line["seconds_per_10000"]),
+        names=tuple(line["names"].split()),
     )
 
 

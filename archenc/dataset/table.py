@@ -342,6 +342,11 @@ class ArchDataset:
             digest.update(self.y.astype("<f8").tobytes())
         return digest.hexdigest()
 
+    def _repr_html_(self) -> str:
+        from archenc.dataset.display import dataset_html
+
+        return dataset_html(self)
+
     def __repr__(self) -> str:
         chosen = f"y = {self.label!r}" if self.label else "no label selected"
         known = "" if self.duplicates == "unknown" else f", isomorphic duplicates: {self.duplicates}"

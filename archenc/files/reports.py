@@ -115,6 +115,36 @@ def bare_page(package: str, template: str, *, style: str, scripts: Sequence[str]
     ``style`` and ``script`` as they are, without a character beside them, and with ``policy`` as its
     Content-Security-Policy.
     """
+    allowed = f"img-src data:; style-src {_source(style)}; script-src {' '.join(map(_source, scripts))}"
+    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+    found = _templates(package).get_template(template)
+    html: str = found.render(style=style, scripts=scripts, policy=policy, **values)
+    return html
+
+
+def fragment(
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    pictures: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """A piece of HTML with which an object shows itself in a notebook; all text in it is escaped.
+
+    Args:
+        title: what it is.
+        facts: names and texts.
+        pictures: captions and SVG images.
+        notes: sentences below.
+    """
+    found = _templates("archenc.files").get_template("fragment.html")
+    html: str = found.render(title=title, facts=facts, pictures=pictures, notes=notes)
+    return html
+
+
+def _templates(package: str) -> Any:
+    """The templates of a package and those of this one: what they show is text, and what they need and do not
+    get is an error.
+    """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -126,9 +156,7 @@ def bare_page(package: str, template: str, *, style: str, scripts: Sequence[str]
         keep_trailing_newline=True,
     )
     environment.filters["data_address"] = _data_address
-    allowed = f"img-src data:; style-src {_source(style)}; script-src {' '.join(map(_source, scripts))}"
-    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
-    return environment.get_template(template).render(style=style, scripts=scripts, policy=policy, **values)
+    return environment
 
 
 def _shown(value: Any) -> Any:

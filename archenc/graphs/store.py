@@ -24,6 +24,8 @@ from archenc.graphs.paths import reachability
 if TYPE_CHECKING:
     import networkx
 
+    from archenc.graphs.drawing import Picture
+
 
 @dataclass(frozen=True, eq=False)
 class ArchGraphs:
@@ -255,6 +257,17 @@ class ArchGraphs:
         from archenc.graphs.to_networkx import to_networkx
 
         return to_networkx(self[index])
+
+    def plot(self, index: int = 0, title: str = "") -> Picture:
+        """A picture of one architecture, which notebooks show and ``save("cell.svg")`` writes."""
+        from archenc.graphs.drawing import picture
+
+        return picture(self[index], [title] if title else [])
+
+    def _repr_html_(self) -> str:
+        from archenc.graphs.drawing import batch_html
+
+        return batch_html(self)
 
     def to_pyg(self) -> list[Any]:
         """The architectures as PyTorch Geometric ``Data`` objects (see :mod:`archenc.graphs.pyg`)."""

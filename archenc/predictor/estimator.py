@@ -239,7 +239,7 @@ class Predictor(FittedPredictor):
         first = Standardise(inputs) if isinstance(inputs, torch.Tensor) else self.encoder_
         self.network_ = Network(first, self.head_).to(parameters["device"])
         learnt = torch.as_tensor(targets, dtype=torch.float32, device=parameters["device"])
-        fit_network(
+        self.losses_ = fit_network(
             Task(self.network_, inputs, learnt, self.loss_, torch.Generator().manual_seed(seed)),
             self._schedule(parameters),
             None if on_epoch_end is None else lambda epoch: on_epoch_end(epoch, self),

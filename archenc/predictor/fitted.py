@@ -48,6 +48,7 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         loss_: the loss it was trained with.
         labels_: the transform from labels to targets.
         companions_: the companions, trained.
+        losses_: mean training loss of each epoch, if there was gradient training since it was built or read.
     """
 
     fitted_params_: dict[str, Any]
@@ -58,6 +59,7 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     network_: Network
     head_: Any  # a NeuralHead or an EstimatorHead
     loss_: Loss
+    losses_: list[float]
     labels_: LabelTransform | ColumnTransforms
     companions_: list[Companion]
 
@@ -187,6 +189,11 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def calibrated(self) -> bool:
         """Whether the fitted head's deviations are (:attr:`archenc.heads.base.Head.calibrated`)."""
         return bool(self.head_.calibrated)
+
+    def _repr_html_(self) -> str:
+        from archenc.predictor.display import predictor_html
+
+        return predictor_html(self)
 
     def embed(self, graphs: Any) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder, without side information."""

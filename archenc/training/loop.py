@@ -188,8 +188,8 @@ def fit_network(
     schedule: Schedule,
     on_epoch_end: Callable[[int], None] | None = None,
     show_progress: bool = False,
-) -> None:
-    """Train in place.
+) -> list[float]:
+    """Train in place; gives the mean loss of each epoch.
 
     Args:
         task: what is trained, on what.
@@ -198,9 +198,9 @@ def fit_network(
         show_progress: a progress bar on a terminal.
     """
     network = task.network
-    descent = Descent(task, schedule, task.targets.device)
+    descent, losses = Descent(task, schedule, task.targets.device), []
     for epoch in progress(range(1, schedule.epochs + 1), "training", show=show_progress):
-        descent.epoch()
+        losses.append(descent.epoch())
         with nullcontext() if descent.averaged is None else descent.averaged.in_use():
             network.head.after_epoch(lambda: embed_all(network, task.inputs))
             if on_epoch_end is not None:
@@ -209,3 +209,4 @@ def fit_network(
     if descent.averaged is not None:
         descent.averaged.swap()
     network.eval()
+    return torch.stack(losses).tolist() if losses else []
