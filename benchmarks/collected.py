@@ -2,7 +2,8 @@
 
 ``archenc bench run`` writes a file for each run, so that a kill at any moment loses nothing; ``archenc
 bench collect`` joins finished ones into ``PROTOCOL.jsonl``. A line is a run's canonical JSON, and lines stand
-in the order of methods, sizes and seeds, so that a new run is one new line and nothing else changes.
+in the order of methods, sizes and seeds, so that a new run is one new line and nothing else changes. Runs of
+protocols that stand in one file lie in one file, too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from archenc.benchmarks.next import PREFIX, NextRun
+from archenc.benchmarks.protocol import family
 from archenc.benchmarks.runs import Run, stored_runs
 from archenc.errors import DataNotFound
 from archenc.files.documents import canonical_json
@@ -26,8 +28,8 @@ def runs_of_all_kinds(place: Path) -> list[AnyRun]:
 
 
 def collect(sources: Iterable[Path], folder: Path) -> dict[Path, int]:
-    """Join the runs of ``sources`` with those that ``folder`` holds already into one file for each protocol
-    there; a run that both have is taken from ``sources``.
+    """Join the runs of ``sources`` with those that ``folder`` holds already into one file for each protocol,
+    or family of protocols, there; a run that both have is taken from ``sources``.
 
     Args:
         sources: folders of run files, or collected files.
@@ -57,7 +59,7 @@ def collect(sources: Iterable[Path], folder: Path) -> dict[Path, int]:
 
 
 def _file_name(run: AnyRun) -> str:
-    return f"{safe_name(run.key.protocol.name)}.jsonl"
+    return f"{safe_name(family(run.key.protocol.name))}.jsonl"
 
 
 def collected_text(runs: Iterable[AnyRun]) -> str:
@@ -68,4 +70,5 @@ def collected_text(runs: Iterable[AnyRun]) -> str:
 def _place(run: AnyRun) -> tuple[Any, ...]:
     key = run.key
     size, seed = (key.size, key.seed) if isinstance(run, Run) else (key.plan.trained, key.file)  # type: ignore[union-attr]
-    return (isinstance(run, NextRun), key.archenc, key.method.name, size, seed, run.run)
+    kind = isinstance(run, NextRun)
+    return (kind, key.protocol.name, key.archenc, key.method.name, size, seed, run.run)

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from archenc.benchmarks.jobs import Job
+from archenc.benchmarks.protocol import family
 from archenc.benchmarks.runs import COMMITTED, Run, stored_runs
 from archenc.errors import ArchencError
 
@@ -14,7 +15,7 @@ from archenc.errors import ArchencError
 def known_runs(protocol: str, folder: Path) -> list[Run]:
     """The runs of a protocol that archenc comes with, and those in a folder; none of a damaged file."""
     found: list[Run] = []
-    for place in (COMMITTED / f"{protocol}.jsonl", folder):
+    for place in (COMMITTED / f"{family(protocol)}.jsonl", folder):
         try:
             found += stored_runs(place, Run) if place.exists() else []
         except ArchencError:  # said when the run is computed again

@@ -134,13 +134,18 @@ def _packaged() -> dict[str, tuple[str, dict[str, Any]]]:
         content = read_yaml(path)
         for entry, changes in content.pop("benchmarks", {"": {}}).items():
             name = f"{content['name']}-{entry}" if entry else content["name"]
-            found[name] = path.name, {**content, **changes, "name": name}
+            found[name] = path.stem, {**content, **changes, "name": name}
     return found
 
 
 def list_protocols() -> list[str]:
     """Names of the packaged protocols."""
     return sorted(_packaged())
+
+
+def family(name: str) -> str:
+    """What the file of a packaged protocol is called, which may hold others too; of another one, its name."""
+    return _packaged()[name][0] if name in _packaged() else name
 
 
 def load_protocol(name_or_path: str) -> Protocol:
@@ -164,4 +169,4 @@ def load_protocol(name_or_path: str) -> Protocol:
         )
         raise UnknownName(f"there is no protocol called {name_or_path!r}; {remedy}")
     file, content = _packaged()[name_or_path]
-    return parse_protocol(content, file)
+    return parse_protocol(content, f"{file}.yaml")

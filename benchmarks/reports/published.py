@@ -1,8 +1,8 @@
 """Published numbers, and ours beside them.
 
-``published/*.csv`` holds Kendall's tau as papers print it, one line for each method and training size, with
-the protocol of this package that comes closest. Where that protocol differs from the paper's, the line's note
-says how: the notes are the footnotes of every table made from it.
+``published/rankings.csv`` holds Kendall's tau as papers print it, one line for each method and training size,
+with the protocol of this package that comes closest. Where that protocol differs from the paper's, the line's
+note says how: the notes are the footnotes of every table made from it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _is_plausible(result: PublishedResult) -> bool:
 @functools.cache
 def published_results() -> tuple[PublishedResult, ...]:
     """Every published number of the package, in the order of the papers' tables."""
-    return tuple(result for path in sorted(FOLDER.glob("*.csv")) for result in read_published(path))
+    return tuple(read_published(FOLDER / "rankings.csv"))
 
 
 # -- side by side --------------------------------------------------------------------------------------------
