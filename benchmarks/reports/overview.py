@@ -21,6 +21,7 @@ from archenc.benchmarks.reports.estimates import values_of
 from archenc.benchmarks.reports.published import METRIC
 from archenc.benchmarks.reports.rows import SCORED, Records, fit_cost, kind_of
 from archenc.benchmarks.runs import Leaderboard, Row
+from archenc.files.reports import markdown_table
 from archenc.files.text import csv_text
 
 BUDGETS = {10: (2, 29), 50: (30, 110), 200: (111, 450), 1_000: (451, 2_000), 5_000: (2_001, 10**8)}
@@ -192,3 +193,25 @@ def critical_difference(methods: int, count: int) -> float:
 
 def _decimals(value: float) -> str:
     return f"{value:.4f}" if math.isfinite(value) else ""
+
+
+def recommended_markdown(boards: Sequence[Leaderboard]) -> str:
+    """A small table: for each kind of space the best method with few and with more labels."""
+    budgets = (50, 200)
+    header = ["kind of space"]
+    for labels in budgets:
+        header += [f"about {labels} labels", "normalised tau", "fit, CPU s"]
+    lines = []
+    for kind, called in KINDS.items():
+        line = [called]
+        for labels in budgets:
+            found = standings([one for one in benchmarks(boards, labels) if one.kind == kind])
+            line += _best(found[0]) if found else ["", "", ""]
+        lines.append(line)
+    return markdown_table(header, lines)
+
+
+def _best(line: dict[str, Any]) -> list[str]:
+    tau, low, high = (float(line[f"normalised_tau{part}"]) for part in ("", "_low", "_high"))
+    seconds = float(line["fit_cpu_seconds"])
+    return [line["method"], f"{tau:.3f} ({low:.3f} to {high:.3f})", f"{seconds:.1f}"]

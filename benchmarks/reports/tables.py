@@ -4,7 +4,8 @@ the repository's root.
 ``benchmarks/results/PROTOCOL.jsonl`` holds the runs. They become ``benchmarks/results/leaderboard.md``,
 ``.csv`` and ``auto.md``, and in ``README.md`` the table between the markers ``<!-- table PROTOCOL -->`` and
 ``<!-- end -->``, from ``<!-- published PROTOCOL -->`` on that of published numbers beside ours, or from
-``<!-- overview PREFIX -->`` on one of all protocols whose names begin so. The cards and reports of
+``<!-- overview PREFIX -->`` on one of all protocols whose names begin so, and from ``<!-- recommended -->``
+on that of the best methods by kind of space. The cards and reports of
 ``benchmarks/results/pretraining.json`` become ``pretraining.md``, the runs of ``archenc bench next``
 ``next.md``. What the splits test, ``benchmarks/results/audits.md``, is computed from the data by
 :mod:`archenc.benchmarks.reports.audits`.
@@ -19,6 +20,7 @@ from pathlib import Path
 from archenc.benchmarks.next import next_markdown, read_all
 from archenc.benchmarks.reports.auto_table import auto_markdown
 from archenc.benchmarks.reports.pretraining import pretraining_markdown, read_pretrainings
+from archenc.benchmarks.reports.overview import recommended_markdown
 from archenc.benchmarks.reports.published import comparison_markdown
 from archenc.benchmarks.reports.report import (
     leaderboard_markdown,
@@ -31,7 +33,7 @@ from archenc.errors import UnknownName
 from archenc.files.trusted import write_texts
 
 MARKED = re.compile(
-    r"(<!-- (?P<kind>table|published|overview) (?P<protocol>\S+) -->\n).*?(?P<end><!-- end -->)",
+    r"(<!-- (?P<kind>table|published|overview|recommended)(?: (?P<protocol>\S+))? -->\n).*?(?P<end><!-- end -->)",
     flags=re.DOTALL,
 )
 
@@ -43,7 +45,9 @@ def fill_tables(text: str, boards: Sequence[Leaderboard]) -> str:
     kinds = {"table": matrix_markdown, "published": comparison_markdown}
 
     def table(match: re.Match[str]) -> str:
-        kind, name = match["kind"], match["protocol"]
+        kind, name = match["kind"], match["protocol"] or ""
+        if kind == "recommended":
+            return f"{match[1]}\n{recommended_markdown(boards)}\n\n{match['end']}"
         overview = kind == "overview"
         chosen = [
             board
