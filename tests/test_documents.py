@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import pytest
 from msgspec import Meta, field
 
@@ -28,6 +30,7 @@ from archenc.files.documents import (
 )
 from archenc.registry.rules import Number, Seed
 from tests.bad_input import assert_one_sentence
+from tests.mutants import mutate_bytes, mutate_json, mutate_text
 
 # -- YAML ----------------------------------------------------------------------------------------------------
 
@@ -276,3 +279,29 @@ def test_what_does_not_fit_is_said_with_its_place(changes: dict[str, Any], messa
 def test_a_record_is_named_values(value: Any) -> None:
     with pytest.raises(CorruptFile, match=r"car\.json is .*, not named values; correct it"):
         record(value, Car, "car.json")
+
+
+# -- the mutation operators: they change something, leave the good value as it is, an ------------------------
+
+
+GOOD = {
+    "text": (mutate_text, '{"a": [1, 2.5, "x"]}'),
+    "bytes": (mutate_bytes, b"0123456789abcdef"),
+    "json": (mutate_json, {"a": [1, 2.5, "x"], "b": {"c": None, "d": True}}),
+    "empty text": (mutate_text, ""),
+    "no bytes": (mutate_bytes, b""),
+    "a number": (mutate_json, 5),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_mutants(kind):
+    mutate, good = GOOD[kind]
+    before = copy.deepcopy(good)
+    first, again = (
+        [repr(mutate(good, rng)) for _ in range(500)]
+        for rng in (np.random.default_rng(0), np.random.default_rng(0))
+    )
+    assert first == again, "the same seed gives other mutants"
+    assert good == before, "the good value was changed"
+    assert len(set(first) - {repr(good)}) > 40, "there are few different mutants"

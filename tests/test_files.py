@@ -12,10 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import archenc
 from archenc.errors import CannotWrite, CorruptFile, DataNotFound, InvalidParameter
 from archenc.files import documents
 from archenc.files import trusted as files
+from archenc.files.machine import machine, pretraining_machine, versions
 from tests.bad_input import assert_one_sentence
 
 EXPECTED = {"rows": ((None, 3), "f"), "names": ((4,), "S")}
@@ -284,3 +287,21 @@ def test_a_missing_table_names_the_folder_and_the_remedy(
     (tmp_path / "nasbench201").mkdir()
     (tmp_path / "nasbench201" / "table.npz").touch()
     assert files.find_table("nasbench201/table.npz") == tmp_path / "nasbench201" / "table.npz"
+
+
+# -- the facts about a machine that files of results keep: their names are part of fi ------------------------
+
+
+def test_run_files_and_cards_say_what_computed_them() -> None:
+    cores, threads = os.cpu_count(), torch.get_num_threads()
+    assert machine() == {"cpu": machine()["cpu"], "cores": cores, "threads": threads}
+    assert machine()["cpu"]
+    card = pretraining_machine("cpu")
+    known = {"cpus": cores, "threads": threads, "device": "cpu", "torch": torch.__version__}
+    assert card == {"processor": card["processor"], **known}
+
+
+@pytest.mark.parametrize("package", ["numpy", "scipy", "torch", "scikit-learn", "lightgbm", "xgboost"])
+def test_versions_of_what_computes_are_known(package: str) -> None:
+    assert versions()["archenc"] == archenc.__version__
+    assert versions()[package][0].isdigit()

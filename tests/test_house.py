@@ -239,3 +239,9 @@ def test_the_wheel_holds_every_module_and_every_file_they_read(tmp_path) -> None
     for path in data:
         if "results" not in path.parts:
             assert any(name.endswith(f"/{path.name}") for name in packed), f"{path.name} is not in the wheel"
+
+
+def test_the_tests_that_the_security_policy_names_exist() -> None:
+    named = set(re.findall(r"`((?:\w+/)?test_\w+\.py)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8")))
+    assert len(named) > 10
+    assert {name for name in named if not (ROOT / "tests" / name).is_file()} == set()

@@ -23,7 +23,7 @@ from archenc.files import trusted as files
 from archenc.graphs.hashing import wl_hash
 from archenc.graphs.transforms import isomorphic_twin
 from archenc.pretraining import PretrainableEncoder
-from archenc.pretraining.weights import FrozenEncoder
+from archenc.pretraining.weights import FrozenEncoder, load_pretrained, pretrained_folder, read_card
 from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_json
 from tests.small_pretraining import GRAPHS, SMALL, SPACE
@@ -241,3 +241,47 @@ def test_another_space_than_that_of_the_weights(finished):
     with pytest.raises(InvalidParameter, match="space") as caught:
         Predictor("arch2vec", pretrained=finished).fit(graphs, np.arange(10.0))
     assert_one_sentence(caught.value)
+
+
+# -- the weights that come with archenc: small, whole, and as good as their cards say ------------------------
+
+
+NAMES = archenc.list_pretrained()
+
+
+def test_there_are_weights_of_both_encoders_for_both_spaces():
+    assert {
+        f"{encoder}-{space}" for encoder in ("arch2vec", "cate") for space in ("nasbench101", "nasbench201")
+    } <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_what_the_weights_are(name):
+    card = read_card(name)
+    assert name.startswith(card["settings"]["encoder"])
+    assert name.endswith(card["settings"]["space"]["name"])
+    assert card["command"].startswith(
+        f"archenc pretrain {card['settings']['encoder']} --dataset {card['dataset']}"
+    )
+    assert f"--seed {card['settings']['seed']}" in card["command"]
+    assert len(card["history"]) == card["settings"]["schedule"]["epochs"]
+    assert (pretrained_folder(name) / "weights.safetensors").stat().st_size <= 2 * 2**20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weights_are_as_good_as_the_card_says(name):
+    card, encoder = read_card(name), load_pretrained(name)
+    graphs = encoder.space.sample(3000, seed=1)
+    with torch.no_grad():
+        found = encoder.pretraining_metrics(
+            encoder.pretraining_examples(graphs), torch.Generator().manual_seed(0)
+        )
+    if (
+        "masked_accuracy" in found
+    ):  # sampled cells are others than those held out, and easier or harder to guess
+        known = card["figures"]["masked_accuracy"] - card["figures"]["chance"]
+        assert found["masked_accuracy"] - found["chance"] >= 0.5 * known
+    elif encoder.invariant:
+        assert found == pytest.approx({share: card["figures"][share] for share in found}, abs=3)
+    else:  # trained on cells in the order of the enumeration, which sampled ones have by chance only
+        assert found["reconstruction_accuracy"] > 50

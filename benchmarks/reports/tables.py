@@ -19,8 +19,8 @@ from pathlib import Path
 
 from archenc.benchmarks.next import next_markdown, read_all
 from archenc.benchmarks.reports.auto_table import auto_markdown
-from archenc.benchmarks.reports.pretraining import pretraining_markdown, read_pretrainings
 from archenc.benchmarks.reports.overview import recommended_markdown
+from archenc.benchmarks.reports.pretraining import pretraining_markdown, read_pretrainings
 from archenc.benchmarks.reports.published import comparison_markdown
 from archenc.benchmarks.reports.report import (
     leaderboard_markdown,
@@ -33,7 +33,8 @@ from archenc.errors import UnknownName
 from archenc.files.trusted import write_texts
 
 MARKED = re.compile(
-    r"(<!-- (?P<kind>table|published|overview|recommended)(?: (?P<protocol>\S+))? -->\n).*?(?P<end><!-- end -->)",
+    r"(<!-- (?P<kind>table|published|overview|recommended)(?: (?P<protocol>\S+))? -->\n)"
+    r".*?(?P<end><!-- end -->)",
     flags=re.DOTALL,
 )
 
