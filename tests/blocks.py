@@ -1,8 +1,9 @@
 """Code blocks of the pages for people: read, run, and compared with what they are said to print.
 
-A comment on the line before a block says what to do with it: ``<!-- slow -->``, it takes minutes or much else;
-``<!-- run -->``, its commands are run, which are otherwise only looked up; ``<!-- file NAME -->``, it is written
-to that file. A ``text`` block is what the block before it prints.
+A comment on the line before a block says what to do with it: ``<!-- slow -->``, it takes minutes;
+``<!-- run -->``, its commands are run, which are otherwise only looked up; ``<!-- file NAME -->``, it is
+written to that file. A ``text`` block is what the block before it prints, and a line ``# all of FILE`` is
+that file.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"(?:^<!-- (?P<mark>[^\n]*) -->\n+)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.M | re.S)
-INCLUDED = re.compile(r'^--8<-- "(.*)"$', re.M)
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<mark>[^\n]*) -->\n+)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+INCLUDED = re.compile(r"^# all of (examples/\w+\.py)$", re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
 
 
@@ -50,8 +53,8 @@ def run(code: str, names: dict | None = None) -> str:
 
 
 def run_page(page: Path, slow: bool) -> Iterator[tuple[Block, str, str | None]]:
-    """Runs the blocks of a page in their order and in one namespace: each with what it printed, and what it is
-    said to print. Without ``slow``, those that are marked so are left out.
+    """Runs the blocks of a page in their order and in one namespace: each with what it printed, and what it
+    is said to print. Without ``slow``, those that are marked so are left out.
     """
     names, found = {"__name__": "page"}, blocks(page)
     for block, after in zip(found, [*found[1:], None], strict=True):

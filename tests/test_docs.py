@@ -1,4 +1,4 @@
-"""The documentation: every example runs and prints what the page says, and the site builds without a warning."""
+"""The documentation: examples run and print what the page says, and the site builds without a warning."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
 from tests.blocks import ROOT, assert_alike, assert_command_exists, assert_table, blocks, commands, run_page
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+LOADED = re.compile(
+    r"<(?:script|img|iframe)[^>]*\ssrc=\"?https?:|<link[^>]*rel=\"?(?:stylesheet|preconnect)[^>]*href=\"?https?:"
+)
+"""What a page would fetch from elsewhere."""
 LANGUAGES = {"python", "sh", "text", "yaml", "csv"}
 
 
@@ -54,11 +59,12 @@ def test_commands_exist_with_their_options(page, capsys):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_block_says_what_it_is(page):
     assert {block.language for block in blocks(page)} <= LANGUAGES
-    assert len(re.findall(r"^```", page.read_text("utf-8"), re.M)) == 2 * len(blocks(page)), "a block is not seen"
+    fences = re.findall(r"^```", page.read_text("utf-8"), re.MULTILINE)
+    assert len(fences) == 2 * len(blocks(page)), "a block is not seen"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("mkdocs") is None, reason="mkdocs is not here; pip install 'archenc[docs]' brings it")
+@pytest.mark.skipif(find_spec("mkdocs") is None, reason="mkdocs is not here; install the extra 'docs'")
 def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
@@ -68,7 +74,5 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_
     pages = {path: path.read_text("utf-8") for path in (tmp_path / "site").rglob("*.html")}
     assert len(pages) > 40
     for path, text in pages.items():
-        loaded = re.findall(r"<(?:script|img|iframe)[^>]*\ssrc=\"?(https?:[^\s\">]+)", text)
-        loaded += re.findall(r"<link[^>]*rel=\"?(?:stylesheet|preconnect)[^>]*href=\"?(https?:[^\s\">]+)", text)
-        assert not loaded, path
+        assert not LOADED.findall(text), path
         assert 'class="arithmatex"' not in text, f"a formula of {path} is not drawn"

@@ -27,8 +27,8 @@ def spaces() -> str:
     sections = [_space(name, made.get(name)) for name in SPACES.names()]
     intro = (
         "A space parses, prints, validates, samples, mutates and hashes architectures. *Can be listed*: "
-        "`space.enumerate()` gives every architecture once. *Costs*: it knows the parameters and FLOPs of the "
-        "networks that are built of its cells. Spaces without facts are described by their parameters."
+        "`space.enumerate()` gives every architecture once. *Costs*: it knows the parameters and FLOPs of "
+        "the networks that are built of its cells. Spaces without facts are described by their parameters."
     )
     header = ("space", "operations on", "operations", "cells", "nodes of a cell", "can be listed", "costs")
     return "\n\n".join(["# Search spaces", intro, table(header, rows), *sections])
@@ -87,8 +87,8 @@ def datasets() -> str:
         for name, manifest in manifests.items()
     ]
     intro = (
-        "What comes with a manifest: where it is from, what its labels are, and what to know before a number is "
-        "quoted. *Size* is that of what is downloaded. Accuracies are percent; the name of a label is "
+        "What comes with a manifest: where it is from, what its labels are, and what to know before a number "
+        "is quoted. *Size* is that of what is downloaded. Accuracies are percent; the name of a label is "
         "`DATASET/METRIC@EPOCHS/SEEDS`, and braces hold alternatives. "
         "[Data sets](../guides/data.md) says how to get them, "
         "[Your own table](../guides/table.md) how to add yours (`table` and `models`)."
@@ -139,9 +139,9 @@ def metrics() -> str:
         best = "small" if smaller_is_better(name) else "large"
         rows.append((code(name), best, summary(function), link(function)))
     intro = (
-        "Reported by default; `archenc.metrics.metric` gives any other k, as a count (`regret@5`) or in percent "
-        "(`precision@1%`). Where predictions are tied, architectures with lower labels come first, so that a "
-        "predictor that tells nothing apart gets no credit for luck."
+        "Reported by default; `archenc.metrics.metric` gives any other k, as a count (`regret@5`) or in "
+        "percent (`precision@1%`). Where predictions are tied, architectures with lower labels come first, "
+        "so that a predictor that tells nothing apart gets no credit for luck."
     )
     return "\n\n".join(["# Metrics", intro, table(("metric", "good is", "what", "function"), rows)])
 
@@ -150,12 +150,18 @@ def protocols() -> str:
     """The page of protocols."""
     loaded = {name: load_protocol(name) for name in list_protocols()}
     rows = [
-        (f"[{name}](#{name})", code(protocol.dataset), code(protocol.label), _sizes(protocol), str(len(protocol.seeds)))
+        (
+            f"[{name}](#{name})",
+            code(protocol.dataset),
+            code(protocol.label),
+            _sizes(protocol),
+            str(len(protocol.seeds)),
+        )
         for name, protocol in loaded.items()
     ]
     intro = (
-        "A protocol fixes everything that decides a number. Once results exist, it is not edited: a change is a "
-        "new version. `archenc bench run NAME` computes what is missing of it; "
+        "A protocol fixes everything that decides a number. Once results exist, it is not edited: a change "
+        "is a new version. `archenc bench run NAME` computes what is missing of it; "
         "[Benchmarks](../guides/benchmarks.md) says more."
     )
     header = ("protocol", "data set", "label", "labels trained on", "seeds")

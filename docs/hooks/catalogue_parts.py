@@ -42,13 +42,13 @@ def encoders() -> str:
     return "\n\n".join(
         [
             "# Encoders",
-            "An encoder maps each architecture of a space to a vector. *Fixed* encodings have nothing to learn; "
-            "*learned* ones are trained with a head; *pretrained* ones can also learn from architectures alone, "
-            "and a number in brackets says for how many tables weights come with archenc. *Twins alike*: "
-            "isomorphic architectures get the same vector. *Length* and *weights* (trainable numbers) are those "
-            "of the defaults on NAS-Bench-201.",
-            f"*Cost* is that of a fit with {FEW[0]} to {FEW[-1]} labels, the median over all committed runs of "
-            "methods with this encoder: low is below 2 seconds, medium below 10, high above, on one thread; "
+            "An encoder maps each architecture of a space to a vector. *Fixed* encodings have nothing to "
+            "learn; *learned* ones are trained with a head; *pretrained* ones can also learn from "
+            "architectures alone, and a number in brackets says for how many tables weights come with "
+            "archenc. *Twins alike*: isomorphic architectures get the same vector. *Length* and *weights* "
+            "(trainable numbers) are those of the defaults on NAS-Bench-201.",
+            f"*Cost* is that of a fit with {FEW[0]} to {FEW[-1]} labels, the median over all committed runs "
+            "of methods with this encoder: low is below 2 seconds, medium below 10, high above, on a thread; "
             "empty is not measured. *Spaces* counts the registered spaces that it accepts as they are.",
             overview,
             *(_encoder(name, found) for name, found in classes.items()),
@@ -183,8 +183,8 @@ def heads() -> str:
         for name, found in classes.items()
     ]
     intro = (
-        "A head maps an encoding to a score; higher is better. *Deviations*: whether its defaults say how sure "
-        "a prediction is, and whether 80 percent intervals are scaled by what was left out in turn."
+        "A head maps an encoding to a score; higher is better. *Deviations*: whether its defaults say how "
+        "sure a prediction is, and whether 80 percent intervals are scaled by what was left out in turn."
     )
     overview = table(("head", "trained by", "deviations", "losses"), rows)
     return "\n\n".join(["# Heads", intro, overview, *sections])
@@ -214,5 +214,5 @@ def losses() -> str:
         )
         for name, loss in made.items()
     ]
-    intro = "A loss is what is minimised in training. One that sees the order only gives scores without a unit."
+    intro = "A loss is what is minimised. One that sees the order only gives scores without a unit."
     return "\n\n".join(["# Losses", intro, table(("loss", "kind", "sees", "heads"), rows), *sections])

@@ -14,8 +14,10 @@ FORMULA = re.compile(
 
 
 def _drawn(match: re.Match[str]) -> str:
-    display = "block" if match["open"] == "[" else "inline"
-    return str(convert(html.unescape(match["tex"]).strip(), display=display))
+    tex = html.unescape(match["tex"]).strip()
+    if match["open"] == "[":
+        return f'<div class="formula">{convert(tex, display="block")}</div>'
+    return str(convert(tex))
 
 
 def on_page_content(content: str, **_: Any) -> str:

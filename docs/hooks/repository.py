@@ -14,6 +14,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PROJECT = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md"}
 LINK = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<to>[^)#:\s]+)(?P<part>#[^)\s]*)?\)")
 FOOTNOTE = re.compile(r"\[(\d+)\](?!\()")
+INCLUDED = re.compile(r"^# all of (examples/\w+\.py)$", flags=re.MULTILINE)
 LISTED = "<!-- results -->"
 
 
@@ -69,7 +70,8 @@ def _at(path: Path, place: str) -> tuple[str, list[Path]]:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """A list of the results in the place of ``<!-- results -->``."""
+    """A list of the results in the place of ``<!-- results -->``, and files in that of ``# all of FILE``."""
+    markdown = INCLUDED.sub(lambda match: (ROOT / match[1]).read_text(encoding="utf-8").rstrip(), markdown)
     return markdown.replace(LISTED, "\n".join(_listed(path) for path in result_pages()))
 
 
@@ -79,4 +81,5 @@ def _listed(path: Path) -> str:
     title, _, rest = path.read_text(encoding="utf-8").partition("\n")
     paragraph = " ".join(rest.strip().partition("\n\n")[0].split())
     said = LINK.sub(r"\g<text>", paragraph)
-    return f"- [{title.removeprefix('# ')}]({path.name})" + ("" if said.startswith(("#", "|", "-", "<")) else f": {said}")
+    listed = f"- [{title.removeprefix('# ')}]({path.name})"
+    return listed if said.startswith(("#", "|", "-", "<")) else f"{listed}: {said}"
