@@ -28,7 +28,7 @@ def spaces() -> str:
     intro = (
         "A space parses, prints, validates, samples, mutates and hashes architectures. *Can be listed*: "
         "`space.enumerate()` gives every architecture once. *Costs*: it knows the parameters and FLOPs of "
-        "the networks that are built of its cells. Spaces without facts are described by their parameters."
+        "the networks that are built of its cells. Spaces *as described* are what their parameters say."
     )
     header = ("space", "operations on", "operations", "cells", "nodes of a cell", "can be listed", "costs")
     return "\n\n".join(["# Search spaces", intro, table(header, rows), *sections])
@@ -36,7 +36,7 @@ def spaces() -> str:
 
 def _space_row(name: str, space: Space | None) -> tuple[str, ...]:
     if space is None:
-        return (f"[{name}](#{name})", *[""] * 6)
+        return (f"[{name}](#{name})", "as described", *[""] * 5)
     return (
         f"[{name}](#{name})",
         f"{space.op_on}s",

@@ -96,7 +96,7 @@ def _seconds() -> dict[str, list[float]]:
     if LEADERBOARD.is_file():
         with LEADERBOARD.open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                if int(row["size"]) in FEW:
+                if int(row["size"]) in FEW and row["encoder"] and row["fit_seconds"]:
                     found.setdefault(row["encoder"], []).append(float(row["fit_seconds"]))
     return found
 

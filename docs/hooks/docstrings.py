@@ -46,7 +46,7 @@ def _display(match: re.Match[str]) -> str:
     formulas = [" ".join(lines.split()) for lines in re.split(r"\n\s*\n", match["body"].strip())]
     tex = r" \\ ".join(formulas)
     if "&" in tex:
-        tex = rf"\begin{{align}} {tex} \end{{align}}"
+        tex = rf"\begin{{align*}} {tex} \end{{align*}}"
     return f"{match['indent']}\\[ {tex} \\]\n\n"
 
 

@@ -19,17 +19,17 @@ REGISTRIES = {"encoders": ENCODERS, "heads": HEADS, "losses": LOSSES, "spaces": 
 REGISTERED = re.compile(r"<!-- registered (\w+) -->")
 
 
-def on_config(config: Any) -> Any:
-    """Lays the top-level folders where their import names say, for a reader that does not import."""
+def on_startup(**_: Any) -> None:
+    """Lays the top-level folders where their import names say, for a reader that does not import; before
+    plugins look for the place.
+    """
     metadata = ConfigParser()
     metadata.read(ROOT / "setup.cfg")
     shutil.rmtree(SOURCE, ignore_errors=True)
-    for line in metadata["options"]["package_dir"].split("\n"):
-        if line:
-            package, _, folder = (part.strip() for part in line.partition("="))
-            ignored = shutil.ignore_patterns("results", "__pycache__", "*.safetensors")
-            shutil.copytree(ROOT / folder, SOURCE / package.replace(".", "/"), ignore=ignored)
-    return config
+    ignored = shutil.ignore_patterns("results", "__pycache__", "*.safetensors")
+    for line in filter(None, metadata["options"]["package_dir"].split("\n")):
+        package, _, folder = line.replace(" ", "").partition("=")
+        shutil.copytree(ROOT / folder, SOURCE / package.replace(".", "/"), ignore=ignored)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
