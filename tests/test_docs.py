@@ -76,3 +76,4 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_
     for path, text in pages.items():
         assert not LOADED.findall(text), path
         assert 'class="arithmatex"' not in text, f"a formula of {path} is not drawn"
+        assert path.parent.name != "reference" or ":class:" not in text, f"a role in {path} is not a link"

@@ -11,11 +11,16 @@ from typing import Any
 from tables import link, summary, table
 
 import archenc
-from archenc.registry import ENCODERS, HEADS, LOSSES, SPACES
+from archenc.registry import ENCODERS, HEADS, LOSSES, SPACES, Registry
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "build" / "docs-source"
-REGISTRIES = {"encoders": ENCODERS, "heads": HEADS, "losses": LOSSES, "spaces": SPACES}
+REGISTRIES: dict[str, Registry[Any]] = {
+    "encoders": ENCODERS,
+    "heads": HEADS,
+    "losses": LOSSES,
+    "spaces": SPACES,
+}
 REGISTERED = re.compile(r"<!-- registered (\w+) -->")
 
 
@@ -28,7 +33,7 @@ def on_startup(**_: Any) -> None:
     shutil.rmtree(SOURCE, ignore_errors=True)
     ignored = shutil.ignore_patterns("results", "__pycache__", "*.safetensors")
     for line in filter(None, metadata["options"]["package_dir"].split("\n")):
-        package, _, folder = line.replace(" ", "").partition("=")
+        package, folder = line.replace(" ", "").split("=")
         shutil.copytree(ROOT / folder, SOURCE / package.replace(".", "/"), ignore=ignored)
 
 
