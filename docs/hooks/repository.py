@@ -80,6 +80,6 @@ def _listed(path: Path) -> str:
         return f"- [{path.stem}]({path.name})"
     title, _, rest = path.read_text(encoding="utf-8").partition("\n")
     paragraph = " ".join(rest.strip().partition("\n\n")[0].split())
-    said = LINK.sub(r"\g<text>", re.split(r"(?<=[.:]) ", paragraph)[0])
+    said = LINK.sub(r"\g<text>", re.split(r"(?<=[.]) ", paragraph)[0])
     listed = f"- [{title.removeprefix('# ')}]({path.name})"
     return listed if said.startswith(("#", "|", "-", "<")) else f"{listed}: {said}"
