@@ -23,4 +23,6 @@ def on_files(files: Files, config: Any) -> Files:
     """Adds the pages."""
     for name, page in PAGES.items():
         files.append(File.generated(config, f"catalogue/{name}.md", content=page()))
+    for name, svg in catalogue_data.pictures().items():
+        files.append(File.generated(config, f"catalogue/pictures/{name}.svg", content=svg))
     return files

@@ -34,6 +34,11 @@ def spaces() -> str:
     return "\n\n".join(["# Search spaces", intro, table(header, rows), *sections])
 
 
+def pictures() -> dict[str, str]:
+    """An architecture of each space as an SVG picture."""
+    return {name: space.sample(1, seed=0).plot().svg for name, space in registered_spaces().items()}
+
+
 def _space_row(name: str, space: Space | None) -> tuple[str, ...]:
     if space is None:
         return (f"[{name}](#{name})", "as described", *[""] * 5)
@@ -64,7 +69,8 @@ def _space(name: str, space: Space | None) -> str:
         if space.paper:
             parts.append(f"Paper: {paper(space.paper, inspect.getdoc(found))}")
         parts.append(f"Operations: {codes(space.operations)}.")
-        parts.append(f"One of them: {code(space.format(space.sample(1, seed=0))[0])}")
+        parts.append(f"An architecture: {code(space.format(space.sample(1, seed=0))[0])}")
+        parts.append(f"![The architecture as a picture](pictures/{name}.svg){{ .picture }}")
         if space.notations:
             parts.append(f"Notations of numbers: {codes(space.notations)}, the first by default.")
     return "\n\n".join([*parts, parameters(found)])

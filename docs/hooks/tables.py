@@ -21,7 +21,7 @@ def text(value: object) -> str:
 
 def code(value: object) -> str:
     """A name or a value as code."""
-    shown = " ".join(str(value).split()).replace("`", "'").replace("|", r"\|")
+    shown = " ".join(str(value).split()).replace("`", "'")
     return f"`{shown}`" if shown else ""
 
 
