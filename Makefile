@@ -7,13 +7,14 @@ JOBS ?= 2
 # One thread a process: the networks are small, and two processes use two cores better than two threads do.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help install leaderboard test test-slow lint tables clean
+.PHONY: help install leaderboard test test-slow lint docs tables clean
 
 help:
 	@echo "make leaderboard   train real encoders on 15,625 real cells and print the table (a few minutes)"
 	@echo "make test          run the tests"
 	@echo "make test-slow     run the tests that take minutes"
 	@echo "make lint          ruff and mypy"
+	@echo "make docs          build the documentation; open build/docs/index.html"
 
 install: $(INSTALLED)
 
@@ -47,6 +48,11 @@ lint: $(INSTALLED)
 	rm -rf build/typecheck
 	$(BIN)/pip install --quiet --no-deps --target build/typecheck .
 	MYPYPATH=build/typecheck $(BIN)/mypy --config-file pyproject.toml -p archenc
+
+# Without a network at the time of reading. The variable silences an advertisement of the theme.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/docs/index.html"
 
 # The pages that show committed runs are computed from them.
 tables: $(INSTALLED)

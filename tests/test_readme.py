@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-PYTHON = [body for language, body in BLOCKS if language == "python"]
-TEXT = [body for language, body in BLOCKS if language == "text"]
+from tests.blocks import assert_command_exists, assert_table, blocks, commands, run
+
+BLOCKS = blocks(Path(__file__).parent.parent / "README.md")
+PYTHON = [block.body for block in BLOCKS if block.language == "python"]
+TEXT = [block.body for block in BLOCKS if block.language == "text"]
 NUMBER = re.compile(r"\d+\.\d+")
 
 
@@ -22,32 +21,17 @@ def example(words):
     return found
 
 
-def run(code):
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
-    return printed.getvalue()
-
-
 def test_fifty_results_become_ten_suggestions(tmp_path, monkeypatch, capsys):
     from archenc.commands.app import main
 
     monkeypatch.chdir(tmp_path)
     run(PYTHON[0])
-    command = next(
-        line
-        for language, body in BLOCKS
-        if language == "sh"
-        for line in body.splitlines()
-        if line.startswith("archenc suggest")
-    )
-    assert main(command.split()[1:]) == 0
-    printed, expected = capsys.readouterr().out.splitlines(), TEXT[0].splitlines()
-    assert len(printed) == len(expected) == 3 + 10 + 2
-    assert printed[2].split() == expected[2].split()
-    assert printed[-1] == expected[-1]
-    tau, stated = (float(NUMBER.findall(lines[0])[0]) for lines in (printed, expected))
-    assert tau == pytest.approx(stated, abs=0.05)  # processors round differently
+    words = next(words for words in commands(BLOCKS) if words[0] == "suggest")
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert_table(printed, TEXT[0])
+    printed, expected = printed.splitlines(), TEXT[0].splitlines()
+    assert len(printed) == 3 + 10 + 2
     best, told = (float(lines[3].split()[1]) for lines in (printed, expected))
     assert best == pytest.approx(told, abs=0.5)
 
@@ -68,7 +52,7 @@ def test_the_own_space_example_runs(tmp_path, monkeypatch, capsys):
     from archenc.commands.app import main
 
     monkeypatch.chdir(tmp_path)
-    Path("mine.yaml").write_text(next(body for language, body in BLOCKS if language == "yaml"))
+    Path("mine.yaml").write_text(next(block.body for block in BLOCKS if block.language == "yaml"))
     Path("runs.csv").write_text(
         'arch,accuracy\n"{""adjacency"":[[0,1],[0,0]],""ops"":[""input"",""output""]}",1\n'
     )
@@ -97,19 +81,7 @@ def test_the_example_with_weights_by_name_runs():
 
 
 def test_command_line_examples_name_real_commands(capsys):
-    from archenc.commands.app import main
-
-    commands = [
-        line.split("#")[0].split()
-        for language, body in BLOCKS
-        if language == "sh"
-        for line in body.splitlines()
-    ]
-    archenc = [words[1:] for words in commands if words and words[0] == "archenc"]
-    assert len(archenc) >= 8
-    for words in archenc:
-        names = words[:2] if words[0] in ("bench", "data") else words[:1]
-        assert main([*names, "--help"]) == 0, words
-        options = [word for word in words if word.startswith("--")]
-        shown = capsys.readouterr().out
-        assert all(option in shown for option in options), words
+    found = commands(BLOCKS)
+    assert len(found) >= 8
+    for words in found:
+        assert_command_exists(words, capsys)

@@ -147,8 +147,9 @@ class GenotypeSpace(CellSpace):
         """Architectures from arrays.
 
         Args:
-            genotypes: integers (N, cells, 2n, 2): [cell: 0 normal, 1 reduction][edge][0 input node, 1
-                operation number k]; edge e enters intermediate node e // 2 + 2. Of one cell also (N, 2n, 2).
+            genotypes: integers (N, cells, 2n, 2), by cell (0 normal, 1 reduction), edge, and what is said of
+                it (0 input node, 1 operation number k); edge e enters intermediate node e // 2 + 2. Of one
+                cell also (N, 2n, 2).
             concat: bool (N, cells, n), the intermediate nodes that are concatenated; by default what
                 ``output`` says.
 
