@@ -8,6 +8,7 @@ from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
+from mkdocs.structure.files import File, Files
 from tables import link, summary, table
 
 import archenc
@@ -21,6 +22,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     "losses": LOSSES,
     "spaces": SPACES,
 }
+PAGE = re.compile(r"^<!-- page (\w+) -->$", re.MULTILINE)
 REGISTERED = re.compile(r"<!-- registered (\w+) -->")
 
 
@@ -35,6 +37,17 @@ def on_startup(**_: Any) -> None:
     for line in filter(None, metadata["options"]["package_dir"].split("\n")):
         package, folder = line.replace(" ", "").split("=")
         shutil.copytree(ROOT / folder, SOURCE / package.replace(".", "/"), ignore=ignored)
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Makes the pages of ``reference.md``, which itself is none."""
+    outline = files.get_file_from_path("reference.md")
+    assert outline is not None
+    files.remove(outline)
+    _, *parts = PAGE.split(outline.content_string)
+    for name, content in zip(parts[::2], parts[1::2], strict=True):
+        files.append(File.generated(config, f"reference/{name}.md", content=content.strip()))
+    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
