@@ -12,7 +12,8 @@ import pytest
 
 from tests.blocks import ROOT, assert_alike, assert_command_exists, assert_table, blocks, commands, run_page
 
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 LOADED = re.compile(
     r"<(?:script|img|iframe)[^>]*\ssrc=\"?https?:|<link[^>]*rel=\"?(?:stylesheet|preconnect)[^>]*href=\"?https?:"
 )
@@ -21,7 +22,7 @@ LANGUAGES = {"python", "sh", "text", "yaml", "csv"}
 
 
 def name(page: Path) -> str:
-    return str(page.relative_to(ROOT / "docs"))
+    return str(page.relative_to(ROOT))
 
 
 def with_a(kind: str, mark: str = "") -> list[Path]:
@@ -77,3 +78,13 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_
         assert not LOADED.findall(text), path
         assert 'class="arithmatex"' not in text, f"a formula of {path} is not drawn"
         assert path.parent.name != "reference" or ":class:" not in text, f"a role in {path} is not a link"
+
+
+def test_the_readme_is_short_and_its_picture_is_what_archenc_draws(tmp_path):
+    assert README.stat().st_size < 8_000
+    from archenc.commands.app import main
+
+    cell = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|"
+    drawn = tmp_path / "cell.svg"
+    assert main(["draw", cell, "--space", "nasbench201", "--out", str(drawn)]) == 0
+    assert drawn.read_text() == (ROOT / "docs" / "assets" / "cell.svg").read_text()

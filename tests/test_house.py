@@ -35,7 +35,7 @@ FLOORS = (
 """What stands on what in ``archenc``: a part imports those of earlier lines; ``archenc`` itself, any."""
 NAMES_TYPES_ABOVE = ("archenc", "archenc.registry.names")
 """Modules whose imports for a type checker do not count: the face of all, and what the registries hold."""
-MOST_LINES = 400
+MOST_LINES, MOST_FILES = 400, 500
 
 
 @dataclass(frozen=True)
@@ -245,3 +245,9 @@ def test_the_tests_that_the_security_policy_names_exist() -> None:
     named = set(re.findall(r"`((?:\w+/)?test_\w+\.py)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8")))
     assert len(named) > 10
     assert {name for name in named if not (ROOT / "tests" / name).is_file()} == set()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no checkout, so it cannot be listed")
+def test_a_listing_of_the_repository_can_be_read() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) < MOST_FILES
