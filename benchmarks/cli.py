@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archenc.errors import InvalidParameter
-from archenc.files.text import say, terminal_width
+from archenc.files.text import say, say_styled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from archenc.benchmarks.jobs import Failure, J, Job
     from archenc.benchmarks.methods import Method
     from archenc.benchmarks.reports.terminal import View
-    from archenc.benchmarks.runs import Run
+    from archenc.benchmarks.runs import Leaderboard
 
 Sort = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Order the table by method, seconds or a training size.")
@@ -26,7 +26,9 @@ Sort = Annotated[
 Only = Annotated[
     str | None,
     typer.Option(
-        "--filter", metavar="WORD,-WORD", help="Show methods with one of these words, without those behind -."
+        "--filter",
+        metavar="WORD,-WORD",
+        help="Show methods with one of these words, without those behind - or !.",
     ),
 ]
 
@@ -90,21 +92,24 @@ def run_protocol(
     folder = _folder(runs, Path("runs") / safe_name(protocol.name))
     command = shlex.join(["archenc", "bench", "run", protocol_name, *_given(methods_file)])
 
-    from archenc.benchmarks.forecast import forecast, known_runs
-    from archenc.benchmarks.jobs import missing, plan
-    from archenc.benchmarks.runs import read_run
+    from archenc.benchmarks.forecast import costs_of, forecast, known_runs
+    from archenc.benchmarks.jobs import plan
+    from archenc.benchmarks.runs import leaderboards, read_run
 
     wanted = plan(protocol, chosen, chosen_sizes, chosen_seeds, folder, command)
     view = _view(sort, only)
-    expected = forecast(wanted, missing(wanted, force)[0], known_runs(protocol.name, folder), jobs)
+    view.check([method.name for method in chosen], chosen_sizes)
+    todo, known = _missing(wanted, force), known_runs(protocol.name, folder)
+    expected = forecast(wanted, todo, known, jobs)
     if dry_run:
         say(expected)
         return
     say(f"archenc: {expected}", file=sys.stderr)
+    from archenc.benchmarks.engines import local
     from archenc.benchmarks.runner import run_job
 
-    failures = _compute(wanted, force, jobs, run_job)
-    _show(map(read_run, _paths(wanted)), view)
+    failures = local.run(todo, jobs, run_job, costs_of(todo, known))
+    _show(leaderboards(map(read_run, _paths(wanted))), view)
     _say_failures(failures)
 
 
@@ -115,24 +120,29 @@ def show(
     only: Only = None,
 ) -> None:
     """Print the leaderboards of finished runs."""
-    from archenc.benchmarks.runs import read_runs
+    from archenc.benchmarks.runs import leaderboards, read_runs
 
-    _show(read_runs(runs), _view(sort, only))
+    boards, view = leaderboards(read_runs(runs)), _view(sort, only)
+    methods = [name for board in boards for name in board.methods]
+    view.check(methods, {size for board in boards for size in board.sizes})
+    _show(boards, view)
 
 
 def _view(sort: str | None, only: str | None) -> View:
     from archenc.benchmarks.reports.terminal import View
+    from archenc.files.terminal import this_terminal
 
     words = () if only is None else tuple(word for part in only.split(",") if (word := part.strip()))
-    return View(sort, words, terminal_width())
+    return View(sort, words, this_terminal())
 
 
-def _show(runs: Iterable[Run], view: View) -> None:
+def _show(boards: Iterable[Leaderboard], view: View) -> None:
+    """Print the tables that have something to show."""
     from archenc.benchmarks.reports.terminal import leaderboard_text
-    from archenc.benchmarks.runs import leaderboards
 
-    for board in leaderboards(runs):
-        say(*leaderboard_text(board, view).split("\n"))
+    texts = [leaderboard_text(board, view) for board in boards if view.order(board)]
+    if texts:
+        say_styled(*"\n\n".join(texts).split("\n"))
 
 
 def _names(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -160,17 +170,14 @@ def _folder(runs: Path | None, default: Path) -> Path:
     return folder
 
 
-def _compute(
-    wanted: list[J], force: bool, workers: int, compute: Callable[[J], list[Failure]]
-) -> list[Failure]:
-    """Compute what is missing, and say which files are damaged; gives the runs that failed."""
-    from archenc.benchmarks.engines import local
+def _missing(wanted: list[J], force: bool) -> list[J]:
+    """What is missing; says which files are damaged."""
     from archenc.benchmarks.jobs import missing
 
     todo, warnings = missing(wanted, force)
     for warning in warnings:
         say(f"archenc: warning: {warning}", file=sys.stderr)
-    return local.run(todo, workers, compute)
+    return todo
 
 
 def _paths(jobs: Sequence[Job]) -> list[Path]:
@@ -219,8 +226,10 @@ def suggest_next(
     Prints how good the suggestions of each method were. An interrupted command goes on where it was.
     """
     from archenc.benchmarks import next as study
+    from archenc.benchmarks.engines import local
     from archenc.benchmarks.protocol import load_protocol
-    from archenc.files.reports import text_table
+    from archenc.benchmarks.reports.terminal import next_text
+    from archenc.files.terminal import this_terminal
     from archenc.files.trusted import safe_name
 
     protocol = load_protocol(protocol_name)
@@ -239,9 +248,9 @@ def suggest_next(
     ]
     command = shlex.join(["archenc", "bench", "next", protocol_name, *options])
     wanted = list(study.jobs_of(protocol, chosen, seeds, plan, folder, command))
-    failures = _compute(wanted, force, jobs, study.run_job)
+    failures = local.run(_missing(wanted, force), jobs, study.run_job)
     for group in study.groups(map(study.read_next, _paths(wanted))):
-        say(study.heading(group), *text_table(*study.standings(group)).split("\n"))
+        say_styled(*next_text(group, this_terminal()).split("\n"))
     _say_failures(failures)
 
 
@@ -294,20 +303,26 @@ def collect_runs(
 @app.command("compare")
 def compare(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder of run files, or a .jsonl file.")],
+    sort: Sort = None,
+    only: Only = None,
 ) -> None:
     """Print published numbers and those of finished runs side by side, with their differences."""
-    from archenc.benchmarks.reports.published import comparison_text, published_results
+    from archenc.benchmarks.reports.published import published_results
+    from archenc.benchmarks.reports.terminal import comparison_text, printed
     from archenc.benchmarks.runs import leaderboards, read_runs
 
-    boards = leaderboards(read_runs(runs))
-    texts = [text for board in boards if (text := comparison_text(board)) is not None]
-    if not texts:
+    every, view = leaderboards(read_runs(runs)), _view(sort, only)
+    boards = [board for board in every if comparison_text(board) is not None]
+    if not boards:
         known = ", ".join(sorted({result.protocol for result in published_results()}))
-        run = ", ".join(sorted({board.setting.name for board in boards}))
+        run = ", ".join(sorted({board.setting.name for board in every}))
         raise InvalidParameter(
             f"{runs} holds runs of {run}, for which no numbers were published; run one of {known}"
         )
-    say(*"\n\n".join(texts).split("\n"))
+    results = [result for board in boards for result in printed(board)]
+    view.check([(one.label, one.method) for one in results], {one.size for one in results})
+    texts = [text for board in boards if (text := comparison_text(board, view)) is not None]
+    say_styled(*"\n\n".join(texts).split("\n"))
 
 
 @app.command("list")

@@ -61,6 +61,16 @@ def forecast(wanted: Sequence[Job], todo: Sequence[Job], known: Sequence[Run], w
     return text + (f", without {unknown:,} of methods that were never run" if unknown else "")
 
 
+def costs_of(todo: Sequence[Job], known: Sequence[Run]) -> list[float]:
+    """Seconds of each job, by :func:`seconds_of`; where these are not known, those of a mean run."""
+    runs = [seconds_of(job, known) for job in todo]
+    mean = fmean([seconds for seconds in runs if seconds is not None] or [1.0])
+    return [
+        len(job.seeds) * (mean if seconds is None else seconds)
+        for job, seconds in zip(todo, runs, strict=True)
+    ]
+
+
 def duration_text(seconds: float) -> str:
     """Seconds as a person says them.
 

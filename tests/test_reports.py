@@ -7,13 +7,14 @@ import hashlib
 import io
 import re
 import time
+from itertools import accumulate
 from pathlib import Path
 from xml.etree import ElementTree
 
 import jinja2
 import pytest
 
-from archenc.files.progress import progress
+from archenc.files.progress import progress, progress_by_cost
 from archenc.files.reports import figure_label, markdown_table, page, svg, text_table
 from archenc.files.text import csv_cell, csv_text, markdown, say, visible
 from tests.hostile import MARKER, _Page
@@ -202,3 +203,29 @@ def test_a_terminal_sees_only_what_takes_long(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr("tqdm.std.time", clock)
         assert list(progress(iter(range(3)), "counting", total=3)) == [0, 1, 2]
         assert ("counting" in terminal.getvalue()) is shown
+
+
+@pytest.mark.parametrize("costs", [[1.0, 3.0, 6.0], [6.0, 3.0, 1.0]])
+def test_a_bar_moves_on_by_the_cost_of_what_is_done(
+    costs: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal, now = Terminal(), [0.0]
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    for cost in progress_by_cost(costs, "counting", float, 10.0):
+        now[0] += 10 * cost  # ten seconds for each unit
+    shown = [line for line in terminal.getvalue().split("\r") if "counting" in line]
+    assert [re.sub(r"\|.*\|", "", line).split(maxsplit=1)[1].strip() for line in shown] == [
+        f"{10 * done:.0f}% [{_clock(10 * done)}<{_clock(100 - 10 * done)}]" for done in accumulate(costs)
+    ]
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+
+
+def test_a_bar_by_cost_is_silent_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stderr)
+    assert list(progress_by_cost(range(3), "counting", float, 3.0)) == [0, 1, 2]
+    assert stderr.getvalue() == ""

@@ -5,8 +5,8 @@ two seconds.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from archenc.files.text import visible
 
@@ -16,7 +16,8 @@ T = TypeVar("T")
 def progress(
     items: Iterable[T], description: str, *, total: int | None = None, show: bool = True
 ) -> Iterable[T]:
-    """Iterate over ``items`` behind a bar; silent when standard error is not a terminal or ``show`` is False.
+    """Iterate over ``items`` behind a bar with the time left; silent when standard error is not a terminal or
+    ``show`` is False.
 
     Args:
         items: what to iterate over.
@@ -26,12 +27,35 @@ def progress(
     """
     if not show or not sys.stderr.isatty():
         return items
+    bar: Iterable[T] = _bar(items, description, total=total)
+    return bar
+
+
+def progress_by_cost(
+    items: Iterable[T], description: str, cost: Callable[[T], float], total: float
+) -> Iterator[T]:
+    """Like :func:`progress`, of items that take unequally long: the bar moves on by the cost of each.
+
+    Args:
+        items: what to iterate over.
+        description: what is going on, in a word or two.
+        cost: of an item, in any unit.
+        total: the cost of all.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    style = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+    with _bar(None, description, total=total, smoothing=0, miniters=0, bar_format=style) as bar:
+        for item in items:
+            yield item
+            bar.update(cost(item))
+
+
+def _bar(items: Iterable[T] | None, description: str, **options: Any) -> Any:
     from tqdm import tqdm
 
-    bar: Iterable[T] = tqdm(
-        items, desc=visible(description), total=total, delay=2, leave=False, dynamic_ncols=True
-    )
-    return bar
+    return tqdm(items, desc=visible(description), delay=2, leave=False, dynamic_ncols=True, **options)
 
 
 def annotate(bar: Iterable[T], values: Mapping[str, float]) -> None:

@@ -9,11 +9,11 @@ import hashlib
 import io
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from importlib.resources import files
 from typing import Any
 
-from archenc.files.text import markdown, visible
+from archenc.files.text import BOLD, PLAIN, markdown, visible
 
 # -- text ----------------------------------------------------------------------------------------------------
 
@@ -23,13 +23,27 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
-def text_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width for a terminal."""
+def text_table(
+    header: Sequence[str], lines: Sequence[Sequence[str]], bold: Container[tuple[int, int]] = ()
+) -> str:
+    """Columns of equal width for a terminal.
+
+    Args:
+        header: titles.
+        lines: cells.
+        bold: line and column of cells that are to be bold.
+    """
     table = [[visible(cell) for cell in line] for line in (header, *lines)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+
+    def padded(line: int, column: int) -> str:
+        cell = table[line][column]
+        shown = f"{BOLD}{cell}{PLAIN}" if (line - 1, column) in bold else cell
+        return shown + " " * (widths[column] - len(cell))
+
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in table
+        "  ".join(padded(line, column) for column in range(len(widths))).rstrip()
+        for line in range(len(table))
     )
 
 

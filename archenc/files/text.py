@@ -7,7 +7,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -27,11 +26,18 @@ def say(*lines: str, file: TextIO | None = None) -> None:
     print(*map(visible, lines), sep="\n", file=sys.stdout if file is None else file)
 
 
-def terminal_width() -> int | None:
-    """Columns of the terminal that standard output goes to; None where it goes elsewhere, as to a file or
-    another program, which gets everything.
-    """
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
+"""What begins and ends bold text on a terminal."""
+
+
+def say_styled(*lines: str) -> None:
+    """Print lines to standard output like :func:`say`, in which :data:`BOLD` and :data:`PLAIN` count."""
+    print(*map(_visible_but_styles, lines), sep="\n")
+
+
+def _visible_but_styles(line: str) -> str:
+    parts = re.split(f"({re.escape(BOLD)}|{re.escape(PLAIN)})", line)
+    return "".join(part if part in (BOLD, PLAIN) else visible(part) for part in parts)
 
 
 # -- spreadsheet ---------------------------------------------------------------------------------------------

@@ -14,28 +14,45 @@ from contextlib import contextmanager
 import torch
 
 from archenc.benchmarks.jobs import Failure, J
-from archenc.files.progress import progress
+from archenc.files.progress import progress_by_cost
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def run(jobs: Sequence[J], workers: int, compute: Callable[[J], list[Failure]]) -> list[Failure]:
-    """Compute all jobs, in this process or in ``workers`` processes of one thread each; gives what failed."""
+def run(
+    jobs: Sequence[J],
+    workers: int,
+    compute: Callable[[J], list[Failure]],
+    costs: Sequence[float] | None = None,
+) -> list[Failure]:
+    """Compute all jobs; gives what failed.
+
+    Args:
+        jobs: what to compute.
+        workers: 1 for this process, or a number of processes of one thread each.
+        compute: computes a job and gives its runs that failed.
+        costs: about how long each job takes, in any unit, to tell the time left; by default equally long.
+    """
+    costs = costs or [1.0] * len(jobs)
     if workers == 1 or len(jobs) < 2:
-        return [failure for job in progress(jobs, "jobs") for failure in compute(job)]
+        numbered = progress_by_cost(enumerate(jobs), "jobs", lambda item: costs[item[0]], sum(costs))
+        return [failure for _, job in numbered for failure in compute(job)]
     failures: list[Failure] = []
     context = multiprocessing.get_context("spawn")
     with (
         _single_threaded(),
         ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker) as pool,
     ):
-        futures = {pool.submit(compute, job): job for job in jobs}
+        futures = {pool.submit(compute, job): at for at, job in enumerate(jobs)}
+        done = progress_by_cost(
+            as_completed(futures), "jobs", lambda future: costs[futures[future]], sum(costs)
+        )
         try:
-            for future in progress(as_completed(futures), "jobs", total=len(futures)):
+            for future in done:
                 try:
                     failures += future.result()
                 except BrokenProcessPool:
-                    failures += _lost(futures[future])
+                    failures += _lost(jobs[futures[future]])
         except BaseException:  # finished runs lie in their files, so workers may be stopped anywhere
             for process in multiprocessing.active_children():
                 process.terminate()

@@ -19,7 +19,7 @@ from scipy import stats
 from archenc.benchmarks.kinds import KINDS
 from archenc.benchmarks.reports.estimates import values_of
 from archenc.benchmarks.reports.published import METRIC
-from archenc.benchmarks.reports.rows import SCORED, Records, fit_cost, kind_of
+from archenc.benchmarks.reports.rows import Records, fit_cost, kind_of, scoring_cost
 from archenc.benchmarks.runs import Leaderboard, Row
 from archenc.files.reports import markdown_table
 from archenc.files.text import csv_text
@@ -119,15 +119,11 @@ def standings(found: Sequence[Benchmark]) -> Records:
             "mean_rank": "",
             **ranks.get(name, {}),
             "fit_cpu_seconds": f"{stats.gmean([max(fit_cost(row), 1e-3) for row in rows]):.3f}",
-            "seconds_per_10000": f"{stats.gmean([_scoring(row) for row in rows]):.3f}",
+            "seconds_per_10000": f"{stats.gmean([max(scoring_cost(row), 1e-3) for row in rows]):.3f}",
             "names": " ".join(f"{one.name}@{one.size}" for one in found if name in one.rows),
         }
         lines.append((name not in common, -mean, name, line))
     return [line for *_, line in sorted(lines, key=lambda entry: entry[:3])]
-
-
-def _scoring(row: Row) -> float:
-    return max(row.seconds("predict") * SCORED / max(row.runs[0].split.test, 1), 1e-3)
 
 
 def _normalised(benchmark: Benchmark) -> dict[str, np.ndarray]:

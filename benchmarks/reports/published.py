@@ -18,8 +18,8 @@ from archenc.benchmarks.reports.text import mean_and_std, signed
 from archenc.benchmarks.runs import Leaderboard
 from archenc.dataset.rows import read_rows
 from archenc.errors import CorruptFile
-from archenc.files.reports import markdown_table, number, text_table
-from archenc.files.text import markdown, visible
+from archenc.files.reports import markdown_table, number
+from archenc.files.text import markdown
 
 FOLDER = Path(str(files("archenc.benchmarks"))) / "published"
 METRIC = "kendall_tau"
@@ -30,6 +30,8 @@ SOURCES = {
     "secondary": "quoted by a later source and not checked against the paper",
 }
 """Where a number was read."""
+DIFFERENCE = "difference"
+"""The first cell of a line with differences."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _lines(
             for row, cell in zip(rows, cells, strict=True)
         ]
         lines.append([method, f"archenc {board.version}", *(mean_and_std(row, METRIC) for row in rows)])
-        lines.append(["difference", "", *differences])
+        lines.append([DIFFERENCE, "", *differences])
     return lines
 
 
@@ -177,15 +179,6 @@ def _printed(cell: PublishedResult | None) -> str:
     if cell is None:
         return ""
     return number(cell.tau) + (f" ± {number(cell.std)}" if cell.std is not None else "")
-
-
-def comparison_text(board: Leaderboard) -> str | None:
-    """:func:`comparison` for a terminal."""
-    table = comparison(board)
-    if table is None:
-        return None
-    notes = [f"[{at}] {visible(note)}" for at, note in enumerate(table.footnotes, start=1)]
-    return "\n".join([visible(table.title), "", text_table(table.header, table.lines), "", *notes])
 
 
 def comparison_markdown(board: Leaderboard) -> str | None:

@@ -77,7 +77,6 @@ def _ours(row: Row, yours: frozenset[str], printed: set[str]) -> dict[str, Any]:
     method = row.method
     mine = any(run.run in yours for run in row.runs)
     origin: Origin = "yours" if mine else "re-run" if method.name in printed else "ours"
-    test = row.runs[0].split.test
     record = {"origin": origin, **_where(row), "method": method.name, "encoder": method.encoder}
     record |= {"head": method.head or "", "loss": method.loss or "", "simplify": method.simplify}
     record |= {"learning": learning(method), "size": row.size, "runs": len(row.runs)}
@@ -93,7 +92,7 @@ def _ours(row: Row, yours: frozenset[str], printed: set[str]) -> dict[str, Any]:
         "fit_seconds": f"{row.seconds('fit'):.3f}",
         "fit_cpu_seconds": f"{fit_cost(row):.3f}",
         "predict_seconds": f"{row.seconds('predict'):.3f}",
-        "seconds_per_10000": f"{row.seconds('predict') * SCORED / max(test, 1):.3f}",
+        "seconds_per_10000": f"{scoring_cost(row):.3f}",
         "coverage": _mean([run.coverage for run in row.runs if run.coverage is not None]),
         "seeds": " ".join(map(str, row.seeds)),
         "command": row.command,
@@ -120,6 +119,11 @@ def fit_cost(row: Row) -> float:
     wall time.
     """
     return fmean(run.seconds.fit if run.seconds.fit_cpu is None else run.seconds.fit_cpu for run in row.runs)
+
+
+def scoring_cost(row: Row) -> float:
+    """Mean seconds of scoring :data:`SCORED` architectures."""
+    return row.seconds("predict") * SCORED / max(row.runs[0].split.test, 1)
 
 
 def learning(method: Content) -> str:

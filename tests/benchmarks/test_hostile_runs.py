@@ -12,9 +12,8 @@ import pytest
 
 from archenc.benchmarks.protocol import load_protocol, parse_protocol
 from archenc.benchmarks.reports import report
-from archenc.benchmarks.reports.published import comparison_text
 from archenc.benchmarks.reports.report import overview_markdown, write_report
-from archenc.benchmarks.reports.terminal import leaderboard_text
+from archenc.benchmarks.reports.terminal import comparison_text, leaderboard_text
 from archenc.benchmarks.runs import Run, leaderboards, read_runs, run_id
 from archenc.commands.app import main
 from archenc.errors import ArchencError
@@ -82,7 +81,7 @@ def test_commands_on_hostile_runs(
     hostile = everywhere(run, but=KEPT)
     for changed in (hostile, {**hostile, "seconds": {}}):
         write_run(changed, tmp_path / "runs")
-        for command in ("report", "compare"):
+        for command in ("report", "show", "compare"):
             options = ["--out", str(tmp_path / "out")] if command == "report" else []
             assert main(["bench", command, str(tmp_path / "runs"), *options]) in (0, 2)
             captured = capsys.readouterr()

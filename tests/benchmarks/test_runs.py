@@ -163,7 +163,7 @@ def test_only_what_is_missing_or_damaged_is_computed(bench, capsys: pytest.Captu
     )
     capsys.readouterr()
     assert bench() == 0
-    forecast, *warnings = capsys.readouterr().err.splitlines()
+    *warnings, forecast = capsys.readouterr().err.splitlines()
     assert forecast.startswith("archenc: 8 runs, 5 of them finished; the other 3")
     assert len(warnings) == 2
     assert all(line.startswith("archenc: warning: the run file") for line in warnings)

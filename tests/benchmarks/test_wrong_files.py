@@ -28,7 +28,6 @@ from archenc.benchmarks.reports.pretraining import (
     read_pretrainings,
     regression_markdown,
 )
-from archenc.benchmarks.reports.published import comparison_text
 from archenc.benchmarks.reports.report import (
     facts,
     leaderboard_markdown,
@@ -36,7 +35,7 @@ from archenc.benchmarks.reports.report import (
 )
 from archenc.benchmarks.reports.rows import results_csv
 from archenc.benchmarks.reports.statements import notes
-from archenc.benchmarks.reports.terminal import leaderboard_text
+from archenc.benchmarks.reports.terminal import comparison_text, leaderboard_text
 from archenc.benchmarks.runs import leaderboards, read_run, read_runs, run_id, run_key
 from archenc.commands.app import main
 from archenc.errors import ArchencError, CorruptFile, UnknownName
