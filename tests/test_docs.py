@@ -88,3 +88,9 @@ def test_the_readme_is_short_and_its_picture_is_what_archenc_draws(tmp_path):
     drawn = tmp_path / "cell.svg"
     assert main(["draw", cell, "--space", "nasbench201", "--out", str(drawn)]) == 0
     assert drawn.read_text() == (ROOT / "docs" / "assets" / "cell.svg").read_text()
+
+
+def test_links_of_the_readme_lead_to_files():
+    targets = re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", README.read_text("utf-8"))
+    assert len(targets) > 10
+    assert [target for target in targets if not (ROOT / target).exists()] == []
