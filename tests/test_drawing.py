@@ -205,6 +205,15 @@ def test_a_predictor_shows_its_parts_and_what_it_learnt():
         assert words in auto
 
 
+def test_notebooks_show_this_and_not_what_scikit_learn_shows_of_estimators():
+    predictor = Predictor("gates", device="<script>")
+    shown = predictor._repr_mimebundle_(include=None, exclude=None)  # as notebooks call it
+    assert shown["text/html"] == predictor._repr_html_()
+    assert shown["text/plain"] == repr(predictor)
+    assert "&lt;script&gt;" in shown["text/html"]
+    assert "<script" not in shown["text/html"]
+
+
 def test_losses_of_a_training_are_the_mean_losses_of_its_epochs():
     space = archenc.create_space("nasbench201")
     seen = []

@@ -72,22 +72,33 @@ def figure_label(name: str) -> str:
     return text if text and not text.startswith("_") else f" {text}"
 
 
-def svg(width: float, height: float, draw: Callable[[Any], None]) -> str:
-    """What ``draw`` puts on a matplotlib figure of that size in inches, as SVG; the same drawing always gives
-    the same text.
+_SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "archenc",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 9,
+    "text.parse_math": False,
+}
+GREY = "#7b8594"
+"""Legible on white and on black."""
+_GROUNDS = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+_WRITTEN = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+_ON_ANY_GROUND: dict[Any, Any] = dict.fromkeys(_GROUNDS, "none") | dict.fromkeys(_WRITTEN, GREY)
+
+
+def svg(width: float, height: float, draw: Callable[[Any], None], *, on_any_ground: bool = False) -> str:
+    """What ``draw`` puts on a matplotlib figure, as SVG; the same drawing always gives the same text.
 
     Text is shown as it is, ``$`` too. Names from data go through :func:`figure_label`.
+
+    Args:
+        width, height: in inches.
+        draw: given the figure.
+        on_any_ground: transparent, with axes and text that can be read on light and on dark.
     """
     import matplotlib as mpl
 
-    settings: dict[Any, Any] = {
-        "svg.hashsalt": "archenc",
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "font.size": 9,
-        "text.parse_math": False,
-    }
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    with mpl.rc_context(_SETTINGS | (_ON_ANY_GROUND if on_any_ground else {})), warnings.catch_warnings():
         from matplotlib.backends.backend_svg import FigureCanvasSVG
         from matplotlib.figure import Figure
 

@@ -49,6 +49,7 @@ def curve(losses: list[float]) -> str:
     def draw(figure: Any) -> None:
         axes = figure.add_subplot()
         axes.plot(range(1, len(losses) + 1), losses, color="#2e86de")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="epoch", ylabel="training loss")
 
-    return svg(5, 2.2, draw)
+    return svg(5, 2.2, draw, on_any_ground=True)

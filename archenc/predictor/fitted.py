@@ -195,6 +195,10 @@ class FittedPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         return predictor_html(self)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        # scikit-learn's bundle has its own HTML, and notebooks ask for the bundle first.
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
     def embed(self, graphs: Any) -> np.ndarray:
         """float32 (N, dim): the encodings of the fitted encoder, without side information."""
         graphs = self._usable(graphs)
