@@ -92,7 +92,8 @@ def svg(width: float, height: float, draw: Callable[[Any], None], *, on_any_grou
     Text is shown as it is, ``$`` too. Names from data go through :func:`figure_label`.
 
     Args:
-        width, height: in inches.
+        width: in inches.
+        height: in inches.
         draw: given the figure.
         on_any_ground: transparent, with axes and text that can be read on light and on dark.
     """
