@@ -33,7 +33,9 @@ def draw(
     dataset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Draw architectures of a data set instead.")
     ] = None,
-    rows: Annotated[str, typer.Option(metavar="N,N", help="Which of the data set, from 0.")] = "0",
+    rows: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Which of the data set, from 0; the first by default.")
+    ] = None,
     notation: Annotated[
         str | None, typer.Option(metavar="NAME", help="How numbers are read: naslib, index.")
     ] = None,
@@ -41,26 +43,43 @@ def draw(
         "architectures.svg"
     ),
 ) -> None:
-    """Draw architectures, inputs left and output right, with operations coloured by what they are."""
+    """Draw architectures, inputs left and output right, with operations coloured by what they are.
+
+    Several are drawn beside and below each other in one picture.
+    """
     if out.suffix.lower() != ".svg":
         raise InvalidParameter(f"--out {out} should end in .svg, as a picture is one; choose another name")
     from archenc.graphs.drawing import picture
 
-    graphs = _of_dataset(dataset, rows) if dataset else _given(architectures or [], space, notation)
+    if dataset is not None:
+        if architectures or space is not None or notation is not None:
+            raise InvalidParameter(
+                "--dataset draws its own architectures; leave out ARCH, --space and --notation, or leave it out"
+            )
+        numbers = _numbers("0" if rows is None else rows)
+        graphs, titles = _of_dataset(dataset, numbers), [f"{dataset}, row {number}" for number in numbers]
+    else:
+        if rows is not None:
+            raise InvalidParameter("--rows are those of a data set; give --dataset NAME, or leave them out")
+        graphs = _given(architectures or [], space, notation)
+        titles = graphs.space.format(graphs)
     if len(graphs) > MOST:
         raise InvalidParameter(f"{len(graphs):,} architectures are too many for a picture; give up to {MOST}")
-    titles = graphs.space.format(graphs) if len(graphs) > 1 else []
-    picture(graphs, titles).save(out)
+    picture(graphs, titles if len(graphs) > 1 else []).save(out)
     say(str(out))
 
 
-def _of_dataset(name: str, rows: str) -> ArchGraphs:
-    from archenc.dataset import load_dataset
-
+def _numbers(rows: str) -> list[int]:
     numbers = [part.strip() for part in rows.split(",")]
     if not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in numbers):
         raise InvalidParameter(f"--rows {rows!r:.80} are no whole numbers; write for example --rows 0,5,7")
-    return load_dataset(name).graphs[[int(part) for part in numbers]]
+    return [int(number) for number in numbers]
+
+
+def _of_dataset(name: str, numbers: list[int]) -> ArchGraphs:
+    from archenc.dataset import load_dataset
+
+    return load_dataset(name).graphs[numbers]
 
 
 def _given(texts: list[str], space: str | None, notation: str | None) -> ArchGraphs:
@@ -73,14 +92,13 @@ def _given(texts: list[str], space: str | None, notation: str | None) -> ArchGra
     from archenc.graphs import as_graphs, concatenate
 
     chosen = read_space(space)
-    return concatenate(
-        [
-            parse_architectures(Path(text), chosen, notation)
-            if _is_file(text)
-            else as_graphs([text], chosen, notation)
-            for text in texts
-        ]
-    )
+    parts = [
+        parse_architectures(Path(text), chosen, notation)
+        if _is_file(text)
+        else as_graphs([text], chosen, notation)
+        for text in texts
+    ]
+    return concatenate(parts)
 
 
 def _is_file(text: str) -> bool:

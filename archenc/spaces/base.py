@@ -74,6 +74,7 @@ class Space(ABC):
         max_nodes: V, nodes of a cell, inputs and output included.
         max_edges: most edges of a cell, or None.
         num_inputs: input nodes of a cell.
+        input_names: their names in pictures, where they have any.
         cells: cells of an architecture.
         edges_per_pair: most edges that may join the same ordered pair of nodes.
         topology: the fixed edges as (source, target) pairs, or None when they are part of the choice.
@@ -98,6 +99,7 @@ class Space(ABC):
     max_nodes: int
     max_edges: int | None = None
     num_inputs: int = 1
+    input_names: tuple[str, ...] = ()
     cells: int = 1
     edges_per_pair: int = 1
     topology: tuple[tuple[int, int], ...] | None = None

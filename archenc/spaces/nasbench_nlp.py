@@ -60,6 +60,7 @@ class NASBenchNLP(CellSpace):
         "Klyuchnikov, Trofimov, Artemova, Salnikov, Fedorov, Filippov, Burnaev: NAS-Bench-NLP, IEEE Access "
         "2022, section III, arXiv:2006.07116"
     )
+    input_names = INPUTS
 
     def __init__(self, *, max_nodes: int = MAX_NODES) -> None:
         super().__init__("nasbench-nlp", OPERATIONS, max_nodes=max_nodes, num_inputs=len(INPUTS))
