@@ -54,7 +54,7 @@ def draw(
     if dataset is not None:
         if architectures or space is not None or notation is not None:
             raise InvalidParameter(
-                "--dataset draws its own architectures; leave out ARCH, --space and --notation, or leave it out"
+                "--dataset draws its own architectures; leave out ARCH, --space and --notation, or that"
             )
         numbers = _numbers("0" if rows is None else rows)
         graphs, titles = _of_dataset(dataset, numbers), [f"{dataset}, row {number}" for number in numbers]

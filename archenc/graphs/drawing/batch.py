@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from archenc.files.reports import fragment
-from archenc.graphs.conventions import Batch
 from archenc.graphs.drawing.picture import picture
 
 MOST_SHOWN = 6
 """Architectures that are drawn."""
 
 
-def batch_html(graphs: Batch) -> str:
+def batch_html(graphs: Any) -> str:
     """What it is, and its first architectures."""
     facts = [("space", graphs.space.name), ("architectures", f"{len(graphs):,}")]
     facts += [("nodes", f"up to {graphs.num_nodes}, operations on {graphs.op_on}s")]

@@ -37,8 +37,8 @@ TERMINAL, NONE = "#f7f8fa", KINDS["none"][1][0]
 
 @dataclass
 class Diagram:
-    """Boxes of one cell before they are placed: the text and the colour of each (None for a state), edges, and
-    the box that goes last.
+    """Boxes of one cell before they are placed: the text and the colour of each (None for a state), edges,
+    and the box that goes last.
     """
 
     texts: list[str] = field(default_factory=list)

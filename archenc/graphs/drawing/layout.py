@@ -137,7 +137,7 @@ class _Page:
         for one, other in links:
             if self.bands[self.layers[one]] != self.bands[self.layers[other]]:
                 turning.setdefault(self.layers[one], []).append((one, other))
-        found = {}
+        found: dict[Edge, tuple[int, int]] = {}
         for alike in turning.values():
             alike.sort(key=lambda link: (-y[link[0]], -y[link[1]]))
             found |= {link: (rank, len(alike)) for rank, link in enumerate(alike)}
@@ -158,8 +158,10 @@ class _Page:
         text = f"M{x + before:.1f} {y:.1f}"
         for one, other in pairwise(chain):
             right, left = self.columns[self.layers[one]][1], self.columns[self.layers[other]][0]
-            text += self._turn(one, other) if (one, other) in self.turns else _bend(
-                right, left, self.y[one], self.y[other]
+            text += (
+                self._turn(one, other)
+                if (one, other) in self.turns
+                else _bend(right, left, self.y[one], self.y[other])
             )
         return f"{text}H{self.centre(chain[-1])[0] - after:.1f}"
 

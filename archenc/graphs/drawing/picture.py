@@ -11,10 +11,12 @@ from archenc.errors import InvalidParameter, visible
 from archenc.files.trusted import atomic_write
 from archenc.graphs.conventions import Batch
 from archenc.graphs.drawing.diagram import LETTER, NONE, Diagram, cut, diagram, letters
-from archenc.graphs.drawing.layout import ARROW, WIDEST, Layout, layered
+from archenc.graphs.drawing.layout import ARROW, Layout, layered
 
 MARGIN, APART, LINE = 14.0, 36.0, 20.0
 """The space around a picture, between architectures, and the height of a line of text."""
+BESIDE = 1500.0
+"""The width that several architectures share."""
 LINES, TITLES, BORDERS, TEXTS = "#8a94a3", "#7b8594", "#5a6675", "#1c2430"
 FONT = "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"
 """Fonts whose letters are all as wide."""
@@ -79,7 +81,7 @@ def picture(graphs: Batch, titles: Sequence[str] = ()) -> Picture:
     """
     pieces = [_architecture(graphs, at, titles[at] if titles else "") for at in range(len(graphs))]
     wide = max((piece.width for piece in pieces), default=0.0)
-    columns = max(1, int((WIDEST + APART) // (wide + APART)))
+    columns = max(1, int((BESIDE + APART) // (wide + APART)))
     lines = [pieces[first : first + columns] for first in range(0, len(pieces), columns)]
     parts, y = [], MARGIN
     for line in lines:
@@ -116,18 +118,23 @@ def _cell_name(cell: int, cells: int) -> str:
 def _title(text: str, *, bold: bool = False) -> _Piece:
     shown = cut(text, MOST_IN_TITLE)
     weight = ' font-weight="bold"' if bold else ""
-    svg = f'{_whole(text, shown)}<text x="0" y="9" fill="{TITLES}"{weight}{_length(shown)}>{escape(shown)}</text>'
+    look = f'fill="{TITLES}"{weight}{_length(shown)}'
+    svg = f'<g>{_whole(text, shown)}<text x="0" y="9" {look}>{escape(shown)}</text></g>'
     return _Piece(svg, letters(shown) * LETTER, LINE)
 
 
 def _drawn(shown: Diagram, layout: Layout) -> str:
-    lines = [_line(path, *edge, shown) for path, edge in zip(layout.paths, shown.edges, strict=True)]
+    lines: dict[tuple[int, bool], str] = {}  # all from one box are one path, which draws once what they share
+    for path, (one, other) in zip(layout.paths, shown.edges, strict=True):
+        key = one, NONE in (shown.fills[one], shown.fills[other])
+        lines[key] = lines.get(key, "") + path
+    drawn = [_line(path, dashed) for (_, dashed), path in lines.items()]
     heads = [_head(box, shown, layout) for box in sorted({other for _, other in shown.edges})]
-    return "".join([*lines, *heads, *(_box(box, shown, layout) for box in range(len(shown.texts)))])
+    return "".join([*drawn, *heads, *(_box(box, shown, layout) for box in range(len(shown.texts)))])
 
 
-def _line(path: str, one: int, other: int, shown: Diagram) -> str:
-    dashes = ' stroke-dasharray="3 3"' if NONE in (shown.fills[one], shown.fills[other]) else ""
+def _line(path: str, dashed: bool) -> str:
+    dashes = ' stroke-dasharray="3 3"' if dashed else ""
     return f'<path d="{path}" fill="none" stroke="{LINES}" stroke-width="1.3"{dashes}/>'
 
 

@@ -90,8 +90,8 @@ def _compact(order: Sequence[Sequence[int]], root: Sequence[int], heights: Seque
 
 
 def _between(found: Sequence[Sequence[float]], heights: Sequence[float]) -> list[float]:
-    """The mean of the middle two of four, whose tops (of those made downwards) or bottoms are level with those
-    of the least high; from 0.
+    """The mean of the middle two of four, whose tops (of those made downwards) or bottoms are level with
+    those of the least high; from 0.
     """
     if not heights:
         return []
