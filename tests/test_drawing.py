@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -79,8 +79,20 @@ def dense(count):
     return shown
 
 
+def random_networks():
+    rng = np.random.default_rng(0)
+    for count, likely in product((1, 6, 20, 50), (0.03, 0.1, 0.3)):
+        shown = Diagram(["x" * width for width in rng.integers(1, 30, count)], ["#ffffff", None] * count)
+        shown.fills = shown.fills[:count]
+        nearby = np.abs(np.subtract.outer(range(count), range(count))) < 4
+        chosen = np.triu(rng.random((count, count)) < np.where(nearby, 0.5, likely), 1)
+        shown.edges, shown.last = list(map(tuple, np.argwhere(chosen).tolist()))[:MOST_EDGES], count - 1
+        yield shown
+
+
 DRAWN = {name: (lambda name=name: cells(name)) for name in NAMES}
 DRAWN |= {"chain": lambda: [chain(70)], "residual": lambda: [residual(70)], "dense": lambda: [dense(16)]}
+DRAWN |= {"random": random_networks}
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -305,6 +317,22 @@ def test_a_data_set_shows_labels_units_licence_and_a_histogram():
     assert "\x1b" not in html
     unlabelled = archenc.ArchDataset("mine", space.sample(3, 0), {}, "")
     assert "<img" not in unlabelled._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("labels", "drawn"),
+    [
+        ([np.nan] * 3, False),
+        ([5.0] * 3, True),
+        ([5.0, 5.0, 5.0 + 4e-15], False),
+        ([1e300, 1.0, 2.0], False),
+        ([1e16, 1e16, 1e16], False),
+        ([-1e99, 0.0, 1e99], True),
+    ],
+)
+def test_labels_that_bins_cannot_tell_apart_have_no_histogram(labels, drawn):
+    graphs = archenc.create_space("nasbench201").sample(3, seed=0)
+    assert ("<img" in archenc.ArchDataset("mine", graphs, {"y": labels}, "y")._repr_html_()) == drawn
 
 
 def test_a_predictor_shows_its_parts_and_what_it_learnt():
