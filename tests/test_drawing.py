@@ -14,10 +14,8 @@ import archenc
 from archenc import CellSpace, Predictor
 from archenc.commands.app import main
 from archenc.errors import CannotWrite, InvalidParameter
-from archenc.graphs.drawing import picture
-from archenc.graphs.drawing.diagram import LETTER, MOST_BOXES, MOST_EDGES, Diagram, colour, diagram
-from archenc.graphs.drawing.layout import ARROW, WIDEST, layered
-from archenc.graphs.drawing.rows import rows
+from archenc.graphs.drawing import LETTER, MOST_BOXES, MOST_EDGES, Diagram, colour, diagram, picture
+from archenc.graphs.layout import ARROW, WIDEST, layered, rows
 from archenc.registry import SPACES
 from tests.hostile import MARKER
 
@@ -245,6 +243,12 @@ def test_letters_of_two_columns_and_marks_of_none_fit_their_box():
     svg = space.sample(3, seed=0).plot().svg
     assert fourth < first
     assert max(len(element.text) for element in ElementTree.fromstring(svg).iter(f"{SVG}text")) <= 120
+
+
+def test_numbers_of_states_fit_their_circles():
+    ((narrow, height), (wide, _)) = Diagram(["1", "1234"], [None, None]).sizes
+    assert narrow == height
+    assert wide > 4 * LETTER
 
 
 def test_inputs_have_the_names_of_their_space():
