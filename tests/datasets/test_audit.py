@@ -15,7 +15,7 @@ from archenc.datasets.audit import audit, find_split, nearest_labels, noise, sha
 from archenc.errors import ArchencError, InvalidParameter, InvalidTable, UnknownName
 from archenc.graphs.hashing import wl_hash
 from tests.bad_input import assert_one_sentence
-from tests.datasets.test_cli import run
+from tests.datasets.test_fetch_mirror import run
 
 
 def cell(*edges: str) -> str:
