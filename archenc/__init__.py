@@ -5,7 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES, create_encoder, create_space
+from archenc.registry import (
+    DATASETS,
+    ENCODERS,
+    HEADS,
+    LOSSES,
+    SPACES,
+    STRATEGIES,
+    create_encoder,
+    create_space,
+)
 from archenc.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -20,6 +29,8 @@ if TYPE_CHECKING:
     from archenc.pretraining import PretrainableEncoder, pretrain
     from archenc.pretraining.embeddings import Embeddings, load_embeddings
     from archenc.pretraining.weights import load_pretrained
+    from archenc.search.saved import load_search
+    from archenc.search.search import Search, create_search
     from archenc.search.suggest import suggest
     from archenc.spaces.base import Space
     from archenc.spaces.cell import CellSpace
@@ -34,10 +45,13 @@ _LAZY = {  # heavy names are imported when first asked for, so that `import arch
     "Loss": "archenc.losses",
     "Predictor": "archenc.predictor",
     "PretrainableEncoder": "archenc.pretraining",
+    "Search": "archenc.search.search",
     "Space": "archenc.spaces.base",
+    "create_search": "archenc.search.search",
     "load_dataset": "archenc.dataset.loading",
     "load_embeddings": "archenc.pretraining.embeddings",
     "load_pretrained": "archenc.pretraining.weights",
+    "load_search": "archenc.search.saved",
     "pretrain": "archenc.pretraining",
     "recommend": "archenc.predictor.automatic",
     "suggest": "archenc.search.suggest",
@@ -75,6 +89,11 @@ def list_datasets() -> list[str]:
     return DATASETS.names()
 
 
+def list_strategies() -> list[str]:
+    """Names of all search strategies."""
+    return STRATEGIES.names()
+
+
 def list_pretrained() -> list[str]:
     """Names of all pretrained weights."""
     from archenc.pretraining.weights import pretrained_folders
@@ -92,9 +111,11 @@ __all__ = [
     "Loss",
     "Predictor",
     "PretrainableEncoder",
+    "Search",
     "Space",
     "__version__",
     "create_encoder",
+    "create_search",
     "create_space",
     "list_datasets",
     "list_encoders",
@@ -102,9 +123,11 @@ __all__ = [
     "list_losses",
     "list_pretrained",
     "list_spaces",
+    "list_strategies",
     "load_dataset",
     "load_embeddings",
     "load_pretrained",
+    "load_search",
     "pretrain",
     "recommend",
     "suggest",

@@ -1,8 +1,8 @@
 """Names to objects, through packaging entry points.
 
-Built-in encoders, heads, losses, spaces and data sets are declared in setup.cfg exactly as a third party
-declares its own, and nothing is imported before it is asked for. Code that is not packaged (a notebook, a
-script) uses :meth:`Registry.register`.
+Built-in encoders, heads, losses, spaces, data sets and search strategies are declared in setup.cfg exactly as
+a third party declares its own, and nothing is imported before it is asked for. Code that is not packaged (a
+notebook, a script) uses :meth:`Registry.register`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archenc.encoder import Encoder
     from archenc.heads.base import Head
     from archenc.losses import Loss
+    from archenc.search.base import Strategy
     from archenc.spaces.base import Space
 
 T = TypeVar("T")
@@ -107,6 +108,7 @@ HEADS: Registry[Head] = Registry("head", "archenc.heads")
 LOSSES: Registry[Loss] = Registry("loss", "archenc.losses")
 SPACES: Registry[Space] = Registry("space", "archenc.spaces")
 DATASETS: Registry[ArchDataset] = Registry("data set", "archenc.datasets")
+STRATEGIES: Registry[Strategy] = Registry("strategy", "archenc.strategies")
 
 
 def create_space(name: str, **parameters: Any) -> Space:

@@ -83,6 +83,8 @@ class Space(ABC):
             last of ``operations``, never a choice, and without nodes in the op-on-node form; or None.
         notations: names of the ways in which numbers are read, where there are several, the default first:
             ``parse(x, notation=name)``.
+        size: how many architectures there are, isomorphic ones counted once, where that is known and listing
+            them takes long; else None.
         published_hash: whether :meth:`hash` gives the hashes that the benchmark published, so that their
             texts name architectures.
         paper: where the space was published.
@@ -107,6 +109,7 @@ class Space(ABC):
     skip_op: str | None = None
     join_op: str | None = None
     notations: tuple[str, ...] = ()
+    size: int | None = None
     published_hash: bool = False
     paper: str = ""
 

@@ -42,6 +42,7 @@ class NASBench101(CellSpace):
         ArchGraphs(nasbench101: 3 architectures, 7 nodes, ops on nodes)
     """
 
+    size = 423_624
     published_hash = True
     paper = (
         "Ying, Klein, Christiansen, Real, Murphy, Hutter: NAS-Bench-101, ICML 2019, sections 2.1 and 2.2, "

@@ -1,0 +1,236 @@
+"""What a search chooses among: architectures by number, so that strategies compare numbers and not graphs.
+
+Isomorphic architectures share a number. Those of a list are numbered by it; those of a space that is too
+large to list get a number when they are first met.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+
+import numpy as np
+
+from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.graphs import ArchGraphs, concatenate
+from archenc.graphs.hashing import HashIndex, sortable_keys, wl_hash
+from archenc.spaces.base import Space, checked_graphs
+
+MOST_LISTED = 50_000
+"""Architectures of a space up to which all of them are the candidates, unless a longer list is given."""
+MUTANTS = 128
+"""Mutants of an architecture among which its neighbours are found."""
+ATTEMPTS = 20
+"""How often random architectures are drawn before a space counts as exhausted."""
+
+
+class Candidates(ABC):
+    """Architectures of a space, by number.
+
+    Attributes:
+        space: the search space.
+        listed: whether all of them are known from the start.
+    """
+
+    space: Space
+    listed: bool
+
+    def __init__(self) -> None:
+        self._neighbours: dict[int, np.ndarray] = {}
+
+    @abstractmethod
+    def graphs(self, numbers: np.ndarray) -> ArchGraphs:
+        """The architectures of these numbers."""
+
+    @abstractmethod
+    def find(self, graphs: ArchGraphs) -> np.ndarray:
+        """int64 (N,): the number of each architecture, -1 for one that is no candidate."""
+
+    @abstractmethod
+    def draw(self, count: int, rng: np.random.Generator, taken: Collection[int]) -> np.ndarray:
+        """int64: ``count`` different random ones that are not ``taken``; fewer where no more are found."""
+
+    def neighbours(self, number: int) -> np.ndarray:
+        """int64: the different candidates that are one change away from one
+        (:meth:`archenc.spaces.base.Space.mutate`); of a large neighbourhood a random part, always the same.
+        """
+        if number not in self._neighbours:
+            parent = bare(self.graphs(np.array([number])))
+            seed = int.from_bytes(isomorphism_keys(parent).tobytes()[:8], "little")
+            mutants = self.space.mutate(
+                parent[np.zeros(MUTANTS, dtype=np.int64)], np.random.default_rng(seed)
+            )
+            found = dict.fromkeys(self.find(mutants).tolist())
+            self._neighbours[number] = np.array(
+                [at for at in found if at not in (-1, number)], dtype=np.int64
+            )
+        return self._neighbours[number]
+
+    def forget_all_but(self, numbers: Collection[int]) -> None:  # noqa: B027 - a list forgets nothing
+        """Numbers of a space that is not listed count until here, except these."""
+
+
+class Listed(Candidates):
+    """A list of architectures.
+
+    Args:
+        graphs: the architectures.
+        twins: whether isomorphic architectures are different candidates, told apart by how they are written;
+            otherwise the first of them stands for all.
+        whole: whether these are all architectures of the space.
+
+    Examples:
+        >>> import archenc
+        >>> from archenc.search.candidates import Listed
+        >>> space = archenc.create_space("nasbench201")
+        >>> cells = Listed(space.enumerate())
+        >>> len(cells.neighbours(0))  # 24 changes of an operation, but for isomorphic results
+        13
+    """
+
+    listed = True
+
+    def __init__(self, graphs: ArchGraphs, *, twins: bool = False, whole: bool = False) -> None:
+        super().__init__()
+        self.space, self.twins, self.whole, self.all = graphs.space, twins, whole, graphs
+        keys = self._keys(graphs)
+        self.numbers = np.sort(np.unique(keys, return_index=True)[1])
+        self._index = HashIndex(keys)
+
+    def _keys(self, graphs: ArchGraphs) -> np.ndarray:
+        return written(graphs) if self.twins else isomorphism_keys(graphs)
+
+    def graphs(self, numbers: np.ndarray) -> ArchGraphs:
+        return self.all[numbers]
+
+    def find(self, graphs: ArchGraphs) -> np.ndarray:
+        found: np.ndarray = self._index.find(self._keys(checked_graphs(self.space, graphs)))
+        return found
+
+    def draw(self, count: int, rng: np.random.Generator, taken: Collection[int]) -> np.ndarray:
+        if 2 * (len(taken) + count) < len(self.numbers):
+            drawn: dict[int, None] = {}
+            while len(drawn) < count:
+                number = int(self.numbers[rng.integers(len(self.numbers))])
+                if number not in taken:
+                    drawn[number] = None
+            return np.array(list(drawn), dtype=np.int64)
+        return rng.permutation(self.untaken(taken))[:count]
+
+    def untaken(self, taken: Collection[int]) -> np.ndarray:
+        """int64, ascending: all that are not ``taken``."""
+        left: np.ndarray = np.setdiff1d(self.numbers, np.fromiter(taken, np.int64, len(taken)))
+        return left
+
+
+class Unlisted(Candidates):
+    """The architectures of a space that is too large to list; each gets a number when it is met."""
+
+    listed = False
+
+    def __init__(self, space: Space) -> None:
+        super().__init__()
+        self.space = space
+        self._met = 0
+        self._number: dict[bytes, int] = {}
+        self._place: dict[int, int] = {}
+        self._graphs: list[ArchGraphs] = []
+
+    def graphs(self, numbers: np.ndarray) -> ArchGraphs:
+        if not len(self._graphs):
+            return self.space.sample(0)
+        if len(self._graphs) > 1:
+            self._graphs = [concatenate(self._graphs)]
+        return self._graphs[0][np.array([self._place[int(number)] for number in numbers], dtype=np.int64)]
+
+    def find(self, graphs: ArchGraphs) -> np.ndarray:
+        keys = isomorphism_keys(checked_graphs(self.space, graphs)).tolist()
+        numbers, new = [], []
+        for at, key in enumerate(keys):
+            if key not in self._number:
+                self._number[key], self._place[self._met] = self._met, len(self._place)
+                self._met += 1
+                new.append(at)
+            numbers.append(self._number[key])
+        if new:
+            self._graphs.append(bare(graphs[new]))
+        return np.array(numbers, dtype=np.int64)
+
+    def draw(self, count: int, rng: np.random.Generator, taken: Collection[int]) -> np.ndarray:
+        drawn: dict[int, None] = {}
+        for _ in range(ATTEMPTS):
+            if len(drawn) >= count:
+                break
+            for number in self.find(self.space.sample(max(count, 16), rng)):
+                if int(number) not in taken:
+                    drawn[int(number)] = None
+        return np.array(list(drawn)[:count], dtype=np.int64)
+
+    def forget_all_but(self, numbers: Collection[int]) -> None:
+        left = [number for number in self._place if number in numbers]
+        graphs = self.graphs(np.array(left, dtype=np.int64))
+        self._graphs, self._place = [graphs] if left else [], {number: at for at, number in enumerate(left)}
+        self._number = {key: number for key, number in self._number.items() if number in self._place}
+        self._neighbours = {}
+
+
+def bare(graphs: ArchGraphs) -> ArchGraphs:
+    """The architectures without what else is known of them."""
+    return graphs.with_features(None).with_architecture_features(None)
+
+
+def isomorphism_keys(graphs: ArchGraphs) -> np.ndarray:
+    """(N,) of bytes, equal for isomorphic architectures; not by published hashes, as these take longer."""
+    return sortable_keys(wl_hash(graphs) if graphs.space.published_hash else graphs.hash())
+
+
+def written(graphs: ArchGraphs) -> np.ndarray:
+    """(N,) of bytes: equal for architectures that are written in the same way."""
+    n = len(graphs)
+    parts = [graphs.adjacency.reshape(n, -1), graphs.ops.reshape(n, -1)]
+    rows = np.concatenate([part.cpu().numpy() + 1 for part in parts], axis=1)  # numpy drops zeros at the end
+    keys: np.ndarray = np.ascontiguousarray(rows).view(f"S{rows.shape[1]}")[:, 0]
+    return keys
+
+
+def candidates_of(space: Space, given: ArchGraphs | None, twins: bool) -> Candidates:
+    """The ``given`` architectures, or all of the space where it can be listed, or the space itself.
+
+    Raises:
+        InvalidArchitecture: candidates of another space, or none.
+        InvalidParameter: twins of a space that cannot be listed.
+    """
+    if given is not None:
+        if not len(given):
+            raise InvalidArchitecture("there is no candidate to choose; give at least one")
+        return Listed(checked_graphs(space, given), twins=twins)
+    listed = whole_space(space, twins)
+    if listed is not None:
+        return listed
+    if twins:
+        raise InvalidParameter(
+            f"the space {space.name!r} is too large to list, and its twins cannot be told apart; give "
+            "candidates, or twins=False"
+        )
+    return Unlisted(space)
+
+
+@functools.lru_cache(maxsize=8)
+def whole_space(space: Space, twins: bool) -> Listed | None:
+    """All architectures of a space, or None where they are too many."""
+    if space.size is not None and space.size > MOST_LISTED:
+        return None
+    try:
+        pool = space.enumerate()
+    except InvalidParameter:
+        return None
+    return Listed(pool, twins=twins, whole=True) if len(pool) <= MOST_LISTED else None
+
+
+def digest_of(candidates: Candidates) -> str | None:
+    """Hexadecimal SHA-256 of a list that was given; None for all architectures of a space."""
+    if not isinstance(candidates, Listed) or candidates.whole:
+        return None
+    return hashlib.sha256(written(candidates.all).tobytes()).hexdigest()

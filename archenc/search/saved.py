@@ -1,0 +1,174 @@
+"""A search as a JSON file: its strategy, what was asked and what was told; nothing is pickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from archenc.errors import CorruptFile, InvalidParameter
+from archenc.files.documents import Digest, Name, Record, Text, read_json, record
+from archenc.files.sealed import rebuilding
+from archenc.files.trusted import write_json
+from archenc.graphs import as_graphs
+from archenc.pretraining.folder import SpaceConfig
+from archenc.registry import STRATEGIES
+from archenc.registry.rules import Number, Seed, Whole
+from archenc.search.candidates import Candidates, Listed, candidates_of, digest_of
+from archenc.search.search import Search, Told
+from archenc.spaces import from_config
+from archenc.version import __version__
+
+if TYPE_CHECKING:
+    from archenc.graphs import ArchGraphs
+    from archenc.spaces.base import Space
+
+FORMAT = 1
+MAX_BYTES = 2**28
+REMEDY = "restore the file, or make the search again from its table of results"
+
+
+class Asked(Record):
+    """An architecture that was asked for, and for how many epochs."""
+
+    arch: Text
+    epochs: Whole
+
+
+class Trained(Record):
+    """A training that was told; null for an objective of one that failed."""
+
+    arch: Text
+    y: Annotated[tuple[Number | None, ...], Meta(min_length=1, max_length=100)]
+    epochs: Whole
+    asked: bool
+
+
+class Content(Record):
+    """The file; ``candidates`` is the checksum of a list that was given."""
+
+    format: Literal[1]
+    archenc: Text
+    strategy: Name
+    parameters: dict[str, Any]
+    space: SpaceConfig
+    candidates: Digest | None
+    twins: bool
+    random_state: Seed
+    start: tuple[Text, ...]
+    asked: tuple[Asked, ...]
+    told: tuple[Trained, ...]
+
+
+def save_search(search: Search, path: str | Path) -> Path:
+    """Write a search; see :meth:`archenc.search.search.Search.save`.
+
+    Raises:
+        InvalidParameter: a strategy that is not registered, so that no name stands for it.
+        CannotWrite: the file cannot be written; an older one is as it was.
+    """
+    candidates, space = search.candidates, search.space
+    texts = _Texts(
+        candidates, [*search.start, *(n for n, _ in search.asked), *(t.number for t in search.told)]
+    )
+    content = {
+        "format": FORMAT,
+        "archenc": __version__,
+        "strategy": _name(search),
+        "parameters": search.strategy.parameters(),
+        "space": space.config(),
+        "candidates": digest_of(candidates),
+        "twins": isinstance(candidates, Listed) and candidates.twins,
+        "random_state": search.random_state,
+        "start": [texts[number] for number in search.start],
+        "asked": [{"arch": texts[number], "epochs": epochs} for number, epochs in search.asked],
+        "told": [
+            {
+                "arch": texts[each.number],
+                "y": [None if np.isnan(value) else value for value in each.y],
+                "epochs": each.epochs,
+                "asked": each.asked,
+            }
+            for each in search.told
+        ],
+    }
+    target = Path(path)
+    write_json(target, msgspec.to_builtins(content), sort_keys=False)
+    return target
+
+
+def load_search(path: str | Path, candidates: Any = None) -> Search:
+    """Read what :meth:`archenc.search.search.Search.save` wrote; it goes on as if it had never stopped.
+
+    Args:
+        path: the file.
+        candidates: the list that the search was made with, if it was made with one.
+
+    Raises:
+        DataNotFound, CorruptFile: there is no such file, or one that cannot be rebuilt.
+        InvalidParameter: the candidates are missing, or others.
+    """
+    file = Path(path)
+    content = record(read_json(file, MAX_BYTES), Content, str(file), f"{REMEDY} with archenc {__version__}")
+    with rebuilding(file, REMEDY):
+        space = from_config({"name": content.space.name, "parameters": content.space.parameters})
+        strategy = STRATEGIES.create(content.strategy, **content.parameters)
+    given = None if candidates is None else as_graphs(candidates, space)
+    if (given is None) != (content.candidates is None):
+        remedy = "leave them out" if content.candidates is None else "give candidates=... again"
+        raise InvalidParameter(f"the search in {file} was made {_with(content)} list of candidates; {remedy}")
+    pool = candidates_of(space, given, content.twins)
+    if digest_of(pool) != content.candidates:
+        raise InvalidParameter(
+            f"the candidates are not those of the search in {file}; give the same in their order"
+        )
+    with rebuilding(file, REMEDY):
+        search = Search(strategy, pool, random_state=content.random_state)
+        search.start = _numbers(pool, space, content.start)
+        asked = _numbers(pool, space, [each.arch for each in content.asked])
+        search.asked = list(zip(asked, (each.epochs for each in content.asked), strict=True))
+        told = _numbers(pool, space, [each.arch for each in content.told])
+        if len({len(each.y) for each in content.told}) > 1:
+            raise CorruptFile(f"'told' has rows of different numbers of objectives; {REMEDY}")
+        search.told = [
+            Told(
+                number, tuple(np.nan if value is None else value for value in each.y), each.epochs, each.asked
+            )
+            for number, each in zip(told, content.told, strict=True)
+        ]
+    return search
+
+
+def _with(content: Content) -> str:
+    return "without a" if content.candidates is None else "with a"
+
+
+def _name(search: Search) -> str:
+    for name in STRATEGIES.names():
+        if STRATEGIES.get(name) is type(search.strategy):
+            return name
+    raise InvalidParameter(
+        f"the strategy {type(search.strategy).__name__} has no name, by which a file could call it; declare "
+        "it as an entry point of the group 'archenc.strategies'"
+    )
+
+
+class _Texts(dict[int, str]):
+    """The texts of architectures by number."""
+
+    def __init__(self, candidates: Candidates, numbers: list[int]) -> None:
+        different = sorted(set(numbers))
+        graphs: ArchGraphs = candidates.graphs(np.array(different, dtype=np.int64))
+        super().__init__(zip(different, candidates.space.format(graphs) if different else [], strict=True))
+
+
+def _numbers(candidates: Candidates, space: Space, texts: Any) -> list[int]:
+    if not texts:
+        return []
+    numbers = candidates.find(as_graphs(list(texts), space))
+    if (numbers < 0).any():
+        raise CorruptFile(f"it names an architecture that is none of the candidates; {REMEDY}")
+    return [int(number) for number in numbers]
