@@ -83,8 +83,12 @@ def run_protocol(
     it was.
     """
     from archenc.benchmarks.protocol import load_protocol
+    from archenc.benchmarks.searches import list_searches
     from archenc.files.trusted import safe_name
 
+    if protocol_name in list_searches():
+        _run_search(protocol_name, methods, seeds, jobs, runs, force)
+        return
     protocol = load_protocol(protocol_name)
     chosen = _methods(_names(methods, protocol.methods), methods_file)
     chosen_sizes = parse_numbers(sizes, protocol.train_sizes, "--sizes", 2)
@@ -110,6 +114,25 @@ def run_protocol(
 
     failures = local.run(todo, jobs, run_job, costs_of(todo, known))
     _show(leaderboards(map(read_run, _paths(wanted))), view)
+    _say_failures(failures)
+
+
+def _run_search(
+    name: str, strategies: str | None, seeds: str | None, jobs: int, runs: Path | None, force: bool
+) -> None:
+    """Compute what is missing of a search protocol, then print its table."""
+    from archenc.benchmarks import searches
+    from archenc.benchmarks.engines import local
+    from archenc.benchmarks.reports.searches import search_text
+
+    protocol = searches.load_search_protocol(name)
+    contenders = [searches.find_contender(each) for each in _names(strategies, protocol.strategies)]
+    chosen = parse_numbers(seeds, tuple(range(protocol.seeds)), "--seeds", 0)
+    folder = _folder(runs, Path("runs") / name)
+    command = shlex.join(["archenc", "bench", "run", name])
+    wanted = list(searches.jobs_of(protocol, contenders, chosen, folder, command))
+    failures = local.run(_missing(wanted, force), jobs, searches.run_job)
+    say(*search_text(map(searches.read_search, _paths(wanted))).split("\n"))
     _say_failures(failures)
 
 
@@ -330,6 +353,8 @@ def list_all() -> None:
     """List protocols and methods."""
     from archenc.benchmarks.methods import load_methods
     from archenc.benchmarks.protocol import list_protocols, load_protocol
+    from archenc.benchmarks.searches import list_searches
 
     say("protocols", *(f"  {name}: {load_protocol(name).purpose}" for name in list_protocols()))
+    say("search protocols", *(f"  {name}" for name in list_searches()))
     say("methods", *(f"  {name}" for name in load_methods()))

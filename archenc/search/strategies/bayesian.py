@@ -58,7 +58,7 @@ class BayesianOptimisation(Strategy):
         self,
         predictor: Predictor | dict[str, Any] | None = None,
         acquisition: Acquisition = "ei",
-        batch: Batch = "believer",
+        batch: Batch = "penalisation",
         initial: Count = 10,
         pool: Count = 50_000,
         beta: NotNegative = 1.0,
@@ -86,8 +86,9 @@ class BayesianOptimisation(Strategy):
         if self.batch == "best":
             return [int(at) for at in some[:count]]
         if self.batch == "penalisation":
-            scores = np.sort(scores)[::-1][: len(some)]
-            return _penalised(some, scores - scores.min(), model.embed(state.candidates.graphs(some)), count)
+            encodings = model.embed(state.candidates.graphs(np.append(some, state.pending)))
+            highest = np.sort(scores)[::-1][: len(some)]
+            return _penalised(some, highest - highest[-1], encodings, count)
         return self._one_by_one(state, known, told, some, count)
 
     def some(self, state: State, numbers: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -151,13 +152,31 @@ def acquire(
 
 
 def _penalised(some: np.ndarray, scores: np.ndarray, encodings: np.ndarray, count: int) -> list[int]:
+    """The highest scores (S,), from 0 up, lowered around each chosen one and those that are being trained.
+
+    Args:
+        some: (S,) the candidates.
+        scores: (S,) their acquisitions.
+        encodings: (S + p, dim) theirs, and those of p trainings in progress.
+        count: how many.
+    """
     scale = encodings.std(axis=0)
-    varying = encodings[:, scale > 1e-6] / scale[scale > 1e-6]
+    columns = encodings[:, scale > 1e-6] / scale[scale > 1e-6]
+    columns = columns / max(1.0, np.sqrt(columns.shape[1]))
     chosen: list[int] = []
-    factor = np.ones(len(some))
+    left = scores + 1e-12 * max(1.0, scores[0])
+    for taken in range(len(some), len(columns)):
+        left = left * _far(columns, taken)[: len(some)]
     for _ in range(min(count, len(some))):
-        at = int(np.argmax(np.where(np.isin(np.arange(len(some)), chosen), -np.inf, scores * factor)))
+        at = int(np.argmax(left))
         chosen.append(at)
-        distance = cdist(varying[[at]], varying)[0] / max(1.0, np.sqrt(varying.shape[1]))
-        factor = factor * (1 - np.exp(-(distance**2) / 2))
+        left = left * _far(columns, at)[: len(some)]
+        left[chosen] = -1.0
     return [int(some[at]) for at in chosen]
+
+
+def _far(columns: np.ndarray, at: int) -> np.ndarray:
+    """(R,): 0 where rows are equal to one of them, towards 1 far from it."""
+    distance = cdist(columns[[at]], columns)[0]
+    far: np.ndarray = 1 - np.exp(-(distance**2) / 2)
+    return far

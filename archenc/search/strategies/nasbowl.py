@@ -28,7 +28,7 @@ class NASBOWL(BayesianOptimisation):
     paper: ClassVar[str] = "Ru, Wan, Dong, Osborne: NAS-BOWL, ICLR 2021"
 
     def __init__(self, iterations: Few = 2, initial: Count = 10, pool: Count = 200) -> None:
-        super().__init__(None, "ei", "believer", initial, pool)
+        super().__init__(None, "ei", "best", initial, pool)
         self.iterations = iterations
 
     def model(self, state: State) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""The tables of searches: after how many queries which strategy finds what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean, median
+
+import numpy as np
+
+from archenc.benchmarks.searches import SearchRun, list_searches, load_search_protocol
+from archenc.errors import InvalidTable
+from archenc.files.documents import canonical_json
+from archenc.files.reports import markdown_table, number, text_table
+from archenc.files.text import markdown
+
+CHECKPOINTS = (50, 100, 150, 300)
+"""Of protocols that are not packaged."""
+WITHIN = 0.1
+"""Percent points of the best label that count as found."""
+
+
+def groups(runs: Iterable[SearchRun]) -> list[list[SearchRun]]:
+    """The runs that stand in one table: of one protocol and version; raises :class:`InvalidTable` where they
+    saw different data.
+    """
+    found: dict[str, list[SearchRun]] = {}
+    for run in sorted(runs, key=lambda run: (run.key.protocol.name, run.key.seed)):
+        found.setdefault(canonical_json([run.key.protocol, run.key.archenc]), []).append(run)
+    for group in found.values():
+        if any(run.table != group[0].table for run in group):
+            raise InvalidTable(
+                f"the searches of {group[0].key.protocol.name} saw different data; keep their run files in "
+                "different folders"
+            )
+    return list(found.values())
+
+
+def heading(group: Sequence[SearchRun]) -> str:
+    """What a table is about, in a sentence."""
+    protocol, table = group[0].key.protocol, group[0].table
+    reported = protocol.reported or protocol.label
+    return (
+        f"{protocol.dataset}: {table.architectures:,} architectures, told {protocol.label} (best "
+        f"{number(table.best, 3)}), reported {reported} (best {number(table.best_reported, 3)}), "
+        f"{protocol.queries} queries (archenc {group[0].key.archenc})"
+    )
+
+
+def by_strategy(group: Iterable[SearchRun]) -> list[list[SearchRun]]:
+    """The runs of each strategy, the one that finds one of the ten best soonest first."""
+    found: dict[str, list[SearchRun]] = {}
+    for run in group:
+        found.setdefault(canonical_json(run.key.strategy), []).append(run)
+
+    def order(runs: list[SearchRun]) -> tuple[float, float, str]:
+        finals = fmean(run.at(run.key.protocol.queries).label for run in runs)
+        return float(np.median(queries_to(runs, runs[0].table.top10))), -finals, runs[0].key.strategy.name
+
+    return sorted(found.values(), key=order)
+
+
+def queries_to(runs: Iterable[SearchRun], label: float) -> np.ndarray:
+    """Queries until each run found a label as high as this, infinite where it did not."""
+    reached = [run.reached(label) for run in runs]
+    return np.array([np.inf if query is None else query for query in reached])
+
+
+def standings(group: list[SearchRun]) -> tuple[list[str], list[list[str]]]:
+    """The header, and a line for each strategy."""
+    protocol, table = group[0].key.protocol, group[0].table
+    name = protocol.name
+    points = load_search_protocol(name).checkpoints if name in list_searches() else CHECKPOINTS
+    points = tuple(point for point in points if point <= protocol.queries)
+    header = ["strategy", "batch", "seeds", "queries to a top-10 cell", "to the top 0.1 %"]
+    header += [f"to {WITHIN:g} below the best", *(f"reported after {point}, mean" for point in points)]
+    header += [f"median after {points[-1]}", "regret", "ms a query"]
+    lines = []
+    for runs in by_strategy(group):
+        finals = [run.at(protocol.queries).label for run in runs]
+        lines.append(
+            [
+                runs[0].key.strategy.name,
+                str(runs[0].key.strategy.batch),
+                str(len(runs)),
+                *(
+                    _quartiles(queries_to(runs, target), protocol.queries)
+                    for target in (table.top10, table.top_thousandth, table.best - WITHIN)
+                ),
+                *(number(fmean(run.at(point).reported for run in runs), 3) for point in points),
+                number(median(run.at(points[-1]).reported for run in runs), 3),
+                number(table.best - fmean(finals), 3),
+                number(1000 * fmean(run.seconds for run in runs) / protocol.queries, 1),
+            ]
+        )
+    return header, lines
+
+
+def _quartiles(queries: np.ndarray, most: int) -> str:
+    low, middle, high = np.quantile(queries, [0.25, 0.5, 0.75], method="inverted_cdf")
+    texts = [f"{value:.0f}" if np.isfinite(value) else f"> {most}" for value in (middle, low, high)]
+    return texts[0] if len(set(texts)) == 1 else f"{texts[0]} ({texts[1]} to {texts[2]})"
+
+
+def search_text(runs: Iterable[SearchRun]) -> str:
+    """The tables for a terminal."""
+    return "\n\n".join(f"{heading(group)}\n\n{text_table(*standings(group))}" for group in groups(runs))
+
+
+PAGE = f"""# How many trainings a search needs
+
+Each strategy is told the label of what it asks for, by looking it up in the table, and everything counts that
+it asks for. Queries to a target: median over seeds, and quartiles; the ten best and the best thousandth of
+the table by the label that is told; within {WITHIN:g} of the highest label. Reported: the other label of the
+best found so far by the label that is told, mean or median over seeds. Regret: how far the best found lies
+below the best of the table at the end, mean. `archenc bench run` makes the runs, which lie beside this page
+in `search.jsonl`; strategies are those of `archenc.list_strategies()`, with parameters in
+`benchmarks/searches.yaml`.
+"""
+
+
+def search_markdown(runs: Iterable[SearchRun]) -> str:
+    """The page of all runs."""
+    sections = [PAGE]
+    for group in groups(runs):
+        title = markdown(group[0].key.protocol.name)
+        sections.append(f"## {title}\n\n{markdown(heading(group))}.\n\n{markdown_table(*standings(group))}\n")
+    return "\n".join(sections)
