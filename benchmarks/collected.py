@@ -15,16 +15,20 @@ from typing import Any
 from archenc.benchmarks.next import PREFIX, NextRun
 from archenc.benchmarks.protocol import family
 from archenc.benchmarks.runs import Run, stored_runs
+from archenc.benchmarks.searches import FILE as SEARCHES
+from archenc.benchmarks.searches import PREFIX as SEARCH_PREFIX
+from archenc.benchmarks.searches import SearchRun
 from archenc.errors import DataNotFound
 from archenc.files.documents import canonical_json
 from archenc.files.trusted import safe_name, write_texts
 
-AnyRun = Run | NextRun
+AnyRun = Run | NextRun | SearchRun
 
 
 def runs_of_all_kinds(place: Path) -> list[AnyRun]:
-    """Rankings, then suggestions, of :func:`archenc.benchmarks.runs.stored_runs`."""
-    return [*stored_runs(place, Run), *stored_runs(place, NextRun, PREFIX)]
+    """Rankings, suggestions, then searches, of :func:`archenc.benchmarks.runs.stored_runs`."""
+    suggestions = stored_runs(place, NextRun, PREFIX)
+    return [*stored_runs(place, Run), *suggestions, *stored_runs(place, SearchRun, SEARCH_PREFIX)]
 
 
 def collect(sources: Iterable[Path], folder: Path) -> dict[Path, int]:
@@ -59,6 +63,8 @@ def collect(sources: Iterable[Path], folder: Path) -> dict[Path, int]:
 
 
 def _file_name(run: AnyRun) -> str:
+    if isinstance(run, SearchRun):
+        return f"{SEARCHES.stem}.jsonl"
     return f"{safe_name(family(run.key.protocol.name))}.jsonl"
 
 
@@ -68,7 +74,9 @@ def collected_text(runs: Iterable[AnyRun]) -> str:
 
 
 def _place(run: AnyRun) -> tuple[Any, ...]:
-    key = run.key
-    size, seed = (key.size, key.seed) if isinstance(run, Run) else (key.plan.trained, key.file)  # type: ignore[union-attr]
-    kind = isinstance(run, NextRun)
-    return (kind, key.protocol.name, key.archenc, key.method.name, size, seed, run.run)
+    name, version = run.key.protocol.name, run.key.archenc
+    if isinstance(run, SearchRun):
+        return (2, name, version, run.key.strategy.name, run.key.protocol.queries, run.key.seed, run.run)
+    if isinstance(run, NextRun):
+        return (1, name, version, run.key.method.name, run.key.plan.trained, run.key.file, run.run)
+    return (0, name, version, run.key.method.name, run.key.size, run.key.seed, run.run)

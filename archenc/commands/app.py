@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from archenc.errors import ArchencError, UnknownName
 from archenc.files.text import say
-from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES
+from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES, STRATEGIES
 from archenc.version import __version__
 
 _ClickException: Any = typer.BadParameter.__mro__[
@@ -37,6 +37,7 @@ _LISTS: dict[str, Callable[[], list[str]]] = {
     "encoders": ENCODERS.names,
     "heads": HEADS.names,
     "losses": LOSSES.names,
+    "strategies": STRATEGIES.names,
     "spaces": SPACES.names,
     "datasets": DATASETS.names,
     "pretrained": _pretrained,
@@ -68,7 +69,10 @@ class _Commands(TyperGroup):
 
 def list_names(
     kind: Annotated[
-        str, typer.Argument(metavar="encoders|heads|losses|spaces|datasets|pretrained", help="What to list.")
+        str,
+        typer.Argument(
+            metavar="encoders|heads|losses|strategies|spaces|datasets|pretrained", help="What to list."
+        ),
     ],
 ) -> None:
     """List the names that can be used, one a line."""

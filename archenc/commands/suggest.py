@@ -80,6 +80,10 @@ def suggest(
     explore: Annotated[
         float, typer.Option(min=0, max=1, help="Share chosen for being uncertain and perhaps good.")
     ] = 0.0,
+    strategy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Ask a search strategy instead: 'archenc list strategies'."),
+    ] = None,
     out: Out = None,
     as_json: AsJSON = False,
     seed: Seed = 0,
@@ -90,7 +94,14 @@ def suggest(
     """
     from archenc.search import suggest as engine
 
+    if strategy is not None and explore:
+        raise InvalidParameter(
+            "--explore goes with no --strategy, as strategies explore by themselves; leave one out"
+        )
     source, results = _read(runs, (space, dataset, models), notation, candidates, objective, out)
+    if strategy is not None:
+        _ask(source, results, strategy, count, seed, out, as_json)
+        return
     known = results.costs if results.known else None
     options: dict[str, Any] = {
         "candidates": source.pool,
@@ -99,6 +110,42 @@ def suggest(
         "random_state": seed,
     }
     _finish(source, results, engine.suggest(results.graphs, results.labels, count, **options), out, as_json)
+
+
+def _ask(
+    source: Source, results: Results, strategy: str, count: int, seed: int, out: Path | None, as_json: bool
+) -> None:
+    """What a search strategy asks for, given the results."""
+    import numpy as np
+
+    from archenc.files.reports import text_table
+    from archenc.search.search import create_search
+
+    y = results.labels
+    if results.known:
+        y = np.concatenate([y, results.costs(results.graphs)], axis=1)
+    search = create_search(strategy, results.graphs.space, candidates=source.pool, random_state=seed)
+    search.tell(results.graphs, y[:, 0] if y.shape[1] == 1 else y)
+    numbers = search.ask_numbers(count)
+    graphs = search.candidates.graphs(np.array(numbers))
+    texts = graphs.space.format(graphs) if source.names is None else [source.names[at] for at in numbers]
+    costs = _costs(graphs)
+    records = [
+        {"rank": at + 1, **{name: int(values[at]) for name, values in costs.items()}, "architecture": text}
+        for at, text in enumerate(texts)
+    ]
+    if out is not None:
+        _write(out, results, texts)
+    if as_json:
+        say(json.dumps({"strategy": strategy, "suggestions": records}, ensure_ascii=False))
+        return
+    lines = [
+        [f"{value:,}" if isinstance(value, int) else value for value in each.values()] for each in records
+    ]
+    say(f"{strategy}, told of {len(results.graphs)} trainings", "")
+    say(*text_table(list(records[0]), lines).split("\n"))
+    if out is not None:
+        say("", f"{out}: {len(records)} architectures to train")
 
 
 def rank(

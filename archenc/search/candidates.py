@@ -48,6 +48,12 @@ class Candidates(ABC):
     def find(self, graphs: ArchGraphs) -> np.ndarray:
         """int64 (N,): the number of each architecture, -1 for one that is no candidate."""
 
+    def meet(self, graphs: ArchGraphs) -> np.ndarray:
+        """int64 (N,): the number of each architecture; one that is no candidate gets one, too, and is never
+        drawn.
+        """
+        return self.find(graphs)
+
     @abstractmethod
     def draw(self, count: int, rng: np.random.Generator, taken: Collection[int]) -> np.ndarray:
         """int64: ``count`` different random ones that are not ``taken``; fewer where no more are found."""
@@ -98,12 +104,32 @@ class Listed(Candidates):
         keys = self._keys(graphs)
         self.numbers = np.sort(np.unique(keys, return_index=True)[1])
         self._index = HashIndex(keys)
+        self._others: dict[bytes, int] = {}
+        self._beside: list[ArchGraphs] = []
 
     def _keys(self, graphs: ArchGraphs) -> np.ndarray:
         return written(graphs) if self.twins else isomorphism_keys(graphs)
 
     def graphs(self, numbers: np.ndarray) -> ArchGraphs:
-        return self.all[numbers]
+        if not self._others or not len(numbers) or numbers.max() < len(self.all):
+            return self.all[numbers]
+        inside = numbers < len(self.all)
+        parts = [
+            bare(self.all[numbers[inside]]),
+            *(self._beside[at - len(self.all)] for at in numbers[~inside]),
+        ]
+        order = np.concatenate([np.flatnonzero(inside), np.flatnonzero(~inside)])
+        return concatenate(parts)[np.argsort(order)]
+
+    def meet(self, graphs: ArchGraphs) -> np.ndarray:
+        numbers = self.find(graphs).copy()
+        for at in np.flatnonzero(numbers < 0):
+            key = bytes(self._keys(graphs[at : at + 1])[0])
+            if key not in self._others:
+                self._others[key] = len(self.all) + len(self._others)
+                self._beside.append(bare(graphs[at : at + 1]))
+            numbers[at] = self._others[key]
+        return numbers
 
     def find(self, graphs: ArchGraphs) -> np.ndarray:
         found: np.ndarray = self._index.find(self._keys(checked_graphs(self.space, graphs)))

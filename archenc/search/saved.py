@@ -130,7 +130,7 @@ def load_search(path: str | Path, candidates: Any = None) -> Search:
         search.start = _numbers(pool, space, content.start)
         asked = _numbers(pool, space, [each.arch for each in content.asked])
         search.asked = list(zip(asked, (each.epochs for each in content.asked), strict=True))
-        told = _numbers(pool, space, [each.arch for each in content.told])
+        told = _met(pool, space, [each.arch for each in content.told])
         if len({len(each.y) for each in content.told}) > 1:
             raise CorruptFile(f"'told' has rows of different numbers of objectives; {REMEDY}")
         search.told = [
@@ -165,10 +165,11 @@ class _Texts(dict[int, str]):
         super().__init__(zip(different, candidates.space.format(graphs) if different else [], strict=True))
 
 
+def _met(candidates: Candidates, space: Space, texts: list[str]) -> list[int]:
+    return candidates.meet(as_graphs(texts, space)).tolist() if texts else []
+
+
 def _numbers(candidates: Candidates, space: Space, texts: Any) -> list[int]:
-    if not texts:
-        return []
-    numbers = candidates.find(as_graphs(list(texts), space))
-    if (numbers < 0).any():
+    if texts and (candidates.find(as_graphs(list(texts), space)) < 0).any():
         raise CorruptFile(f"it names an architecture that is none of the candidates; {REMEDY}")
-    return [int(number) for number in numbers]
+    return _met(candidates, space, list(texts))

@@ -92,7 +92,7 @@ class Search:
         self.strategy, self.candidates, self.random_state = strategy, candidates, int(random_state)
         self.asked: list[tuple[int, int]] = []
         self.told: list[Told] = []
-        self.start = [] if start is None else self._numbers(start, "start").tolist()
+        self.start = [] if start is None else self._starting(start)
 
     @property
     def space(self) -> Space:
@@ -147,7 +147,10 @@ class Search:
         strategy leaves that open.
         """
         wanted = dict(self.asked)
-        return np.array([wanted.get(int(at), 0) for at in self._numbers(graphs, "graphs")], dtype=np.int64)
+        return np.array(
+            [wanted.get(int(at), 0) for at in self.candidates.meet(as_graphs(graphs, self.space))],
+            dtype=np.int64,
+        )
 
     def tell(self, graphs: Any, y: Any, epochs: Any = None) -> None:
         """Say how trainings went.
@@ -160,10 +163,10 @@ class Search:
                 were asked for.
 
         Raises:
-            InvalidArchitecture: what is no architecture of the space, or none of the candidates.
+            InvalidArchitecture: what is no architecture of the space.
             InvalidTable: not one value for each, infinite ones, or another number of objectives than before.
         """
-        self.tell_numbers(self._numbers(graphs, "graphs"), y, epochs)
+        self.tell_numbers(self.candidates.meet(as_graphs(graphs, self.space)), y, epochs)
 
     def tell_numbers(self, numbers: Any, y: Any, epochs: Any = None) -> None:
         """:meth:`tell` by the numbers of the candidates."""
@@ -207,16 +210,15 @@ class Search:
                 "strategy 'nsga2'"
             )
 
-    def _numbers(self, graphs: Any, what: str) -> np.ndarray:
-        batch = as_graphs(graphs, self.space)
-        numbers = self.candidates.find(batch)
+    def _starting(self, graphs: ArchGraphs) -> list[int]:
+        numbers = self.candidates.find(graphs)
         if len(unknown := np.flatnonzero(numbers < 0)):
-            text = self.space.format(batch[unknown[:1]])[0]
+            text = self.space.format(graphs[unknown[:1]])[0]
             raise InvalidArchitecture(
-                f"{what}[{unknown[0]}], {text:.80}, is none of the candidates; give one of them, or make the "
+                f"start[{unknown[0]}], {text:.80}, is none of the candidates; give one of them, or make the "
                 "search without candidates"
             )
-        return numbers
+        return [int(number) for number in numbers]
 
     # -- what is known ---------------------------------------------------------------------------------------
 

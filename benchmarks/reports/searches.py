@@ -113,7 +113,7 @@ it asks for. Queries to a target: median over seeds, and quartiles; the ten best
 the table by the label that is told; within {WITHIN:g} of the highest label. Reported: the other label of the
 best found so far by the label that is told, mean or median over seeds. Regret: how far the best found lies
 below the best of the table at the end, mean. `archenc bench run` makes the runs, which lie beside this page
-in `search.jsonl`; strategies are those of `archenc.list_strategies()`, with parameters in
+in `searches.jsonl`; strategies are those of `archenc.list_strategies()`, with parameters in
 `benchmarks/searches.yaml`.
 """
 

@@ -7,7 +7,7 @@ the repository's root.
 ``<!-- overview PREFIX -->`` on one of all protocols whose names begin so, and from ``<!-- recommended -->``
 on that of the best methods by kind of space. The cards and reports of
 ``benchmarks/results/pretraining.json`` become ``pretraining.md``, the runs of ``archenc bench next``
-``next.md``. What the splits test, ``benchmarks/results/audits.md``, is computed from the data by
+``next.md``, and the runs of searches ``searches.md``. What the splits test, ``benchmarks/results/audits.md``, is computed from the data by
 :mod:`archenc.benchmarks.reports.audits`.
 """
 
@@ -28,7 +28,9 @@ from archenc.benchmarks.reports.report import (
     overview_markdown,
 )
 from archenc.benchmarks.reports.rows import results_csv
+from archenc.benchmarks.reports.searches import search_markdown
 from archenc.benchmarks.runs import Leaderboard, leaderboards, read_runs
+from archenc.benchmarks.searches import read_searches
 from archenc.errors import UnknownName
 from archenc.files.trusted import write_texts
 
@@ -76,6 +78,7 @@ def pages(root: Path) -> dict[Path, str]:
         results / "leaderboard.csv": results_csv(boards),
         results / "auto.md": auto_markdown(boards),
         results / "next.md": next_markdown(read_all(results)),
+        results / "searches.md": search_markdown(read_searches(results)),
         results / "pretraining.md": pretraining_markdown(read_pretrainings(results / "pretraining.json")),
         readme: fill_tables(readme.read_text(encoding="utf-8"), boards),
     }
