@@ -1,23 +1,24 @@
 """Manifests: what is known of a data set before a byte of it has been fetched.
 
-``manifests/NAME.yaml`` belongs to the data set NAME. Required are ``citation``, ``licence`` and ``homepage``;
-the other keys are those of
+``manifests.yaml`` holds one for each data set, by its name. Required are ``citation``, ``licence`` and
+``homepage``; the other keys are those of
 :class:`Manifest`, with ``import`` for :attr:`Manifest.importer`, and each entry of ``sources`` has the keys
 of :class:`Source`::
 
-    citation: "Dong, Yang: NAS-Bench-201, ICLR 2020"
-    licence: MIT
-    homepage: https://github.com/D-X-Y/NAS-Bench-201
-    recipe: archenc.datasets.recipes.nasbench201:build
-    tables: {nasbench201/table.npz: 0123...}
-    sources:
-      scores: {repository: OWNER/REPO, commit: 0123..., path: data/scores.csv, size: 3024008,
-               sha256: 0123..., licence: none found}
-      records: {url: https://example.org/records.tfrecord, size: 498859226, sha256: 0123...}
-    part_of_all: true
-    labels:
-      "cifar10/{val,test}_accuracy@200/mean":
-        "CIFAR-10 {validation,test} accuracy in percent, mean of three seeds"
+    nasbench201:
+      citation: "Dong, Yang: NAS-Bench-201, ICLR 2020"
+      licence: MIT
+      homepage: https://github.com/D-X-Y/NAS-Bench-201
+      recipe: archenc.datasets.recipes.nasbench201:build
+      tables: {nasbench201/table.npz: 0123...}
+      sources:
+        scores: {repository: OWNER/REPO, commit: 0123..., path: data/scores.csv, size: 3024008,
+                 sha256: 0123..., licence: none found}
+        records: {url: https://example.org/records.tfrecord, size: 498859226, sha256: 0123...}
+      part_of_all: true
+      labels:
+        "cifar10/{val,test}_accuracy@200/mean":
+          "CIFAR-10 {validation,test} accuracy in percent, mean of three seeds"
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from archenc.errors import CorruptFile, UnknownName, hint
 from archenc.files.documents import Name, Record, parse_yaml, record
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
-FOLDER = files("archenc.datasets").joinpath("manifests")
+FILE = files("archenc.datasets").joinpath("manifests.yaml")
 
 MAX_MANIFEST_BYTES = 256 * 2**10
 MAX_ENTRIES = 1_000
@@ -239,39 +240,44 @@ def _filled(text: str, words: list[str]) -> str:
 
 def manifest_names() -> list[str]:
     """Names of the data sets that have a manifest, sorted."""
-    found = (file.name for file in FOLDER.iterdir())
-    return sorted(
-        name.removesuffix(".yaml") for name in found if name.endswith(".yaml") and not name.startswith(".")
-    )
+    return sorted(read_manifests())
 
 
 def remedy_for(table: str) -> str:
     """How to get the table at this path under the data root; empty where no manifest has it."""
-    return next(
-        (read_manifest(name).remedy for name in manifest_names() if table in read_manifest(name).tables), ""
-    )
+    return next((known.remedy for known in read_manifests().values() if table in known.tables), "")
 
 
-@lru_cache(maxsize=64)
 def read_manifest(name: str) -> Manifest:
     """The manifest of a data set.
 
     Raises:
         UnknownName: there is none of this name.
-        CorruptFile: it is not what a manifest must be.
+        CorruptFile: a manifest is not what it must be.
     """
-    if name not in manifest_names():
+    if name not in read_manifests():
         remedy = hint(name, manifest_names(), f"choose one of {', '.join(manifest_names())}")
         raise UnknownName(f"there is no manifest of a data set {name!r}; {remedy}")
-    return parse(name, FOLDER.joinpath(f"{name}.yaml").read_bytes())
+    return read_manifests()[name]
 
 
-def parse(name: str, content: bytes) -> Manifest:
-    """The manifest in the bytes of ``NAME.yaml``; raises :class:`CorruptFile` for what is not one."""
-    where = f"the manifest {name}.yaml"
+@lru_cache(maxsize=1)
+def read_manifests() -> dict[str, Manifest]:
+    """All manifests, by the names of their data sets; raises :class:`CorruptFile` if one is none."""
+    return parse(FILE.read_bytes())
+
+
+def parse(content: bytes) -> dict[str, Manifest]:
+    """The manifests in the bytes of ``manifests.yaml``; raises :class:`CorruptFile` for what are none."""
     if len(content) > MAX_MANIFEST_BYTES:
-        raise CorruptFile(f"{where} is larger than {MAX_MANIFEST_BYTES:,} bytes; install archenc again")
-    values = _called(name, parse_yaml(content, where), where)
+        raise CorruptFile(f"{FILE.name} is larger than {MAX_MANIFEST_BYTES:,} bytes; install archenc again")
+    found = _named(parse_yaml(content, FILE.name), FILE.name)
+    return {name: _manifest(name, values) for name, values in found.items()}
+
+
+def _manifest(name: str, described: Any) -> Manifest:
+    where = f"{FILE.name}, data set {name!r}"
+    values = _called(name, described, where)
     sources = values.get("sources")
     if isinstance(sources, dict):
         values["sources"] = {
@@ -282,8 +288,12 @@ def parse(name: str, content: bytes) -> Manifest:
 
 def _called(name: str, values: Any, where: str) -> Any:
     """Named values with their own name, which a file does not repeat."""
-    if not isinstance(values, dict):
-        raise CorruptFile(f"{where} does not hold named values; write lines such as 'name: value'")
-    if "name" in values:
+    if "name" in _named(values, where):
         raise CorruptFile(f"{where}: unknown key 'name'; leave it out")
     return {"name": name, **values}
+
+
+def _named(values: Any, where: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise CorruptFile(f"{where} does not hold named values; write lines such as 'name: value'")
+    return values

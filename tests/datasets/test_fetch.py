@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -17,68 +16,34 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from archenc import list_datasets, load_dataset
+from archenc import load_dataset
 from archenc.datasets.cli import app
 from archenc.datasets.sources import cli as fetch_cli
 from archenc.datasets.sources import download, manifest
 from archenc.datasets.sources.download import Patience
 from archenc.datasets.sources.fetch import fetch, import_file
-from archenc.datasets.sources.manifest import manifest_names, read_manifest, remedy_for
+from archenc.datasets.sources.manifest import manifest_names, read_manifest, read_manifests, remedy_for
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, UnknownName
-from archenc.files.trusted import content_digest
 from tests.bad_input import assert_one_sentence
 from tests.datasets import recipe
 from tests.datasets import server as web
+from tests.datasets.recipe import COMMIT, DIGESTS, FIRST, SECOND, described, source
 from tests.datasets.server import Server
 
-COMMIT = "0123456789" * 4
-FIRST, SECOND = b"1 2 3", b"10 20 30"
-DIGESTS = {
-    "made/sum.npz": content_digest({"sum": np.array([11, 22, 33])}),
-    "made/both.npz": content_digest({"first": np.array([1, 2, 3]), "second": np.array([10, 20, 30])}),
-}
 HASTE = Patience(connect=1, silence=0.3, attempts=2, back_off=0.01, lock=5)
-
-
-def source(content: bytes, path: str) -> dict[str, Any]:
-    sha256 = hashlib.sha256(content).hexdigest()
-    return {
-        "repository": "someone/numbers",
-        "commit": COMMIT,
-        "path": path,
-        "size": len(content),
-        "sha256": sha256,
-    }
-
-
-def described(**changes: Any) -> dict[str, Any]:
-    """A manifest that is in order, with changes."""
-    values = {
-        "citation": "Someone: Numbers, 2020",
-        "licence": "MIT",
-        "homepage": "https://example.org/numbers",
-        "recipe": "tests.datasets.recipe:build",
-        "tables": DIGESTS,
-        "sources": {"first": source(FIRST, "first.txt"), "second": source(SECOND, "second.txt")},
-        "part_of_all": True,
-        "labels": {"numbers/sum": "the sum of both"},
-        "notes": ["They are whole numbers."],
-    }
-    return {key: value for key, value in (values | changes).items() if value is not None}
 
 
 @pytest.fixture
 def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for manifests, with ``made`` and ``own`` in it, an empty cache and an empty data root."""
-    folder = tmp_path / "manifests"
-    folder.mkdir()
-    monkeypatch.setattr(manifest, "FOLDER", folder)
+    """A file of manifests, with ``made`` and ``own`` in it, an empty cache and an empty data root."""
+    file = tmp_path / "manifests.yaml"
+    file.write_text("{}")
+    monkeypatch.setattr(manifest, "FILE", file)
     monkeypatch.setattr(download, "MIRRORS", ())
     monkeypatch.setenv("ARCHENC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("ARCHENC_MIRROR", raising=False)
-    read_manifest.cache_clear()
-    write(folder, "made")
+    write(file, "made")
     own = {
         "recipe": None,
         "sources": None,
@@ -86,10 +51,10 @@ def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         "tables": {"own/numbers.npz": ""},
         "part_of_all": False,
     }
-    write(folder, "own", **own)
+    write(file, "own", **own)
     recipe.calls.clear()
-    yield folder
-    read_manifest.cache_clear()
+    yield file
+    read_manifests.cache_clear()
 
 
 @pytest.fixture
@@ -103,9 +68,11 @@ def server(manifests: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]
         yield server
 
 
-def write(folder: Path, name: str, **changes: Any) -> None:
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump(described(**changes), sort_keys=False))
-    read_manifest.cache_clear()
+def write(file: Path, name: str, **changes: Any) -> None:
+    """Put a manifest that is in order, with changes, among those of the file."""
+    manifests = yaml.safe_load(file.read_text()) | {name: described(**changes)}
+    file.write_text(yaml.safe_dump(manifests, sort_keys=False))
+    read_manifests.cache_clear()
 
 
 def data(tmp_path: Path) -> list[str]:
@@ -385,100 +352,3 @@ def test_a_benchmark_that_is_not_here_is_shown(tmp_path: Path, monkeypatch: pyte
         "licence",
     ):
         assert part in output
-
-
-# -- manifests -----------------------------------------------------------------------------------------------
-
-GOOD = source(FIRST, "first.txt")
-MALFORMED: dict[str, tuple[dict[str, Any], str]] = {
-    "no citation": ({"citation": None}, "'citation'"),
-    "citation is a number": ({"citation": 2020}, "'citation'"),
-    "unknown key": ({"homepages": "x"}, "unknown key 'homepages'"),
-    "too long": ({"licence": "x" * 5000}, "'licence'"),
-    "recipe is a command": ({"recipe": "rm -r"}, "'recipe'"),
-    "notes are a text": ({"notes": "x"}, "'notes'"),
-    "note is a number": ({"notes": [1]}, "'notes'"),
-    "part_of_all is a text": ({"part_of_all": "yes"}, "'part_of_all'"),
-    "tables are a list": ({"tables": ["a"]}, "tables"),
-    "table outside the data root": ({"tables": {"../a.npz": "0" * 64}}, "not a plain relative path"),
-    "absolute table": ({"tables": {"/a.npz": "0" * 64}}, "not a plain relative path"),
-    "short digest": ({"tables": {"a.npz": "0" * 63}}, "a.npz"),
-    "source without size": ({"sources": {"a": {k: v for k, v in GOOD.items() if k != "size"}}}, "'size'"),
-    "source of text size": ({"sources": {"a": GOOD | {"size": "5"}}}, "'size'"),
-    "huge source": ({"sources": {"a": GOOD | {"size": 10**12}}}, "'size'"),
-    "source without checksum": (
-        {"sources": {"a": {k: v for k, v in GOOD.items() if k != "sha256"}}},
-        "no checksum",
-    ),
-    "upper-case checksum": ({"sources": {"a": GOOD | {"sha256": "A" * 64}}}, "'sha256'"),
-    "branch for a commit": ({"sources": {"a": GOOD | {"commit": "main"}}}, "'commit'"),
-    "repository and url": ({"sources": {"a": GOOD | {"url": "https://example.org/a"}}}, "either"),
-    "no place": ({"sources": {"a": {"size": 1, "sha256": "0" * 64}}}, "either"),
-    "path that climbs": ({"sources": {"a": GOOD | {"path": "../../a"}}}, "not a plain relative path"),
-    "http": ({"sources": {"a": {"size": 1, "sha256": "0" * 64, "url": "http://example.org/a"}}}, "'url'"),
-    "source is a text": ({"sources": {"a": "https://example.org/a"}}, "'a'"),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_a_malformed_manifest_is_refused(case: str) -> None:
-    changes, message = MALFORMED[case]
-    with pytest.raises(CorruptFile, match=message) as caught:
-        manifest.parse("numbers", yaml.safe_dump(described(**changes), sort_keys=False).encode())
-    assert_one_sentence(caught.value)
-
-
-@pytest.mark.parametrize("content", [b"a: [", b"\xff", b"- a", b"", b"x" * 300_000, b"[" * 200])
-def test_what_is_no_manifest_is_refused(content: bytes) -> None:
-    with pytest.raises(CorruptFile) as caught:
-        manifest.parse("numbers", content)
-    assert_one_sentence(caught.value)
-
-
-def test_keys_and_addresses() -> None:
-    made = manifest.parse("numbers", yaml.safe_dump(described()).encode())
-    assert made.sources["first"].key == f"someone/numbers/{COMMIT}/first.txt"
-    assert (
-        made.sources["first"].public_url
-        == f"https://raw.githubusercontent.com/someone/numbers/{COMMIT}/first.txt"
-    )
-    assert made.size == len(FIRST) + len(SECOND)
-    elsewhere = {"a": {"url": "https://example.org/deep/a.zip", "size": 1, "git_blob": "0" * 40}}
-    source = manifest.parse("numbers", yaml.safe_dump(described(sources=elsewhere)).encode()).sources["a"]
-    assert source.key == "example.org/deep/a.zip"
-    assert source.public_url == "https://example.org/deep/a.zip"
-
-
-@pytest.mark.parametrize("name", manifest_names())
-def test_a_published_manifest_is_in_order(name: str) -> None:
-    published = read_manifest(name)
-    assert name in list_datasets()
-    assert bool(published.tables) == bool(published.recipe or published.importer)
-    assert bool(published.recipe) or not published.part_of_all
-    for reference in filter(None, (published.recipe, published.importer)):
-        module_name, _, function = reference.partition(":")
-        assert callable(getattr(importlib.import_module(module_name), function))
-    if published.part_of_all:
-        assert published.size < 100 * 2**20
-
-
-def expanded(label: str) -> list[str]:
-    """``a/{b,c}`` as ``a/b`` and ``a/c``."""
-    choice = re.search(r"\{([^{}]*)\}", label)
-    if choice is None:
-        return [label]
-    return [
-        name
-        for option in choice[1].split(",")
-        for name in expanded(label[: choice.start()] + option.strip() + label[choice.end() :])
-    ]
-
-
-@pytest.mark.parametrize("name", [name for name in manifest_names() if read_manifest(name).labels])
-def test_the_labels_in_a_manifest_are_those_of_the_data_set(data_root: Path, name: str) -> None:
-    try:
-        dataset = load_dataset(name)
-    except DataNotFound as reason:
-        pytest.skip(str(reason))
-    assert {each for label in read_manifest(name).labels for each in expanded(label)} <= set(dataset.labels)
-    assert dataset.provenance.citation == read_manifest(name).citation

@@ -1,6 +1,11 @@
+"""NAS-Bench-101: the data set, the whole space, and its recipe."""
+
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +13,12 @@ import pytest
 import archenc
 from archenc.dataset import ArchDataset
 from archenc.datasets import nasbench101
-from archenc.errors import DataNotFound, InvalidTable
-from archenc.spaces.nasbench101 import NASBench101
+from archenc.datasets.recipes import nasbench101 as recipe
+from archenc.datasets.sources.manifest import read_manifest
+from archenc.errors import CorruptFile, DataNotFound, InvalidTable
+from archenc.files.trusted import content_digest
+from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
+from archenc.testing import check_dataset
 from tests.bad_input import assert_one_sentence
 
 VAL, TEST = "cifar10/val_accuracy@108/mean", "cifar10/test_accuracy@108/mean"
@@ -149,3 +158,213 @@ def test_without_the_tables_the_remedy_is_given(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(DataNotFound, match="ARCHENC_DATA") as caught:
         archenc.load_dataset("nasbench101")
     assert_one_sentence(caught.value)
+
+
+# -- the recipe ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(data_root: Path) -> dict[str, dict[str, np.ndarray]]:
+    tables = {}
+    for name in ("space", "cells"):
+        with np.load(data_root / "nasbench101" / f"{name}.npz", allow_pickle=False) as table:
+            tables[name] = dict(table)
+    return tables
+
+
+def test_the_table_from_the_public_files(
+    mirror: Path, real: dict[str, dict[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the cells from the table of all cells, which building that table is tested against on its own."""
+    monkeypatch.setattr(recipe, "enumerated", lambda: real["space"])
+    known = read_manifest("nasbench101")
+    tables = recipe.build({name: mirror / source.key for name, source in known.sources.items()})
+    assert {path: content_digest(table) for path, table in tables.items()} == known.tables
+    uniform = np.flatnonzero(real["cells"]["source"] & 3)
+    whole = len(real["cells"]["hash"])
+    for name, values in tables["nasbench101/cells.npz"].items():
+        expected = real["cells"][name]
+        assert values.dtype == expected.dtype
+        np.testing.assert_array_equal(values, expected[uniform] if len(expected) == whole else expected, name)
+
+
+@pytest.mark.slow
+def test_the_table_of_all_cells(real: dict[str, dict[str, np.ndarray]]) -> None:
+    table = recipe.build_space()["nasbench101/space.npz"]
+    assert (
+        content_digest(table)
+        == content_digest(real["space"])
+        == read_manifest("nasbench101-space").tables["nasbench101/space.npz"]
+    )
+
+
+def test_the_cells_of_an_extract_have_the_hashes_that_it_states(mirror: Path) -> None:
+    [path] = mirror.glob("tiga1231/nasbench-vis/*/static/data/data-1k.json")
+    table = json.loads(path.read_text())
+    names = {-1: "input", -2: "output", **dict(enumerate(OPERATIONS))}
+    cells = []
+    for matrix, numbers in zip(table["adjacency"], table["operations"], strict=True):
+        nodes = [at for at, number in enumerate(numbers) if number in names]
+        cells.append(
+            {
+                "adjacency": np.array(matrix)[np.ix_(nodes, nodes)].tolist(),
+                "ops": [names[numbers[at]] for at in nodes],
+            }
+        )
+    hashes = NASBench101().parse(cells).hash()
+    assert [digest.tobytes().hex() for digest in hashes] == table["key"]
+    assert len(hashes) == 1_000
+
+
+def test_the_data_set_from_the_fetched_table(
+    real: dict[str, dict[str, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = archenc.load_dataset("nasbench101")
+    cells, uniform = real["cells"], whole.subsets["uniform"]
+    path = tmp_path / "nasbench101" / "cells.npz"
+    path.parent.mkdir()
+    absent = ("val_count", "test_count", "source")
+    rows = {
+        name: values[uniform] if len(values) == len(whole) else values
+        for name, values in cells.items()
+        if name not in absent
+    }
+    np.savez_compressed(path, **rows)
+    monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
+    dataset = archenc.load_dataset("nasbench101")
+    assert (len(dataset), dataset.label, dataset.splits) == (30_001, "cifar10/val_accuracy@108/single", {})
+    assert any("one of three validation repeats" in note for note in dataset.provenance.notes)
+    part = whole.subset("uniform")
+    assert set(dataset.labels) == {
+        name for name in part.labels if "mean" not in name and "repeat" not in name
+    }
+    for name, values in dataset.labels.items():
+        np.testing.assert_array_equal(values, part.labels[name], name)
+    np.testing.assert_array_equal(dataset.graphs.ops, part.graphs.ops)
+    np.testing.assert_array_equal(dataset.graphs.adjacency, part.graphs.adjacency)
+    check_dataset("nasbench101")
+
+    rows["val_single_count"][7, 3] += 1
+    np.savez_compressed(path, **rows)
+    with pytest.raises(CorruptFile, match="not the published ones") as caught:
+        archenc.load_dataset("nasbench101")
+    assert_one_sentence(caught.value)
+
+
+# -- in small ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Sources of the same form about the 91 cells of at most four nodes; 20 and 10 of them are measured, and
+    the halves hold 5 each.
+    """
+    space = NASBench101()
+    graphs, hashes = space.enumerate_with_hashes(4)
+    n_nodes, adj_bits, ops5 = space.to_bits(graphs)
+    params = space.costs(graphs)["parameters"].astype(np.int32)
+    table = {"hash": hashes, "n_nodes": n_nodes, "adj_bits": adj_bits, "ops5": ops5, "params": params}
+    monkeypatch.setattr(recipe, "enumerated", lambda: table)
+    monkeypatch.setattr(recipe, "ROWS", {"cells_20k": 20, "cells_10k": 10})
+    monkeypatch.setattr(recipe, "TA7290", 5)
+    files = {}
+    for name, rows in (("cells_20k", np.arange(20)), ("cells_10k", np.arange(40, 50))):
+        accuracies = {
+            f"{epochs}_final_validation_accuracy": ((rows + epochs) / 9984).astype(np.float32)
+            for epochs in (4, 12, 36, 108)
+        }
+        columns: dict[str, Any] = {name: values.astype(float).tolist() for name, values in accuracies.items()}
+        columns |= {
+            "key": [hashes[row].tobytes().hex() for row in rows],
+            "trainable_parameters": params[rows].tolist(),
+        }
+        columns |= {"final_training_time": (100.5 + rows).tolist(), "something else": [1]}
+        files[name] = tmp_path / f"{name}.json"
+        files[name].write_text(json.dumps(columns))
+    for name, half in (("ta7290_train", [9, 3, 7, 1, 0]), ("ta7290_test", [90, 80, 70, 60, 50])):
+        files[name] = tmp_path / f"{name}.npy"
+        np.save(files[name], np.array(half))
+    return files
+
+
+def test_what_becomes_of_the_sources(small: Mapping[str, Path]) -> None:
+    tables = recipe.build(small)
+    cells, splits = tables["nasbench101/cells.npz"], tables["nasbench101/splits.npz"]
+    rows = np.concatenate([np.arange(20), np.arange(40, 50)])
+    np.testing.assert_array_equal(cells["space_index"], rows)
+    np.testing.assert_array_equal(cells["val_single_count"], rows[:, None] + [4, 12, 36, 108])
+    np.testing.assert_array_equal(cells["train_time_108_single"], 100.5 + rows)
+    graphs = NASBench101().from_arrays(cells["adjacency"], cells["ops"], cells["n_nodes"])
+    np.testing.assert_array_equal(graphs.hash(), cells["hash"])
+    assert splits["ta7290_train_space_index"].tolist() == [9, 3, 7, 1, 0], "in the published order"
+    np.testing.assert_array_equal(
+        splits["ta7290_test_hash"], recipe.enumerated()["hash"][[90, 80, 70, 60, 50]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"key": ["00" * 16] * 20}, "that of no cell"),
+        ({"key": ["xyz"] * 20}, "not the hexadecimal"),
+        ({"key": [7] * 20}, "not the hexadecimal"),
+        ({"key": []}, "'key' is not a list of 20 values"),
+        ({"trainable_parameters": [1] * 20}, "are not those of its network"),
+        ({"trainable_parameters": [None] * 20}, "other than finite numbers"),
+        ({"36_final_validation_accuracy": [1.5] * 20}, "no share|not a share"),
+        ({"36_final_validation_accuracy": [0.50003] * 20}, "not a share"),
+        ({"final_training_time": [float("nan")] * 20}, "not valid JSON"),
+        ({"final_training_time": [[1.0]] * 20}, "other than finite numbers"),
+    ],
+)
+def test_a_bad_extract_is_refused(small: Mapping[str, Path], change: dict[str, Any], match: str) -> None:
+    path = small["cells_20k"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    refused(small, path, match)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"), [("[]", "instead of an object"), ("{", "not valid JSON"), ("", "not valid JSON")]
+)
+def test_a_file_of_another_kind_is_refused(small: Mapping[str, Path], content: str, match: str) -> None:
+    small["cells_10k"].write_text(content)
+    refused(small, small["cells_10k"], match)
+
+
+def test_a_cell_in_both_extracts_is_refused(small: Mapping[str, Path]) -> None:
+    ten, twenty = (json.loads(small[name].read_text()) for name in ("cells_10k", "cells_20k"))
+    small["cells_10k"].write_text(
+        json.dumps({name: values[:10] if len(values) > 1 else ten[name] for name, values in twenty.items()})
+    )
+    refused(small, small["cells_10k"], "in the other extract")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [1, 2, 3, 4],
+        [1, 2, 3, 4, 4],
+        [1, 2, 3, 4, 91],
+        [-1, 2, 3, 4, 5],
+        [0.5, 1, 2, 3, 4],
+        [[1], [2], [3], [4], [5]],
+    ],
+)
+def test_bad_positions_are_refused(small: Mapping[str, Path], rows: list[Any]) -> None:
+    np.save(small["ta7290_test"], np.array(rows))
+    refused(small, small["ta7290_test"], "does not hold 5 different positions")
+
+
+def test_a_file_that_is_no_array_is_refused(small: Mapping[str, Path]) -> None:
+    path = small["ta7290_test"]
+    whole = path.read_bytes()
+    for content in (b"", b"text", whole[:40], whole[:-3], whole[:-8]):
+        path.write_bytes(content)
+        refused(small, path, "not an .npy file|different positions")
+
+
+def refused(files: Mapping[str, Path], path: Path, match: str) -> None:
+    with pytest.raises(CorruptFile, match=match) as caught:
+        recipe.build(files)
+    assert_one_sentence(caught.value)
+    assert str(path) in str(caught.value)
