@@ -7,8 +7,8 @@ the repository's root.
 ``<!-- overview PREFIX -->`` on one of all protocols whose names begin so, and from ``<!-- recommended -->``
 on that of the best methods by kind of space. The cards and reports of
 ``benchmarks/results/pretraining.json`` become ``pretraining.md``, the runs of ``archenc bench next``
-``next.md``, and the runs of searches ``searches.md``. What the splits test, ``benchmarks/results/audits.md``, is computed from the data by
-:mod:`archenc.benchmarks.reports.audits`.
+``next.md``, and the runs of searches ``searches.md``. What the splits test, ``benchmarks/results/audits.md``,
+is computed from the data by :mod:`archenc.benchmarks.reports.audits`.
 """
 
 from __future__ import annotations
