@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from archenc.pretraining import PretrainableEncoder, pretrain
     from archenc.pretraining.embeddings import Embeddings, load_embeddings
     from archenc.pretraining.weights import load_pretrained
-    from archenc.search.saved import load_search
-    from archenc.search.search import Search, create_search
+    from archenc.search.search import Search, create_search, load_search
     from archenc.search.suggest import suggest
     from archenc.spaces.base import Space
     from archenc.spaces.cell import CellSpace
@@ -51,7 +50,7 @@ _LAZY = {  # heavy names are imported when first asked for, so that `import arch
     "load_dataset": "archenc.dataset.loading",
     "load_embeddings": "archenc.pretraining.embeddings",
     "load_pretrained": "archenc.pretraining.weights",
-    "load_search": "archenc.search.saved",
+    "load_search": "archenc.search.search",
     "pretrain": "archenc.pretraining",
     "recommend": "archenc.predictor.automatic",
     "suggest": "archenc.search.suggest",

@@ -83,7 +83,7 @@ def run_protocol(
     it was.
     """
     from archenc.benchmarks.protocol import load_protocol
-    from archenc.benchmarks.searches import list_searches
+    from archenc.benchmarks.search_protocols import list_searches
     from archenc.files.trusted import safe_name
 
     if protocol_name in list_searches():
@@ -124,9 +124,10 @@ def _run_search(
     from archenc.benchmarks import searches
     from archenc.benchmarks.engines import local
     from archenc.benchmarks.reports.searches import search_text
+    from archenc.benchmarks.search_protocols import find_contender, load_search_protocol
 
-    protocol = searches.load_search_protocol(name)
-    contenders = [searches.find_contender(each) for each in _names(strategies, protocol.strategies)]
+    protocol = load_search_protocol(name)
+    contenders = [find_contender(each) for each in _names(strategies, protocol.strategies)]
     chosen = parse_numbers(seeds, tuple(range(protocol.seeds)), "--seeds", 0)
     folder = _folder(runs, Path("runs") / name)
     command = shlex.join(["archenc", "bench", "run", name])
@@ -353,7 +354,7 @@ def list_all() -> None:
     """List protocols and methods."""
     from archenc.benchmarks.methods import load_methods
     from archenc.benchmarks.protocol import list_protocols, load_protocol
-    from archenc.benchmarks.searches import list_searches
+    from archenc.benchmarks.search_protocols import list_searches
 
     say("protocols", *(f"  {name}: {load_protocol(name).purpose}" for name in list_protocols()))
     say("search protocols", *(f"  {name}" for name in list_searches()))

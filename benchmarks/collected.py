@@ -15,7 +15,7 @@ from typing import Any
 from archenc.benchmarks.next import PREFIX, NextRun
 from archenc.benchmarks.protocol import family
 from archenc.benchmarks.runs import Run, stored_runs
-from archenc.benchmarks.searches import FILE as SEARCHES
+from archenc.benchmarks.search_protocols import FILE as SEARCHES
 from archenc.benchmarks.searches import PREFIX as SEARCH_PREFIX
 from archenc.benchmarks.searches import SearchRun
 from archenc.errors import DataNotFound

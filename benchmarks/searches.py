@@ -12,19 +12,19 @@ import functools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from msgspec import Meta
 
 import archenc
-from archenc.benchmarks.jobs import Failure
+from archenc.benchmarks.jobs import Failure, Job
 from archenc.benchmarks.runs import Machine, read_record, run_id, stored_runs
+from archenc.benchmarks.search_protocols import Contender, SearchProtocol, SearchSetting
+from archenc.dataset import ArchDataset
 from archenc.dataset.loading import load_dataset
 from archenc.dataset.split_rule import SplitRule
-from archenc.errors import CorruptFile, DataNotFound, InvalidParameter, UnknownName, hint
+from archenc.errors import CorruptFile, DataNotFound, InvalidParameter
 from archenc.files.documents import (
     Digest,
     FileName,
@@ -33,121 +33,19 @@ from archenc.files.documents import (
     Seconds,
     Text,
     plain_values,
-    read_yaml,
     record,
 )
 from archenc.files.machine import machine, versions
 from archenc.files.trusted import write_json
 from archenc.registry import STRATEGIES
-from archenc.registry.rules import Count, Number, Seed, Whole
+from archenc.registry.rules import Number, Part, Seed, Whole
 from archenc.search.candidates import Listed
+from archenc.search.pareto import hypervolume
 from archenc.search.search import Search
 
 PREFIX = "search-"
-FILE = Path(str(files("archenc.benchmarks"))) / "searches.yaml"
 SEEDS_PER_JOB = 5
 """Seeds that one process searches with, so that the table is prepared once for them."""
-
-Queries = Annotated[int, Meta(ge=1, le=100_000, description="a whole number from 1 to 100,000")]
-
-
-# -- protocols -----------------------------------------------------------------------------------------------
-
-
-class SearchSetting(Record, kw_only=True, omit_defaults=True):
-    """What decides a number.
-
-    Attributes:
-        name, version: together they name it for good.
-        dataset, label: the table, and the label that strategies are told; higher is better.
-        reported: the label of the best found that is reported; by default the same.
-        subset: a part of the table; the rest is left out.
-        queries: trainings of a search.
-        twins: whether isomorphic architectures are different ones, each with its own label.
-    """
-
-    name: FileName
-    version: Whole
-    dataset: FileName
-    label: Name
-    reported: Name | None = None
-    subset: Name | None = None
-    queries: Queries
-    twins: bool = False
-
-
-class SearchProtocol(SearchSetting, kw_only=True):
-    """A :class:`SearchSetting` and what is run by default.
-
-    Attributes:
-        seeds: so many from 0 on.
-        checkpoints: after how many queries the best found is reported.
-        strategies: names in ``searches.yaml``.
-    """
-
-    seeds: Count
-    checkpoints: tuple[Queries, ...]
-    strategies: tuple[Name, ...]
-
-    @property
-    def bare(self) -> SearchSetting:
-        """What decides a number."""
-        return SearchSetting(**{name: getattr(self, name) for name in SearchSetting.__struct_fields__})
-
-    @property
-    def setting(self) -> dict[str, Any]:
-        """The same as JSON values."""
-        values: dict[str, Any] = plain_values(self.bare)
-        return values
-
-
-class Contender(Record, kw_only=True, omit_defaults=True):
-    """A strategy of a benchmark.
-
-    Attributes:
-        name: what its row is called.
-        strategy: the registered name.
-        parameters: those that differ from its defaults.
-        batch: architectures that it is asked for at once.
-    """
-
-    name: Name
-    strategy: Name
-    parameters: dict[Name, Any] = {}  # noqa: RUF012 - msgspec copies it
-    batch: Count = 10
-
-
-@functools.cache
-def _packaged() -> dict[str, Any]:
-    return read_yaml(FILE)
-
-
-def list_searches() -> list[str]:
-    """Names of the search protocols."""
-    return sorted(_packaged()["protocols"])
-
-
-def load_search_protocol(name: str) -> SearchProtocol:
-    """The search protocol of that name; raises :class:`UnknownName` where there is none."""
-    content = _packaged()
-    if name not in content["protocols"]:
-        raise UnknownName(
-            f"there is no search protocol called {name!r}; {hint(name, list_searches(), 'see bench list')}"
-        )
-    merged = {**content["defaults"], **content["protocols"][name], "name": name}
-    return record(merged, SearchProtocol, FILE.name, "correct it", InvalidParameter)
-
-
-def find_contender(name: str) -> Contender:
-    """The strategy of that name in ``searches.yaml``, or a registered one with its defaults; raises
-    :class:`UnknownName`.
-    """
-    entry = _packaged()["strategies"].get(name)
-    if entry is None:
-        STRATEGIES.get(name)
-        entry = {"strategy": name}
-    return record({**entry, "name": name}, Contender, FILE.name, "correct it", InvalidParameter)
-
 
 # -- run files -----------------------------------------------------------------------------------------------
 
@@ -185,9 +83,12 @@ class Step(Record, array_like=True):
     rank: Whole
 
 
-class SearchRun(Record):
+class SearchRun(Record, omit_defaults=True):
     """A run: what it depends on, the queried rows of the table in their order, the improvements, the seconds
     of the strategy, and how it was made.
+
+    ``hypervolume``, of a search against something, is that of the queried rows as a share of that of the
+    table, above the worst of both in the table and with each scaled to its range.
     """
 
     run: Name
@@ -199,6 +100,7 @@ class SearchRun(Record):
     versions: dict[Name, Name]
     machine: Machine
     command: Text
+    hypervolume: Part | None = None
 
     def __post_init__(self) -> None:
         if len(self.rows) != self.key.protocol.queries or not self.steps:
@@ -235,19 +137,11 @@ def read_searches(place: Path) -> list[SearchRun]:
 
 
 @dataclass(frozen=True)
-class SearchJob:
-    """Runs of one strategy by several seeds; what :mod:`archenc.benchmarks.jobs` plans with."""
+class SearchJob(Job):
+    """Runs of one strategy by several seeds; the size is the number of queries."""
 
-    protocol: SearchProtocol
-    method: Contender
-    seeds: tuple[int, ...]
-    folder: Path
-    command: str
-
-    @property
-    def size(self) -> int:
-        """Queries of a run."""
-        return self.protocol.queries
+    protocol: SearchProtocol  # type: ignore[assignment]
+    method: Contender  # type: ignore[assignment]
 
     def key(self, seed: int) -> dict[str, Any]:
         """What a run depends on, as JSON values."""
@@ -278,18 +172,22 @@ def jobs_of(
     for strategy in strategies:
         for start in range(0, len(seeds), SEEDS_PER_JOB):
             line = f"{command} --methods {strategy.name}"
-            yield SearchJob(protocol, strategy, tuple(seeds[start : start + SEEDS_PER_JOB]), folder, line)
+            some = tuple(seeds[start : start + SEEDS_PER_JOB])
+            yield SearchJob(protocol, strategy, protocol.queries, some, folder, line)
 
 
 @dataclass(frozen=True)
 class Ground:
-    """The table of a protocol: the architectures by row, both labels, and the rows' ranks."""
+    """The table of a protocol: the architectures by row, both labels, the rows' ranks, and the objectives
+    (N, M) that strategies are told.
+    """
 
     candidates: Listed
     rows: np.ndarray
     y: np.ndarray
     reported: np.ndarray
     ranks: np.ndarray
+    objectives: np.ndarray
     facts: SearchTable
 
 
@@ -311,7 +209,18 @@ def ground(setting: SearchSetting) -> Ground:
         float(reported[rows[candidates.numbers]].max()),
     )
     ranks = 1 + len(order) - np.searchsorted(order, y, side="right")
-    return Ground(candidates, rows, y, reported[rows], ranks, facts)
+    objectives = y[:, None] if setting.against is None else _scaled(y, _against(data, setting.against)[rows])
+    return Ground(candidates, rows, y, reported[rows], ranks, objectives, facts)
+
+
+def _against(data: ArchDataset, name: str) -> np.ndarray:
+    return data.labels[name] if name in data.labels else data.space.costs(data.graphs)[name]
+
+
+def _scaled(y: np.ndarray, against: np.ndarray) -> np.ndarray:
+    """(N, 2): the label and what is to be low, both from 0, the worst, to 1, the best."""
+    both = np.stack([y, -against.astype(np.float64)], axis=1)
+    return np.asarray((both - both.min(axis=0)) / np.ptp(both, axis=0))
 
 
 def run_job(job: SearchJob) -> list[Failure]:
@@ -323,7 +232,7 @@ def run_job(job: SearchJob) -> list[Failure]:
         except OSError:
             raise  # a full disk or a missing permission stops everything
         except Exception as error:
-            failures.append(Failure.of(job, seed, error))  # type: ignore[arg-type]
+            failures.append(Failure.of(job, seed, error))
     return failures
 
 
@@ -335,12 +244,13 @@ def compute(job: SearchJob, seed: int) -> dict[str, Any]:
     )
     strategy = STRATEGIES.create(job.method.strategy, **job.method.parameters)
     search = Search(strategy, table.candidates, random_state=seed)
-    start, queried = time.perf_counter(), []
+    queried: list[int] = []
+    start = time.perf_counter()
     while len(queried) < job.protocol.queries:
         left = job.protocol.queries - len(queried)
         first = getattr(strategy, "initial", 0) - len(queried)
         batch = search.ask_numbers(min(left, first if first > 0 else job.method.batch))
-        search.tell_numbers(batch, table.y[batch])
+        search.tell_numbers(batch, table.objectives[batch])
         queried += batch
     seconds = time.perf_counter() - start
     return {
@@ -353,7 +263,15 @@ def compute(job: SearchJob, seed: int) -> dict[str, Any]:
         "versions": versions(),
         "machine": machine(),
         "command": job.command,
+        **_volume(table.objectives, queried),
     }
+
+
+def _volume(objectives: np.ndarray, queried: list[int]) -> dict[str, float]:
+    if objectives.shape[1] == 1:
+        return {}
+    found, whole = (hypervolume(rows, np.zeros(2)) for rows in (objectives[queried], objectives))
+    return {"hypervolume": min(1.0, found / whole)}
 
 
 def _improvements(table: Ground, queried: np.ndarray) -> list[list[float]]:

@@ -80,6 +80,18 @@ class State:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A training that was told: the architecture's number, its objectives, NaN if it failed, its epochs, and
+    whether it was asked for.
+    """
+
+    number: int
+    y: tuple[float, ...]
+    epochs: int
+    asked: bool
+
+
+@dataclass(frozen=True)
 class Proposal:
     """What to train next.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from archenc.errors import DataNotFound
+
 
 def leading(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first ``count`` of N rows (N, M), all M columns to be high.
@@ -29,6 +31,24 @@ def leading(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         fronts = np.concatenate([fronts, np.full(len(members), 1 + fronts.max(initial=0))])
         left = np.delete(left, front)
     return positions, fronts
+
+
+def hypervolume(values: np.ndarray, worst: np.ndarray) -> float:
+    """How much of the space above ``worst`` (M,) rows (N, M) dominate, all M columns to be high: 1.0 for a
+    row that is one above it in each column (Zitzler, Thiele: Multiobjective Evolutionary Algorithms, IEEE
+    TEC 1999).
+
+    Raises:
+        DataNotFound: pymoo, which computes it, is not installed.
+    """
+    try:
+        from pymoo.indicators.hv import HV  # type: ignore[import-untyped]
+    except ImportError:
+        raise DataNotFound(
+            "a hypervolume needs the package pymoo, which is not installed; run: pip install "
+            '"archenc[search]"'
+        ) from None
+    return float(HV(ref_point=-worst)(-values))
 
 
 def first_front(values: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,8 +18,8 @@ from archenc.graphs import as_graphs
 from archenc.pretraining.folder import SpaceConfig
 from archenc.registry import STRATEGIES
 from archenc.registry.rules import Number, Seed, Whole
+from archenc.search.base import Strategy, Told
 from archenc.search.candidates import Candidates, Listed, candidates_of, digest_of
-from archenc.search.search import Search, Told
 from archenc.spaces import from_config
 from archenc.version import __version__
 
@@ -63,21 +64,33 @@ class Content(Record):
     told: tuple[Trained, ...]
 
 
-def save_search(search: Search, path: str | Path) -> Path:
-    """Write a search; see :meth:`archenc.search.search.Search.save`.
+@dataclass(frozen=True)
+class Saved:
+    """What makes up a search (:class:`archenc.search.search.Search`)."""
+
+    strategy: Strategy
+    candidates: Candidates
+    random_state: int
+    start: list[int]
+    asked: list[tuple[int, int]]
+    told: list[Told]
+
+
+def save_search(search: Saved, path: str | Path) -> Path:
+    """Write a search.
 
     Raises:
         InvalidParameter: a strategy that is not registered, so that no name stands for it.
         CannotWrite: the file cannot be written; an older one is as it was.
     """
-    candidates, space = search.candidates, search.space
+    candidates, space = search.candidates, search.candidates.space
     texts = _Texts(
         candidates, [*search.start, *(n for n, _ in search.asked), *(t.number for t in search.told)]
     )
     content = {
         "format": FORMAT,
         "archenc": __version__,
-        "strategy": _name(search),
+        "strategy": _name(search.strategy),
         "parameters": search.strategy.parameters(),
         "space": space.config(),
         "candidates": digest_of(candidates),
@@ -100,17 +113,8 @@ def save_search(search: Search, path: str | Path) -> Path:
     return target
 
 
-def load_search(path: str | Path, candidates: Any = None) -> Search:
-    """Read what :meth:`archenc.search.search.Search.save` wrote; it goes on as if it had never stopped.
-
-    Args:
-        path: the file.
-        candidates: the list that the search was made with, if it was made with one.
-
-    Raises:
-        DataNotFound, CorruptFile: there is no such file, or one that cannot be rebuilt.
-        InvalidParameter: the candidates are missing, or others.
-    """
+def read_search(path: str | Path, candidates: Any = None) -> Saved:
+    """Read what :func:`save_search` wrote; raises as :func:`archenc.search.search.load_search` does."""
     file = Path(path)
     content = record(read_json(file, MAX_BYTES), Content, str(file), f"{REMEDY} with archenc {__version__}")
     with rebuilding(file, REMEDY):
@@ -126,32 +130,33 @@ def load_search(path: str | Path, candidates: Any = None) -> Search:
             f"the candidates are not those of the search in {file}; give the same in their order"
         )
     with rebuilding(file, REMEDY):
-        search = Search(strategy, pool, random_state=content.random_state)
-        search.start = _numbers(pool, space, content.start)
-        asked = _numbers(pool, space, [each.arch for each in content.asked])
-        search.asked = list(zip(asked, (each.epochs for each in content.asked), strict=True))
-        told = _met(pool, space, [each.arch for each in content.told])
         if len({len(each.y) for each in content.told}) > 1:
             raise CorruptFile(f"'told' has rows of different numbers of objectives; {REMEDY}")
-        search.told = [
+        start = _numbers(pool, space, content.start)
+        asked = _numbers(pool, space, [each.arch for each in content.asked])
+        told = _met(pool, space, [each.arch for each in content.told])
+        trainings = [
             Told(
                 number, tuple(np.nan if value is None else value for value in each.y), each.epochs, each.asked
             )
             for number, each in zip(told, content.told, strict=True)
         ]
-    return search
+        lengths = [each.epochs for each in content.asked]
+        return Saved(
+            strategy, pool, content.random_state, start, list(zip(asked, lengths, strict=True)), trainings
+        )
 
 
 def _with(content: Content) -> str:
     return "without a" if content.candidates is None else "with a"
 
 
-def _name(search: Search) -> str:
+def _name(strategy: Strategy) -> str:
     for name in STRATEGIES.names():
-        if STRATEGIES.get(name) is type(search.strategy):
+        if STRATEGIES.get(name) is type(strategy):
             return name
     raise InvalidParameter(
-        f"the strategy {type(search.strategy).__name__} has no name, by which a file could call it; declare "
+        f"the strategy {type(strategy).__name__} has no name, by which a file could call it; declare "
         "it as an entry point of the group 'archenc.strategies'"
     )
 

@@ -13,20 +13,11 @@ from archenc.files.values import as_frame, as_numbers
 from archenc.graphs import ArchGraphs, as_graphs
 from archenc.registry import STRATEGIES, as_space
 from archenc.registry.rules import Seed, checked
-from archenc.search.base import Proposal, State, Strategy
+from archenc.search.base import Proposal, State, Strategy, Told
 from archenc.search.candidates import Candidates, candidates_of
 from archenc.search.pareto import leading
+from archenc.search.saved import Saved, read_search, save_search
 from archenc.spaces.base import Space, is_whole
-
-
-@dataclass(frozen=True)
-class Told:
-    """A training that was told: the architecture's number, its objectives, NaN if it failed, its epochs."""
-
-    number: int
-    y: tuple[float, ...]
-    epochs: int
-    asked: bool
 
 
 @dataclass(frozen=True)
@@ -280,9 +271,8 @@ class Search:
 
     def save(self, path: str | Path) -> Path:
         """Write the search as a JSON file, whole or not at all; :func:`load_search` reads it."""
-        from archenc.search.saved import save_search
-
-        return save_search(self, path)
+        state = (self.random_state, self.start, self.asked, self.told)
+        return save_search(Saved(self.strategy, self.candidates, *state), path)
 
     def __repr__(self) -> str:
         pending = len(self._pending(self.asked))
@@ -337,3 +327,20 @@ def _strategy(strategy: str | Strategy, parameters: dict[str, Any]) -> Strategy:
             f"the parameter {next(iter(parameters))!r} came beside a finished strategy; give it to that one"
         )
     return strategy
+
+
+def load_search(path: str | Path, candidates: Any = None) -> Search:
+    """Read what :meth:`Search.save` wrote; the search goes on as if it had never stopped.
+
+    Args:
+        path: the file.
+        candidates: the list that the search was made with, if it was made with one.
+
+    Raises:
+        DataNotFound, CorruptFile: there is no such file, or one that cannot be rebuilt.
+        InvalidParameter: the candidates are missing, or others.
+    """
+    saved = read_search(path, candidates)
+    search = Search(saved.strategy, saved.candidates, random_state=saved.random_state)
+    search.start, search.asked, search.told = saved.start, saved.asked, saved.told
+    return search

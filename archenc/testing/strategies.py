@@ -14,8 +14,7 @@ from archenc.graphs import ArchGraphs, concatenate
 from archenc.graphs.hashing import sortable_keys
 from archenc.registry import STRATEGIES, create_space
 from archenc.search.base import Strategy
-from archenc.search.saved import load_search
-from archenc.search.search import Search, create_search
+from archenc.search.search import Search, create_search, load_search
 from archenc.spaces.base import Space
 from archenc.testing.assertions import assert_raises, equal, resolve
 
@@ -105,7 +104,7 @@ def _check_resumed(search: Search) -> None:
 def _check_list(few: ArchGraphs, search: Any) -> None:
     begun = search(few)
     different = len(np.unique(sortable_keys(few.hash())))
-    seen = []
+    seen: list[bytes] = []
     while len(seen) < different:
         batch = begun.ask(min(7, different - len(seen)))
         begun.tell(batch, worth(batch))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 
 import numpy as np
+from scipy.stats import t
 
-from archenc.benchmarks.searches import SearchRun, list_searches, load_search_protocol
+from archenc.benchmarks.search_protocols import list_searches, load_search_protocol
+from archenc.benchmarks.searches import SearchRun
 from archenc.errors import InvalidTable
 from archenc.files.documents import canonical_json
 from archenc.files.reports import markdown_table, number, text_table
@@ -39,9 +41,10 @@ def heading(group: Sequence[SearchRun]) -> str:
     """What a table is about, in a sentence."""
     protocol, table = group[0].key.protocol, group[0].table
     reported = protocol.reported or protocol.label
+    low = "" if protocol.against is None else f", {protocol.against} to be low"
     return (
         f"{protocol.dataset}: {table.architectures:,} architectures, told {protocol.label} (best "
-        f"{number(table.best, 3)}), reported {reported} (best {number(table.best_reported, 3)}), "
+        f"{number(table.best, 3)}){low}, reported {reported} (best {number(table.best_reported, 3)}), "
         f"{protocol.queries} queries (archenc {group[0].key.archenc})"
     )
 
@@ -74,6 +77,7 @@ def standings(group: list[SearchRun]) -> tuple[list[str], list[list[str]]]:
     header = ["strategy", "batch", "seeds", "queries to a top-10 cell", "to the top 0.1 %"]
     header += [f"to {WITHIN:g} below the best", *(f"reported after {point}, mean" for point in points)]
     header += [f"median after {points[-1]}", "regret", "ms a query"]
+    header += ["hypervolume, %"] if protocol.against is not None else []
     lines = []
     for runs in by_strategy(group):
         finals = [run.at(protocol.queries).label for run in runs]
@@ -90,6 +94,7 @@ def standings(group: list[SearchRun]) -> tuple[list[str], list[list[str]]]:
                 number(median(run.at(points[-1]).reported for run in runs), 3),
                 number(table.best - fmean(finals), 3),
                 number(1000 * fmean(run.seconds for run in runs) / protocol.queries, 1),
+                *([_interval([100 * (run.hypervolume or 0.0) for run in runs])] if protocol.against else []),
             ]
         )
     return header, lines
@@ -101,6 +106,14 @@ def _quartiles(queries: np.ndarray, most: int) -> str:
     return texts[0] if len(set(texts)) == 1 else f"{texts[0]} ({texts[1]} to {texts[2]})"
 
 
+def _interval(values: list[float]) -> str:
+    """The mean, and the interval that holds it with 95 percent by Student's t over seeds."""
+    if len(values) < 2:
+        return number(fmean(values), 2)
+    half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+    return f"{number(fmean(values), 2)} ± {number(half, 2)}"
+
+
 def search_text(runs: Iterable[SearchRun]) -> str:
     """The tables for a terminal."""
     return "\n\n".join(f"{heading(group)}\n\n{text_table(*standings(group))}" for group in groups(runs))
@@ -108,13 +121,14 @@ def search_text(runs: Iterable[SearchRun]) -> str:
 
 PAGE = f"""# How many trainings a search needs
 
-Each strategy is told the label of what it asks for, by looking it up in the table, and everything counts that
-it asks for. Queries to a target: median over seeds, and quartiles; the ten best and the best thousandth of
-the table by the label that is told; within {WITHIN:g} of the highest label. Reported: the other label of the
-best found so far by the label that is told, mean or median over seeds. Regret: how far the best found lies
-below the best of the table at the end, mean. `archenc bench run` makes the runs, which lie beside this page
-in `searches.jsonl`; strategies are those of `archenc.list_strategies()`, with parameters in
-`benchmarks/searches.yaml`.
+Each strategy is told the label of what it asks for, by looking it up in the table, and everything counts
+that it asks for. Queries to a target: median over seeds, and quartiles; the ten best and the best
+thousandth of the table by the label that is told; within {WITHIN:g} of the highest label. Reported: the
+other label of the best found so far by the label that is told, mean or median over seeds. Regret: how far
+the best found lies below the best of the table at the end, mean. Hypervolume: of a search for two things,
+as a share of that of the whole table, each scaled to its range there, with a 95 % interval of the mean.
+`archenc bench run` makes the runs, which lie beside this page in `searches.jsonl`; strategies are those of
+`archenc.list_strategies()`, with parameters in `benchmarks/searches.yaml`.
 """
 
 

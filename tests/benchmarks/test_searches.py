@@ -17,6 +17,7 @@ from archenc.benchmarks import searches
 from archenc.benchmarks.collected import collect
 from archenc.benchmarks.reports.searches import groups, queries_to, search_text, standings
 from archenc.benchmarks.runs import COMMITTED
+from archenc.benchmarks.search_protocols import find_contender, list_searches, load_search_protocol
 from archenc.commands.app import main
 from archenc.errors import CorruptFile, UnknownName
 from archenc.files.documents import plain_values
@@ -25,6 +26,10 @@ from archenc.search.search import Search
 
 NAME = "search-transnas101-jigsaw"
 CHEAP = ("random", "evolution", "local-search")
+
+
+def _run(*arguments: str) -> int:
+    return main(["bench", "run", NAME, *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +43,21 @@ def runs(tmp_path_factory) -> Path:
 
 
 def test_protocols_name_tables_labels_and_strategies_that_exist() -> None:
-    for name in searches.list_searches():
-        protocol = searches.load_search_protocol(name)
+    for name in list_searches():
+        protocol = load_search_protocol(name)
         for strategy in protocol.strategies:
-            contender = searches.find_contender(strategy)
+            contender = find_contender(strategy)
             STRATEGIES.create(contender.strategy, **contender.parameters)
         assert max(protocol.checkpoints) <= protocol.queries
     with pytest.raises(UnknownName, match="nasbench201"):
-        searches.load_search_protocol("search-nasbench20")
+        load_search_protocol("search-nasbench20")
     with pytest.raises(UnknownName):
-        searches.find_contender("nothing")
+        find_contender("nothing")
 
 
 def test_a_run_is_what_the_table_says(runs) -> None:
     """Recomputed by a plain loop over the rows that a run queried."""
-    protocol = searches.load_search_protocol(NAME)
+    protocol = load_search_protocol(NAME)
     table = searches.ground(protocol.bare)
     for run in searches.read_searches(runs):
         best, steps = -np.inf, []
@@ -120,9 +125,9 @@ def test_wrong_names_are_one_sentence(capfd) -> None:
 
 def test_committed_searches_are_those_that_the_commands_would_make() -> None:
     for run in searches.read_searches(COMMITTED):
-        protocol = searches.load_search_protocol(run.key.protocol.name)
-        contender = searches.find_contender(run.key.strategy.name)
-        job = searches.SearchJob(protocol, contender, (run.key.seed,), Path(), "")
+        protocol = load_search_protocol(run.key.protocol.name)
+        contender = find_contender(run.key.strategy.name)
+        job = searches.SearchJob(protocol, contender, protocol.queries, (run.key.seed,), Path(), "")
         expected = {**job.key(run.key.seed), "archenc": run.key.archenc}
         assert plain_values(run.key) == expected, f"{run.run} was changed after it was run"
 
