@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.stats import norm
 
 import archenc
 from archenc.errors import (
@@ -25,7 +23,6 @@ from archenc.registry import STRATEGIES
 from archenc.search.base import State, Strategy
 from archenc.search.candidates import Listed, Unlisted, candidates_of
 from archenc.search.search import create_search
-from archenc.search.strategies.bayesian import acquire
 from archenc.spaces.chain import ChainSpace
 from archenc.testing import check_strategy
 from archenc.testing.strategies import worth
@@ -278,140 +275,6 @@ def test_drawn_architectures_of_a_large_space_are_not_kept() -> None:
     assert isinstance(candidates, Unlisted)
     assert len(candidates.graphs(np.array([number for number, _ in search.asked]))) == 7
     assert len(candidates._number) == 7
-
-
-# -- what strategies do --------------------------------------------------------------------------------------
-
-
-def _distance(a: str, b: str) -> int:
-    return sum(x != y for x, y in zip(a, b, strict=True))
-
-
-def test_neighbours_are_all_one_change_away() -> None:
-    cells = Listed(LINE.enumerate())
-    texts = LINE.format(LINE.enumerate())
-    for number in (0, 17, 63):
-        expected = {text for text in texts if _distance(text, texts[number]) == 1}
-        assert {texts[at] for at in cells.neighbours(number)} == expected
-
-
-def test_evolution_changes_the_best_of_the_young() -> None:
-    """A tournament of all: the parent is the best of the last four trainings, not of all."""
-    search = create_search("evolution", LINE, population_size=4, sample_size=4)
-    search.tell(LINE.parse(["333", "000", "001", "010", "100"]), [9.0, 1.0, 5.0, 2.0, 3.0])
-    for text in LINE.format(search.ask(4)):
-        assert _distance(text, "001") == 1
-
-
-def _height(texts: list[str]) -> list[float]:
-    """A hill with its top at 000 and a lower one at 333."""
-    return [max(9 - sum(map(int, text)), sum(map(int, text)) - 1.5) for text in texts]
-
-
-def test_local_search_climbs_and_begins_anew_on_top() -> None:
-    search = create_search("local-search", LINE, initial=1, start=LINE.parse(["332"]), random_state=0)
-    here, seen, climbs = "332", ["332"], 1
-    search.tell(search.ask(1), _height([here]))
-    for _ in range(40):
-        (text,) = LINE.format(search.ask(1))
-        near = [other for other in LINE.format(LINE.enumerate()) if _distance(other, here) == 1]
-        if set(near) <= set(seen):
-            climbs += 1
-            assert text not in near
-            moved = True
-        else:
-            assert text in near
-            moved = _height([text]) > _height([here])
-        seen.append(text)
-        search.tell(LINE.parse([text]), _height([text]))
-        here = text if moved else here
-    assert climbs > 1
-    assert "000" in seen or "333" in seen
-
-
-def test_expected_improvement_is_the_integral() -> None:
-    rng = np.random.default_rng(0)
-    mean, deviation = rng.normal(size=5), rng.random(5) + 0.1
-    found = acquire("ei", mean, deviation, 0.3, 0.0, rng)
-    for at in range(5):
-        curve = norm(mean[at], deviation[at])
-        integral = quad(lambda y, c=curve: (y - 0.3) * c.pdf(y), 0.3, 12)[0]
-        assert found[at] == pytest.approx(integral, rel=1e-6)
-
-
-def test_a_penalised_batch_is_spread_out() -> None:
-    """Of equal encodings, one is asked for; the best ones alone would be their copies."""
-    space = archenc.create_space("nasbench201")
-    cells = space.sample(300, seed=0)
-    options: dict[str, Any] = {"initial": 2, "predictor": QUICK, "random_state": 0}
-
-    def kinds(batch: str) -> int:
-        search = create_search("bayesian", space, batch=batch, **options)
-        search.tell(cells[:40], worth(cells[:40]))
-        encoder = archenc.create_encoder("op-count", space)
-        return len(np.unique(encoder.encode(search.ask(8)), axis=0))
-
-    assert kinds("penalisation") == 8
-    assert kinds("best") < 8
-
-
-def _counted_fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of labels of each fit from here on."""
-    fits: list[int] = []
-    original = archenc.Predictor.fit
-
-    def fit(self: archenc.Predictor, graphs: Any, y: Any) -> archenc.Predictor:
-        fits.append(len(graphs))
-        return original(self, graphs, y)
-
-    monkeypatch.setattr(archenc.Predictor, "fit", fit)
-    return fits
-
-
-def test_two_stages_learn_from_the_first_alone(monkeypatch) -> None:
-    fits = []
-    original = archenc.Predictor.fit
-    monkeypatch.setattr(
-        archenc.Predictor,
-        "fit",
-        lambda self, graphs, y: fits.append(len(graphs)) or original(self, graphs, y),
-    )
-    search = create_search("neural-predictor", LINE, first=10, predictor=QUICK)
-    for _ in range(4):
-        batch = search.ask(5)
-        search.tell(batch, worth(batch))
-    assert fits == [10, 10]
-
-
-def test_one_asking_is_one_fit(monkeypatch) -> None:
-    fits = []
-    original = archenc.Predictor.fit
-    monkeypatch.setattr(
-        archenc.Predictor,
-        "fit",
-        lambda self, graphs, y: fits.append(len(graphs)) or original(self, graphs, y),
-    )
-    for name in ("predictor", "bayesian"):
-        search = create_search(name, LINE, initial=8, predictor=QUICK)
-        search.tell(first := search.ask(8), worth(first))
-        search.ask(20)
-    assert fits == [8, 8]
-
-
-def test_guided_searches_find_the_best_sooner_than_random_ones() -> None:
-    space = archenc.create_space("nasbench201")
-
-    def best(name: str, **parameters: Any) -> float:
-        search = create_search(name, space, random_state=0, **parameters)
-        for _ in range(6):
-            batch = search.ask(10)
-            search.tell(batch, worth(batch))
-        return float(search.best()[1][0])
-
-    optimum = worth(space.enumerate()).max()
-    assert best("bayesian", predictor=QUICK) == optimum
-    assert best("predictor", predictor=QUICK, initial=10) == optimum
-    assert best("random") < optimum
 
 
 def test_the_file_is_plain_json(tmp_path) -> None:

@@ -340,3 +340,46 @@ def test_nonsense_is_one_sentence_and_nothing_is_written(line, place, capsys):
     if "--out" not in line:
         run(f"{line} --out next.csv", capsys, code=2)
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_a_strategy_answers_on_the_command_line(tmp_path, capfd) -> None:
+    runs = tmp_path / "runs.csv"
+    space = archenc.create_space("nasbench201")
+    cells = space.sample(30, seed=0)
+    costs = space.costs(cells)["flops"]
+    lines = [f"{text},{value}" for text, value in zip(space.format(cells), costs, strict=True)]
+    runs.write_text("\n".join(["arch,acc", *lines]), "utf-8")
+    ask = ["suggest", str(runs), "--space", "nasbench201", "--count", "3"]
+    assert main([*ask, "--strategy", "evolution", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)["suggestions"]
+    assert [each["rank"] for each in found] == [1, 2, 3]
+    assert not {each["architecture"] for each in found} & set(space.format(cells))
+    out = tmp_path / "next.csv"
+    options = ["--strategy", "nsga2", "--objective", "acc:max,params:min", "--out", str(out)]
+    assert main([*ask, *options]) == 0
+    assert "nsga2, told of" in capfd.readouterr().out
+    assert len(out.read_text("utf-8").splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--strategy", "evolutoin"], "did you mean 'evolution'"),
+        (["--strategy", "evolution", "--objective", "acc:max,params:min"], "nsga2"),
+        (["--strategy", "evolution", "--explore", "0.5"], "--explore"),
+        (["--strategy", "random", "--count", "20000"], "ask for at most"),
+    ],
+)
+def test_a_strategy_is_refused_in_one_sentence(options, words, tmp_path, capfd) -> None:
+    runs = tmp_path / "runs.csv"
+    space = archenc.create_space("nasbench201")
+    texts = space.format(space.sample(5, seed=0))
+    runs.write_text("\n".join(["arch,acc", *(f"{text},{at}" for at, text in enumerate(texts))]), "utf-8")
+    assert (
+        main(["suggest", str(runs), "--space", "nasbench201", "--out", str(tmp_path / "o.csv"), *options])
+        == 2
+    )
+    said = capfd.readouterr().err.strip()
+    assert words in said
+    assert len(said.splitlines()) == 1
+    assert not out.exists()

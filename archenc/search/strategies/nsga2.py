@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.errors import InvalidArchitecture
 from archenc.registry.rules import Count, Part
 from archenc.search.base import State, Strategy
 from archenc.search.operators import Crossover, crossover
 from archenc.search.pareto import crowding, leading
+from archenc.search.vectors import from_vectors, to_vectors
 from archenc.spaces.base import Space
-from archenc.spaces.cell import CellSpace
 from archenc.spaces.genetic_cnn import StageSpace
 from archenc.spaces.nsga_net import NSGANetMicro
 
@@ -89,28 +89,6 @@ def _ranks(values: np.ndarray, fronts: np.ndarray) -> np.ndarray:
     ranks = np.empty(len(values), dtype=np.int64)
     ranks[np.lexsort((-distance, fronts))] = np.arange(len(values))
     return ranks
-
-
-def to_vectors(space: Space, graphs: Any) -> np.ndarray | None:
-    """Architectures as whole numbers (N, L), or None where a space has no such form."""
-    if isinstance(space, StageSpace):
-        return np.asarray(space.to_bits(graphs))
-    if isinstance(space, NSGANetMicro):
-        return np.asarray(space.to_genomes(graphs))
-    if isinstance(space, CellSpace) and space.topology is not None:
-        return space.to_ops(graphs)
-    return None
-
-
-def from_vectors(space: Any, vectors: np.ndarray) -> Any:
-    """What :func:`to_vectors` was given."""
-    if isinstance(space, StageSpace):
-        return space.from_bits(vectors)
-    if isinstance(space, NSGANetMicro):
-        return space.from_genomes(vectors)
-    if isinstance(space, CellSpace):
-        return space.from_ops(vectors)
-    raise InvalidParameter(f"the space {space.name!r} has no vectors; use its graphs")
 
 
 def _exchange(space: Space, length: int) -> tuple[Crossover, dict[str, Any]]:
