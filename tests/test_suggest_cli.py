@@ -375,10 +375,9 @@ def test_a_strategy_is_refused_in_one_sentence(options, words, tmp_path, capfd) 
     space = archenc.create_space("nasbench201")
     texts = space.format(space.sample(5, seed=0))
     runs.write_text("\n".join(["arch,acc", *(f"{text},{at}" for at, text in enumerate(texts))]), "utf-8")
-    assert (
-        main(["suggest", str(runs), "--space", "nasbench201", "--out", str(tmp_path / "o.csv"), *options])
-        == 2
-    )
+    out = tmp_path / "o.csv"
+    command = ["suggest", str(runs), "--space", "nasbench201", "--out", str(out), *options]
+    assert main(command) == 2
     said = capfd.readouterr().err.strip()
     assert words in said
     assert len(said.splitlines()) == 1
