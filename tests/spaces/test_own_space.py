@@ -1,8 +1,12 @@
-"""A space that somebody else writes, by what is public and documented, and what a space says of itself."""
+"""A space that somebody else writes, by what is public and documented; what a space says of itself; and how those
+here are built.
+"""
 
 from __future__ import annotations
 
+import ast
 import pickle
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import torch
 from torch import Tensor
 
 import archenc
+import archenc.spaces
 from archenc.dataset.rows import parse_rows
 from archenc.errors import InvalidArchitecture, InvalidTable
 from archenc.graphs import ArchGraphs, as_graphs
@@ -19,7 +24,12 @@ from archenc.registry import SPACES
 from archenc.spaces import needs_parameters
 from archenc.spaces.base import Space
 from archenc.spaces.cell import CellSpace
+from archenc.spaces.cell.definition import CellDefinition
+from archenc.spaces.cell.drawing import random_cells
+from archenc.spaces.cell.enumeration import free_cells
 from archenc.spaces.cell.notation import Cell
+from archenc.spaces.genotype import GenotypeSpace
+from archenc.spaces.genotype.notation import GenotypeDefinition
 from archenc.testing import check_space, registered_spaces
 from tests.spaces.examples import SPACES as EXAMPLES
 
@@ -195,3 +205,52 @@ def test_an_error_of_no_architecture_has_no_position():
 def test_a_line_of_a_file_is_named_instead_of_the_position(ladder):
     with pytest.raises(InvalidTable, match=r"^f.txt, line 7: 'x' is no ladder; write it as dsidmi$"):
         parse_rows(Path("f.txt"), ladder, [(3, "dsidmi"), (7, "x")])
+
+
+# -- how spaces are built: no circle of imports, no override of what is private ------------------------------
+
+ROOT = Path(archenc.spaces.__file__).parent
+FILES = {"/".join(("archenc", "spaces", *path.relative_to(ROOT).parts)): path for path in ROOT.rglob("*.py")}
+MODULES = {
+    name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for name, path in FILES.items()
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of archenc.spaces that a file imports anywhere, for a type checker only, too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (names & MODULES.keys()) or {node.module}
+    return found & MODULES.keys()
+
+
+def test_no_circle_of_imports():
+    tuple(TopologicalSorter({name: imported(path) for name, path in MODULES.items()}).static_order())
+
+
+def test_what_a_definition_says_is_known_without_the_space():
+    spaces = {CellSpace.__module__, GenotypeSpace.__module__}
+    for part in (CellDefinition, Cell, random_cells, free_cells, GenotypeDefinition):
+        assert not imported(MODULES[part.__module__]) & spaces, part
+    assert imported(MODULES[CellDefinition.__module__]) == {"archenc.spaces.parameters"}
+
+
+def test_files_are_short():
+    for path in MODULES.values():
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+
+
+@pytest.mark.parametrize("name", SPACES.names())
+def test_no_space_overrides_what_is_private(name):
+    bases = [base for base in SPACES.get(name).__mro__ if base.__module__.startswith("archenc.spaces")]
+    own = [
+        {name for name in vars(base) if name[0] == "_" and not name.startswith(("__", "_abc"))}
+        for base in bases
+    ]
+    for at, attributes in enumerate(own):
+        for above in own[at + 1 :]:
+            assert not attributes & above, f"{bases[at].__name__} overrides {attributes & above}"

@@ -1,10 +1,8 @@
-"""How spaces are built (no circle of imports, no override of what is private), and TransNAS-Bench-101."""
+"""Small benchmarks: TransNAS-Bench-101 micro and NAS-Bench-Graph, read, printed and enumerated."""
 
 from __future__ import annotations
 
-import ast
-from graphlib import TopologicalSorter
-from pathlib import Path
+import itertools
 
 import numpy as np
 import pytest
@@ -14,110 +12,152 @@ import archenc
 import archenc.spaces
 from archenc.errors import InvalidArchitecture
 from archenc.graphs.paths import is_connected
-from archenc.graphs.transforms import live_edges
-from archenc.registry import SPACES
-from archenc.spaces.cell import CellSpace
-from archenc.spaces.cell.definition import CellDefinition
-from archenc.spaces.cell.drawing import random_cells
-from archenc.spaces.cell.enumeration import free_cells
-from archenc.spaces.cell.notation import Cell
+from archenc.graphs.transforms import isomorphic_twin, live_edges
 from archenc.spaces.four_nodes import EDGES
-from archenc.spaces.genotype import GenotypeSpace
-from archenc.spaces.genotype.notation import GenotypeDefinition
+from archenc.spaces.nasbench_graph import LINKS, NASBenchGraph
+from archenc.spaces.nasbench_graph import OPERATIONS as LAYERS
 from archenc.spaces.transnas101 import OPERATIONS, TransNAS101Micro
-
-ROOT = Path(archenc.spaces.__file__).parent
-FILES = {"/".join(("archenc", "spaces", *path.relative_to(ROOT).parts)): path for path in ROOT.rglob("*.py")}
-MODULES = {
-    name.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for name, path in FILES.items()
-}
-
-
-def imported(path: Path) -> set[str]:
-    """The modules of archenc.spaces that a file imports anywhere, for a type checker only, too."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= (names & MODULES.keys()) or {node.module}
-    return found & MODULES.keys()
-
-
-def test_no_circle_of_imports():
-    tuple(TopologicalSorter({name: imported(path) for name, path in MODULES.items()}).static_order())
-
-
-def test_what_a_definition_says_is_known_without_the_space():
-    spaces = {CellSpace.__module__, GenotypeSpace.__module__}
-    for part in (CellDefinition, Cell, random_cells, free_cells, GenotypeDefinition):
-        assert not imported(MODULES[part.__module__]) & spaces, part
-    assert imported(MODULES[CellDefinition.__module__]) == {"archenc.spaces.parameters"}
-
-
-def test_files_are_short():
-    for path in MODULES.values():
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
-
-
-@pytest.mark.parametrize("name", SPACES.names())
-def test_no_space_overrides_what_is_private(name):
-    bases = [base for base in SPACES.get(name).__mro__ if base.__module__.startswith("archenc.spaces")]
-    own = [
-        {name for name in vars(base) if name[0] == "_" and not name.startswith(("__", "_abc"))}
-        for base in bases
-    ]
-    for at, attributes in enumerate(own):
-        for above in own[at + 1 :]:
-            assert not attributes & above, f"{bases[at].__name__} overrides {attributes & above}"
-
 
 # -- transNAS-Bench-101 micro: the official string, numbering, enumeration -----------------------------------
 
-
-SPACE = TransNAS101Micro()
+TRANSNAS = TransNAS101Micro()
 TEXT, NUMBERS = "64-41414-3_02_113", [3, 0, 2, 1, 1, 3]
 
 
 def test_the_string():
-    graphs = SPACE.parse(TEXT)
-    assert SPACE.to_ops(graphs).tolist() == [NUMBERS]
+    graphs = TRANSNAS.parse(TEXT)
+    assert TRANSNAS.to_ops(graphs).tolist() == [NUMBERS]
     for k, (source, target) in zip(NUMBERS, EDGES, strict=True):
         assert int(graphs.ops[0, source, target]) == k + 1
-    assert SPACE.format(graphs) == [TEXT]
+    assert TRANSNAS.format(graphs) == [TEXT]
 
 
 def test_every_other_notation():
     names = [OPERATIONS[k] for k in NUMBERS]
     for one in ("3_02_113", f" {TEXT}\n", names, NUMBERS, tuple(NUMBERS), np.array(NUMBERS)):
-        assert SPACE.format(SPACE.parse(one)) == [TEXT]
-    assert SPACE.format(SPACE.parse([TEXT, "3_02_113", names, NUMBERS])) == [TEXT] * 4
+        assert TRANSNAS.format(TRANSNAS.parse(one)) == [TEXT]
+    assert TRANSNAS.format(TRANSNAS.parse([TEXT, "3_02_113", names, NUMBERS])) == [TEXT] * 4
 
 
 def test_all_cells_are_read_and_printed_in_counting_order():
-    graphs = SPACE.enumerate()
-    texts = SPACE.format(graphs)
+    graphs = TRANSNAS.enumerate()
+    texts = TRANSNAS.format(graphs)
     assert len(graphs) == 4_096
     assert texts == sorted(set(texts))
     assert texts[0] == "64-41414-0_00_000"
     assert texts[-1] == "64-41414-3_33_333"
-    assert torch.equal(SPACE.parse(texts).ops, graphs.ops)
+    assert torch.equal(TRANSNAS.parse(texts).ops, graphs.ops)
     assert int((~is_connected(live_edges(graphs).any(1))).sum()) == 169
 
 
 def test_zero_and_identity_are_known():
     """0 -conv3x3-> 1 -skip-> 3 computes what 0 -conv3x3-> 3 computes."""
-    first, second = SPACE.parse(["3_00_010", "0_00_300"])
-    simple = [SPACE.hash(SPACE.simplify(SPACE.node_form(one))).tobytes() for one in (first, second)]
+    first, second = TRANSNAS.parse(["3_00_010", "0_00_300"])
+    simple = [TRANSNAS.hash(TRANSNAS.simplify(TRANSNAS.node_form(one))).tobytes() for one in (first, second)]
     assert simple[0] == simple[1]
 
 
 def test_it_is_registered_and_not_nasbench201():
-    assert archenc.create_space("transnas101-micro") == SPACE
-    assert archenc.create_space("nasbench201") != SPACE
+    assert archenc.create_space("transnas101-micro") == TRANSNAS
+    assert archenc.create_space("nasbench201") != TRANSNAS
 
 
 def test_the_other_macro_structures_are_refused():
     with pytest.raises(InvalidArchitecture, match="write it as 64-41414-"):
-        SPACE.parse("64-12414-3_02_113")
+        TRANSNAS.parse("64-12414-3_02_113")
+
+
+# -- NAS-Bench-Graph: hashes, link lists, isomorphic writings, enumeration -----------------------------------
+
+GRAPH = NASBenchGraph()
+
+
+def test_a_hash():
+    graphs = GRAPH.parse("77016")  # links 0, 1, 2, 2; fc, gat, gcn, graph
+    assert [GRAPH.node_vocabulary[k] for k in graphs.ops[0].tolist()] == [
+        "input",
+        "fc",
+        "gat",
+        "gcn",
+        "graph",
+        "output",
+    ]
+    assert graphs.adjacency[0].nonzero().tolist() == [[0, 1], [1, 2], [2, 3], [2, 4], [3, 5], [4, 5]]
+    assert GRAPH.format(graphs) == ["77016"]
+    assert GRAPH.format(GRAPH.parse(5)) == ["5"], "link list 0 has no leading digit"
+    assert (
+        GRAPH.format(
+            GRAPH.parse([77016, "77016", {"link": [0, 1, 2, 2], "ops": ["fc", "gat", "gcn", "graph"]}])
+        )
+        == ["77016"] * 3
+    )
+    assert GRAPH.format(GRAPH.parse('{"link":[0,1,2,2],"ops":[7,0,1,6]}')) == ["77016"]
+
+
+def test_all_hashes_there_and_back():
+    hashes = np.array([int("".join(map(str, digits))) for digits in itertools.product(range(9), repeat=5)])
+    graphs = GRAPH.validate(GRAPH.from_hashes(hashes))
+    assert (GRAPH.to_hashes(graphs) == hashes).all()
+
+
+def forest(link, ops):
+    """A rooted tree of operations as nested sorted tuples, the plain way."""
+
+    def below(node):
+        return tuple(
+            sorted((ops[child - 1], below(child)) for child in range(1, 5) if link[child - 1] == node)
+        )
+
+    return below(0)
+
+
+def acyclic(link):
+    def depth(node, steps=0):
+        return steps if node == 0 or steps > 4 else depth(link[node - 1], steps + 1)
+
+    return all(depth(node) <= 4 for node in range(1, 5))
+
+
+def test_every_link_list_is_brought_to_a_canonical_one():
+    ops = ["gat", "gcn", "gin", "cheb"]
+    lists = [link for link in itertools.product(range(5), repeat=4) if acyclic(link)]
+    assert len(lists) == 125  # labelled rooted trees of five nodes, by Cayley's formula
+    graphs = GRAPH.validate(GRAPH.parse([{"link": list(link), "ops": ops} for link in lists]))
+    for link, value in zip(lists, GRAPH.to_hashes(graphs).tolist(), strict=True):
+        digits = [value // 10**k % 10 for k in range(4, -1, -1)]
+        assert forest(LINKS[digits[0]], [LAYERS[k] for k in digits[1:]]) == forest(link, ops)
+    assert len(np.unique(GRAPH.hash(graphs), axis=0)) == len({forest(link, ops) for link in lists})
+
+
+def test_isomorphic_writings_have_one_hash():
+    graphs = GRAPH.sample(300, 0)
+    twins = GRAPH.validate(isomorphic_twin(graphs, 0))
+    assert (GRAPH.hash(twins) == GRAPH.hash(graphs)).all()
+    assert (GRAPH.to_hashes(twins) != GRAPH.to_hashes(graphs)).any()
+    again = GRAPH.parse(GRAPH.format(twins))
+    assert (GRAPH.hash(again) == GRAPH.hash(graphs)).all()
+
+
+def test_enumerate():
+    graphs = GRAPH.enumerate()
+    hashes = GRAPH.to_hashes(graphs)
+    assert (np.diff(hashes) > 0).all()
+    trees = {
+        forest(LINKS[digits[0]], digits[1:]) for digits in itertools.product(range(9), repeat=5)
+    }  # every writing, by an independent canonical form
+    assert len(graphs) == len(trees) == 35_919
+
+
+def test_mutation_changes_one_thing():
+    graphs = GRAPH.sample(400, 0)
+    children = GRAPH.mutate(graphs, 0)
+    ops_changed = (graphs.ops.sort(1).values != children.ops.sort(1).values).any(1)
+    links_changed = (graphs.adjacency != children.adjacency).flatten(1).any(1)
+    assert not (ops_changed & links_changed).any()
+    assert 50 < int(links_changed.sum()) < 300
+    assert torch.equal(graphs.mask, children.mask)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint32, np.int64])
+def test_from_hashes_takes_any_integers(dtype):
+    assert GRAPH.to_hashes(GRAPH.from_hashes(np.array([5, 8888], dtype=dtype))).tolist() == [5, 8888]
