@@ -1,5 +1,5 @@
-"""What is no architecture: each kind is a typed error of one sentence that names the place and the remedy; mutants
-of good ones are read and written back as the same, or refused so.
+"""What is no architecture: each kind is a typed error of one sentence that names the place and the remedy;
+mutants of good ones are read and written back as the same, or refused so.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A space that somebody else writes, by what is public and documented; what a space says of itself; and how those
-here are built.
+"""A space that somebody else writes, by what is public and documented; what a space says of itself; and how
+those here are built.
 """
 
 from __future__ import annotations
