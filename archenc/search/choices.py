@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -250,7 +249,7 @@ def _tree(form: ArchGraphs, row: int, node: int, rounds: int) -> Tree:
 
 def _counts(
     architecture: np.ndarray, key: np.ndarray, count: int, best: np.ndarray
-) -> tuple[np.ndarray, Sequence[int]]:
+) -> tuple[np.ndarray, np.ndarray]:
     """How often architectures have what is not too rare, int32 (N, J), and where each of these J stands
     first.
 

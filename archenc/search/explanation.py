@@ -72,12 +72,16 @@ class Explanation:
     # -- text ------------------------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        return "\n\n".join(f"{title}\n{text_table(*table)}" for title, *table in self.sections())
+        tables = [f"{title}\n{text_table(header, lines)}" for title, header, lines in self.sections()]
+        return "\n\n".join(tables)
 
     def markdown(self) -> str:
         """The text as a page of Markdown."""
-        parts = [f"## {markdown(title)}\n\n{markdown_table(*table)}" for title, *table in self.sections()]
-        return "\n\n".join(["# Why this one?", *parts]) + "\n"
+        tables = [
+            f"## {markdown(title)}\n\n{markdown_table(header, lines)}"
+            for title, header, lines in self.sections()
+        ]
+        return "\n\n".join(["# Why this one?", *tables]) + "\n"
 
     def sections(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         """Title, header and lines of each table."""
