@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from archenc.pretraining import PretrainableEncoder, pretrain
     from archenc.pretraining.embeddings import Embeddings, load_embeddings
     from archenc.pretraining.weights import load_pretrained
+    from archenc.search.explain import explain
     from archenc.search.search import Search, create_search, load_search
     from archenc.search.suggest import suggest
     from archenc.spaces.base import Space
@@ -47,6 +48,7 @@ _LAZY = {  # heavy names are imported when first asked for, so that `import arch
     "Search": "archenc.search.search",
     "Space": "archenc.spaces.base",
     "create_search": "archenc.search.search",
+    "explain": "archenc.search.explain",
     "load_dataset": "archenc.dataset.loading",
     "load_embeddings": "archenc.pretraining.embeddings",
     "load_pretrained": "archenc.pretraining.weights",
@@ -116,6 +118,7 @@ __all__ = [
     "create_encoder",
     "create_search",
     "create_space",
+    "explain",
     "list_datasets",
     "list_encoders",
     "list_heads",

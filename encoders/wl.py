@@ -8,7 +8,7 @@ from torch import Tensor
 
 from archenc.encoder import Encoder
 from archenc.graphs import INPUT, ArchGraphs
-from archenc.graphs.hashing import mix
+from archenc.graphs.hashing import wl_labels
 from archenc.graphs.transforms import narrowed
 from archenc.registry.rules import Buckets, Few
 from archenc.spaces.base import Space
@@ -71,19 +71,3 @@ class WLEncoder(Encoder):
         counted = torch.from_numpy(np.tile(mask, (1, len(labels)))).float()
         histogram = torch.zeros((len(mask), self.cell_dim), dtype=torch.float32)
         return histogram.scatter_add_(1, torch.from_numpy(columns).clamp(min=0), counted).to(graphs.device)
-
-
-def wl_labels(graphs: ArchGraphs, iterations: int) -> np.ndarray:
-    """uint64 (iterations + 1, R, V): the label of each node after each round, from no round on.
-
-    Args:
-        graphs: R rows in op-on-node form.
-        iterations: rounds.
-    """
-    edges = graphs.adjacency.cpu().numpy().astype(np.uint64)
-    labels = [mix(graphs.ops.cpu().numpy().astype(np.uint64))]
-    for _ in range(iterations):
-        # a sum does not depend on the order
-        multisets = (mix(labels[-1])[:, :, None] * edges).sum(axis=1, dtype=np.uint64)
-        labels.append(mix(labels[-1] * np.uint64(3) + mix(multisets)))
-    return np.stack(labels)

@@ -49,6 +49,7 @@ _ORDER = (
     "rank",
     "train",
     "predict",
+    "explain",
     "data",
     "list",
     "encode",

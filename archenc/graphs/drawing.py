@@ -251,7 +251,17 @@ def picture(graphs: Batch, titles: Sequence[str] = ()) -> Picture:
         graphs: the architectures.
         titles: what stands above each of them; nothing by default. Long ones are cut.
     """
-    pieces = [_architecture(graphs, at, titles[at] if titles else "") for at in range(len(graphs))]
+    return _page([_architecture(graphs, at, titles[at] if titles else "") for at in range(len(graphs))])
+
+
+def picture_of(diagrams: Sequence[Diagram], titles: Sequence[str]) -> Picture:
+    """A picture of boxes of any origin, each with the title above it."""
+    pairs = zip(diagrams, titles, strict=True)
+    return _page([_stack([_title(title, bold=True), _placed(shown)]) for shown, title in pairs])
+
+
+def _page(pieces: Sequence[_Piece]) -> Picture:
+    """Pieces in columns of equal width, line by line."""
     wide = max((piece.width for piece in pieces), default=0.0)
     columns = max(1, int((BESIDE + APART) // (wide + APART)))
     lines = [pieces[first : first + columns] for first in range(0, len(pieces), columns)]
@@ -272,10 +282,17 @@ def _architecture(graphs: Batch, number: int, title: str) -> _Piece:
     pieces = [_title(title, bold=True)] if title else []
     for cell in range(cells):
         pieces += [] if cells == 1 else [_title(_cell_name(cell, cells))]
-        shown = diagram(graphs, number * cells + cell)
-        layout = layered(shown.sizes, shown.edges, shown.last)
-        below = MARGIN if cell + 1 < cells else 0.0
-        pieces.append(_Piece(_drawn(shown, layout), layout.width, layout.height + below))
+        pieces.append(_placed(diagram(graphs, number * cells + cell), MARGIN if cell + 1 < cells else 0.0))
+    return _stack(pieces)
+
+
+def _placed(shown: Diagram, below: float = 0.0) -> _Piece:
+    layout = layered(shown.sizes, shown.edges, shown.last)
+    return _Piece(_drawn(shown, layout), layout.width, layout.height + below)
+
+
+def _stack(pieces: Sequence[_Piece]) -> _Piece:
+    """Pieces one below the other."""
     parts, y = [], 0.0
     for piece in pieces:
         parts.append(piece.at(0.0, y))

@@ -141,6 +141,22 @@ def _sweep(colours: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return refined
 
 
+def wl_labels(graphs: ArchGraphs, iterations: int) -> np.ndarray:
+    """uint64 (iterations + 1, R, V): the label of each node after each round, from no round on.
+
+    Args:
+        graphs: R rows in op-on-node form.
+        iterations: rounds.
+    """
+    edges = graphs.adjacency.cpu().numpy().astype(np.uint64)
+    labels = [mix(graphs.ops.cpu().numpy().astype(np.uint64))]
+    for _ in range(iterations):
+        # a sum does not depend on the order
+        multisets = (mix(labels[-1])[:, :, None] * edges).sum(axis=1, dtype=np.uint64)
+        labels.append(mix(labels[-1] * np.uint64(3) + mix(multisets)))
+    return np.stack(labels)
+
+
 def hex_digests(digests: np.ndarray) -> list[str]:
     """(N, 16) uint8 to N strings of 32 hexadecimal digits."""
     return [row.tobytes().hex() for row in np.ascontiguousarray(digests)]
