@@ -10,6 +10,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from archenc.spaces.base import Space
+from archenc.testing import example_spaces
+
 torch.set_num_threads(1)
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -56,3 +59,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(finished: Path, tmp_path: Path) -> Path:
     """A copy of it that may be changed."""
     return shutil.copytree(finished, tmp_path / "copy")
+
+
+@pytest.fixture(params=sorted(example_spaces()))
+def space(request: pytest.FixtureRequest) -> Space:
+    """Each of a few spaces that have between them what the others have."""
+    return example_spaces()[request.param]
+
+
+@pytest.fixture
+def spaces() -> dict[str, Space]:
+    """These spaces by name."""
+    return example_spaces()
