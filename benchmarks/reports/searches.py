@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
 from statistics import fmean, median, stdev
 
 import numpy as np
@@ -17,8 +20,8 @@ from archenc.files.text import markdown
 
 CHECKPOINTS = (50, 100, 150, 300)
 """Of protocols that are not packaged."""
-WITHIN = 0.1
-"""Percent points of the best label that count as found."""
+WITHIN = 0.001
+"""Share of the best label by which one may be lower and count as found."""
 
 
 def groups(runs: Iterable[SearchRun]) -> list[list[SearchRun]]:
@@ -75,7 +78,10 @@ def standings(group: list[SearchRun]) -> tuple[list[str], list[list[str]]]:
     points = load_search_protocol(name).checkpoints if name in list_searches() else CHECKPOINTS
     points = tuple(point for point in points if point <= protocol.queries)
     header = ["strategy", "batch", "seeds", "queries to a top-10 cell", "to the top 0.1 %"]
-    header += [f"to {WITHIN:g} below the best", *(f"reported after {point}, mean" for point in points)]
+    header += [
+        f"to within {100 * WITHIN:g} % of the best",
+        *(f"reported after {point}, mean" for point in points),
+    ]
     header += [f"median after {points[-1]}", "regret", "ms a query"]
     header += ["hypervolume, %"] if protocol.against is not None else []
     lines = []
@@ -88,7 +94,7 @@ def standings(group: list[SearchRun]) -> tuple[list[str], list[list[str]]]:
                 str(len(runs)),
                 *(
                     _quartiles(queries_to(runs, target), protocol.queries)
-                    for target in (table.top10, table.top_thousandth, table.best - WITHIN)
+                    for target in (table.top10, table.top_thousandth, table.best - WITHIN * abs(table.best))
                 ),
                 *(number(fmean(run.at(point).reported for run in runs), 3) for point in points),
                 number(median(run.at(points[-1]).reported for run in runs), 3),
@@ -123,8 +129,8 @@ PAGE = f"""# How many trainings a search needs
 
 Each strategy is told the label of what it asks for, by looking it up in the table, and everything counts
 that it asks for. Queries to a target: median over seeds, and quartiles; the ten best and the best
-thousandth of the table by the label that is told; within {WITHIN:g} of the highest label. Reported: the
-other label of the best found so far by the label that is told, mean or median over seeds. Regret: how far
+thousandth of the table by the label that is told; within {100 * WITHIN:g} % of the highest label. Reported:
+the other label of the best found so far by the label that is told, mean or median over seeds. Regret: how far
 the best found lies below the best of the table at the end, mean. Hypervolume: of a search for two things,
 as a share of that of the whole table, each scaled to its range there, with a 95 % interval of the mean.
 `archenc bench run` makes the runs, which lie beside this page in `searches.jsonl`; strategies are those of
@@ -138,4 +144,36 @@ def search_markdown(runs: Iterable[SearchRun]) -> str:
     for group in groups(runs):
         title = markdown(group[0].key.protocol.name)
         sections.append(f"## {title}\n\n{markdown(heading(group))}.\n\n{markdown_table(*standings(group))}\n")
+        lines = published(group)
+        if lines:
+            sections.append(f"{BESIDE}\n\n{markdown_table(PUBLISHED_HEADER, lines)}\n")
     return "\n".join(sections)
+
+
+# -- beside published numbers --------------------------------------------------------------------------------
+
+PUBLISHED = Path(str(files("archenc.benchmarks"))) / "published" / "searches.csv"
+PUBLISHED_HEADER = ["published", "queries", "measure", "value", "trials", "ours", "value", "seeds", "source"]
+BESIDE = """Beside published numbers, of the best found so far by validation, means over trials. They were
+measured by others, some on other tables or by other labels, as the source says."""
+
+
+def published(group: Sequence[SearchRun]) -> list[list[str]]:
+    """A line for each published number of the protocol, with ours where there is a like strategy."""
+    lines = []
+    for row in csv.DictReader(PUBLISHED.read_text(encoding="utf-8").splitlines()):
+        if row["protocol"] == group[0].key.protocol.name:
+            ours = [run for run in group if run.key.strategy.name == row["ours"]]
+            value = number(_measured(ours, row["measure"], int(row["queries"])), 2) if ours else ""
+            seeds = str(len(ours)) if ours else ""
+            names = [row[name] for name in ("method", "queries", "measure", "value", "trials")]
+            lines.append([*names, row["ours"] if ours else "", value, seeds, markdown(row["source"])])
+    return lines
+
+
+def _measured(runs: Sequence[SearchRun], measure: str, queries: int) -> float:
+    best = [run.at(queries) for run in runs]
+    if measure == "validation accuracy":
+        return fmean(step.label for step in best)
+    accuracy = fmean(step.reported for step in best)
+    return 100 - accuracy if measure == "test error" else accuracy
