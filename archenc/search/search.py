@@ -67,7 +67,7 @@ class Search:
         ...     batch = search.ask(10)
         ...     search.tell(batch, space.costs(batch)["flops"])  # stands for accuracies
         >>> graphs, y = search.best(5)
-        >>> len(search.history), y[0] == search.history.y.max()
+        >>> len(search.history), bool(y[0] == search.history.y.max())
         (30, True)
     """
 
