@@ -191,7 +191,8 @@ def _importances(subject: _Subject, parts: Sequence[Part], reference: np.ndarray
         for part in (part for part in parts if part.kind == kind):
             losses = _losses(subject, part, rows, reference[rows]) if kind in moved else None
             prefers, column = _preference(subject, part, compared)
-            found.append((_importance(part, losses, prefers, column, subject.steps[compared]), column))
+            made = _importance(part, prefers, column, losses, _tau(subject.steps[compared], column[compared]))
+            found.append((made, column[compared]))
         found.sort(key=lambda pair: -pair[0].value)
         yield from (each for each, _ in (found if kind in moved else _different(found)))
 
@@ -218,24 +219,23 @@ def _losses(subject: _Subject, part: Part, rows: np.ndarray, reference: np.ndarr
 
 
 def _preference(subject: _Subject, part: Part, rows: np.ndarray) -> tuple[str, np.ndarray]:
-    """What gets high scores, and the column (n,) that says how much of it there is in ``rows``."""
+    """What gets high scores in ``rows``, and the column (N,) that says how much of it there is."""
     values, steps = part.values[rows], subject.steps[rows]
     if part.kind != "place":
-        return ("more" if _tau(steps, values) >= 0 else "fewer"), values
+        return ("more" if _tau(steps, values) >= 0 else "fewer"), part.values
     options, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     means = np.bincount(which.ravel(), stats.rankdata(steps)) / counts
     usual = (options >= 0) & (counts >= RARE * len(rows))
     k = int(options[np.where(usual, means, -1.0).argmax()])
-    return (part.options[k] if k >= 0 else "nothing"), values == k
+    return (part.options[k] if k >= 0 else "nothing"), part.values == k
 
 
 def _importance(
-    part: Part, losses: np.ndarray | None, prefers: str, column: np.ndarray, steps: np.ndarray
+    part: Part, prefers: str, column: np.ndarray, losses: np.ndarray | None, tau: float
 ) -> Importance:
     share = float((column > 0).mean())
     if losses is None:
-        value = abs(_tau(steps, column))
-        return Importance(part.kind, part.name, value, 0.0, "compared", prefers, share, part.tree)
+        return Importance(part.kind, part.name, abs(tau), 0.0, "compared", prefers, share, part.tree)
     value, deviation = float(losses.mean()), float(losses.std())
     return Importance(part.kind, part.name, value, deviation, "exchanged", prefers, share)
 
@@ -243,8 +243,9 @@ def _importance(
 def _different(
     found: Sequence[tuple[Importance, np.ndarray]],
 ) -> Iterator[tuple[Importance, np.ndarray]]:
-    columns = np.array([stats.zscore(column.astype(float)) for _, column in found])
-    alike = np.abs(np.nan_to_num(columns @ columns.T / columns.shape[1]))
+    columns = np.array([column - column.mean() for _, column in found])
+    columns /= np.linalg.norm(columns, axis=1, keepdims=True) + np.finfo(float).tiny
+    alike = np.abs(columns @ columns.T)
     kept: list[int] = []
     for at, pair in enumerate(found):
         if not (alike[at, kept] >= ALIKE).any():
