@@ -141,9 +141,8 @@ def test_what_is_compared_is_counted_by_independent_code():
         assert each.value == pytest.approx(abs(expected), abs=1e-6), each
         assert each.prefers == ("more" if expected >= 0 else "fewer")
         assert each.share == np.mean(np.array(column) > 0)
-    depth = next(each for each in found.importances if each.name == "depth")
-    longest = [deepest(graphs, at) for at in range(len(graphs))]
-    assert depth.value == pytest.approx(abs(tau(steps(found), longest)), abs=1e-6)
+    depth = next(part for part in parts_of(graphs, found.best) if part.name == "depth")
+    assert depth.values.tolist() == [deepest(graphs, at) for at in range(len(graphs))]
 
 
 def things(graphs, at):
@@ -303,11 +302,19 @@ def test_a_random_choice_of_the_best_has_no_rules():
 def test_what_is_told_once_is_not_told_again():
     rng = np.random.default_rng(0)
     good, other = (rng.random(2000) < 0.2).astype(int), (rng.random(2000) < 0.3).astype(int)
-    best = np.flatnonzero(good & other)
+    bad = (rng.random(2000) < 0.5).astype(int)
+    best = np.flatnonzero(good & other & (1 - bad))
     nearly = np.where(rng.random(2000) < 0.02, 1 - good, good)
-    columns = {"good": good, "again": good, "nearly": nearly, "other": other, "opposite": 1 - good}
+    columns = {
+        "good": good,
+        "again": good,
+        "nearly": nearly,
+        "other": other,
+        "opposite": 1 - good,
+        "bad": bad,
+    }
     parts = [Part("operation", name, column) for name, column in columns.items()]
-    assert {rule.text for rule in choice_rules(parts, best)} == {"with good", "with other"}
+    assert {rule.text for rule in choice_rules(parts, best)} == {"with good", "with other", "without bad"}
 
 
 def test_ties_with_the_last_are_among_the_best():
