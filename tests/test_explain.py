@@ -20,7 +20,7 @@ from archenc.registry import SPACES
 from archenc.search import explain as engine
 from archenc.search.choices import Part, chosen, exchanged, has_places, parts_of
 from archenc.search.rules import choice_rules
-from tests.few_cells import ALL, FEW, POOL, SPACE, TRAINED, Y, cheap
+from tests.shared import ALL, FEW, POOL, SPACE, TRAINED, Y, cheap
 
 NAMES = [name for name in SPACES.names() if name not in ("chain", "cell", "genotype", "operations")]
 EDGES = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]

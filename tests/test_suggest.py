@@ -12,7 +12,7 @@ from archenc.graphs.hashing import sortable_keys
 from archenc.search.pareto import crowding, leading
 from archenc.search.suggest import suggest, trust, untrained
 from tests.bad_input import assert_one_sentence
-from tests.few_cells import ALL, POOL, SPACE, TRAINED, Y, accuracy, cheap, dominated
+from tests.shared import ALL, POOL, SPACE, TRAINED, Y, accuracy, cheap, dominated
 
 
 def test_the_best_of_the_space_are_suggested_and_no_twin_of_what_is_known():

@@ -13,7 +13,7 @@ import archenc
 from archenc.commands.app import main
 from archenc.graphs.hashing import sortable_keys
 from archenc.search.suggest import suggest, untrained
-from tests.few_cells import FEW, POOL, SPACE, TRAINED, Y, accuracy, cheap, dominated
+from tests.shared import FEW, POOL, SPACE, TRAINED, Y, accuracy, cheap, dominated
 
 
 @pytest.fixture

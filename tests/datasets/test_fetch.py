@@ -25,9 +25,9 @@ from archenc.datasets.sources.fetch import fetch, import_file
 from archenc.datasets.sources.manifest import manifest_names, read_manifest, read_manifests, remedy_for
 from archenc.errors import ArchencError, CannotWrite, CorruptFile, DataNotFound, UnknownName
 from tests.bad_input import assert_one_sentence
-from tests.datasets import recipe
+from tests.datasets import made_up as recipe
 from tests.datasets import server as web
-from tests.datasets.recipe import COMMIT, DIGESTS, FIRST, SECOND, described, source
+from tests.datasets.made_up import COMMIT, DIGESTS, FIRST, SECOND, described, source
 from tests.datasets.server import Server
 
 HASTE = Patience(connect=1, silence=0.3, attempts=2, back_off=0.01, lock=5)
@@ -47,7 +47,7 @@ def manifests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     own = {
         "recipe": None,
         "sources": None,
-        "import": "tests.datasets.recipe:read",
+        "import": "tests.datasets.made_up:read",
         "tables": {"own/numbers.npz": ""},
         "part_of_all": False,
     }
@@ -148,7 +148,7 @@ def test_a_folder_of_the_files_is_enough(
     [
         ({"tables": DIGESTS | {"made/sum.npz": "0" * 64}}, "nothing was written"),
         ({"tables": {"made/sum.npz": DIGESTS["made/sum.npz"]}}, "instead of"),
-        ({"recipe": "tests.datasets.recipe:one_table"}, "instead of"),
+        ({"recipe": "tests.datasets.made_up:one_table"}, "instead of"),
     ],
 )
 def test_tables_other_than_the_promised_ones_are_not_written(
@@ -199,7 +199,7 @@ def test_what_a_killed_process_left_beside_a_table_is_removed(server: Server, tm
     [
         ({}, r"run 'archenc data fetch made'"),
         (
-            {"recipe": None, "import": "tests.datasets.recipe:read"},
+            {"recipe": None, "import": "tests.datasets.made_up:read"},
             r"https://example.org/numbers.*archenc data import made --file FILE",
         ),
         ({"recipe": None, "requirement": "numbers==1.0"}, r"pip install --no-deps numbers==1.0"),

@@ -21,7 +21,7 @@ from archenc.datasets.sources.tfrecord import MAX_RECORD_BYTES, read_records
 from archenc.datasets.sources.unpickle import load_pickle
 from archenc.errors import CorruptFile, DataNotFound, UnsafePickle
 from tests.bad_input import assert_one_sentence
-from tests.datasets.tfrecords import crc32c, frame
+from tests.datasets.made_up import crc32c, frame
 
 
 def checksums(parts: list[bytes]) -> list[int]:

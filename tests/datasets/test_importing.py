@@ -21,7 +21,7 @@ from archenc.datasets.sources.manifest import manifest_names, read_manifest
 from archenc.errors import ArchencError, CorruptFile, DataNotFound
 from archenc.files.trusted import open_npz
 from tests.bad_input import assert_one_sentence
-from tests.datasets.tfrecords import frame
+from tests.datasets.made_up import frame
 
 IMPORTED = [name for name in manifest_names() if read_manifest(name).importer]
 

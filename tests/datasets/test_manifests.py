@@ -18,7 +18,7 @@ from archenc.datasets.sources import manifest
 from archenc.datasets.sources.manifest import Manifest, manifest_names, read_manifest
 from archenc.errors import ArchencError, CorruptFile, DataNotFound
 from tests.bad_input import assert_one_sentence
-from tests.datasets.recipe import COMMIT, FIRST, SECOND, described, source
+from tests.datasets.made_up import COMMIT, FIRST, SECOND, described, source
 from tests.datasets.test_nasbench201 import FROM_PICKLES
 from tests.mutants import mutate_bytes, mutate_json
 

@@ -19,7 +19,7 @@ from archenc.files.trusted import content_digest
 from archenc.spaces.nasbench101 import NASBench101
 from archenc.testing import check_dataset
 from tests.bad_input import assert_one_sentence
-from tests.datasets.tfrecords import Cells, evaluation, frame, metrics, write
+from tests.datasets.made_up import Cells, evaluation, frame, metrics, write
 
 
 @pytest.fixture(scope="module")

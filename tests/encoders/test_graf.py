@@ -9,7 +9,7 @@ from archenc.encoders.graf import GRAFEncoder, operation_subsets
 from archenc.encoders.graf_plus import GRAFPlusEncoder
 from archenc.errors import InvalidParameter
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, transforms
-from tests.work import torch_calls
+from tests.shared import torch_calls
 
 
 class Cell:

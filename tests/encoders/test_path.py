@@ -10,7 +10,7 @@ from archenc import CellSpace
 from archenc.encoders.path import PathEncoder, longest_path
 from archenc.errors import InvalidParameter
 from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, transforms
-from tests.work import torch_calls
+from tests.shared import torch_calls
 
 
 def cell_paths(graphs, row, *, simplify):

@@ -14,7 +14,7 @@ from archenc.graphs.transforms import simplify
 from archenc.spaces.four_nodes import EDGES
 from archenc.spaces.nasbench201 import OPERATIONS, NASBench201
 from tests.bad_input import refused
-from tests.work import torch_calls
+from tests.shared import torch_calls
 
 SPACE = NASBench201()
 TEXT = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_3x3~2|"

@@ -20,7 +20,7 @@ import archenc
 from archenc.graphs import ArchGraphs
 from archenc.spaces import OperationSpace, from_module
 from archenc.spaces.traced.space import _random_edges
-from tests.work import torch_calls
+from tests.shared import torch_calls
 
 ONE = ['{"adjacency": [[0, 1, 0], [0, 0, 1], [0, 0, 0]], "ops": ["input", "relu", "output"]}']
 WORK: dict[str, Callable[[OperationSpace], Any]] = {
