@@ -272,7 +272,7 @@ def cell(**parameters: Any) -> CellSpace:
     return CellSpace("log", OPERATIONS, **ROLES, **parameters)
 
 
-SPACES: dict[str, Space] = {
+ONE_CELL: dict[str, Space] = {
     **{f"genotype of {nodes}": genotype(nodes) for nodes in (1, 2, 7)},
     "genotype of 1, different inputs": genotype(1, distinct_inputs=True),
     "genotype of 3, different inputs": genotype(3, distinct_inputs=True, output="loose"),
@@ -284,9 +284,9 @@ SPACES: dict[str, Space] = {
 }
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", ONE_CELL)
 def test_one_cell_goes_through_everything(name: str) -> None:
-    space = SPACES[name]
+    space = ONE_CELL[name]
     check_space(space, n=20)
     assert from_config(json.loads(json.dumps(space.config()))) == space
     graphs = space.sample(30, seed=1)
