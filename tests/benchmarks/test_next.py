@@ -310,7 +310,7 @@ def test_the_page_is_made_with_the_others(tmp_path: Path) -> None:
     results = tmp_path / "benchmarks" / "results"
     (tmp_path / "README.md").write_text("")
     results.mkdir(parents=True)
-    for name in ("nasbench201-analog.jsonl", "pretraining.json"):
+    for name in ("nasbench201-analog.jsonl", "searches.jsonl", "pretraining.json"):
         (results / name).write_bytes((ROOT / "benchmarks" / "results" / name).read_bytes())
     write(results, made_up(GP, 0, [1.0, 2.0], [3.0, 4.0]))
     assert GP in pages(tmp_path)[results / "next.md"]
