@@ -246,7 +246,8 @@ class LatentPolicy(nn.Module):
 
     def mean(self) -> Tensor:
         """(1, dim): where the policy looks next."""
-        return self.last + self.head(self.cell(self.last, self.memory)[0])
+        mean: Tensor = self.last + self.head(self.cell(self.last, self.memory)[0])
+        return mean
 
     def forward(self, numbers: Tensor) -> Tensor:
         """The log-density of one architecture's embedding, up to a constant; then the policy is there."""
@@ -256,4 +257,5 @@ class LatentPolicy(nn.Module):
         mean = self.last + self.head(memory[0])
         target = self.table[numbers]
         self.memory, self.last = (memory[0].detach(), memory[1].detach()), target
-        return -((target - mean) ** 2).sum(1) / (2 * self.sigma**2) / target.shape[1]
+        density: Tensor = -((target - mean) ** 2).sum(1) / (2 * self.sigma**2) / target.shape[1]
+        return density
