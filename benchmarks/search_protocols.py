@@ -19,6 +19,13 @@ FILE = Path(str(files("archenc.benchmarks"))) / "searches.yaml"
 Queries = Annotated[int, Meta(ge=1, le=100_000, description="a whole number from 1 to 100,000")]
 
 
+class Rung(Record):
+    """A length of training, and the label after it."""
+
+    epochs: Count
+    label: Name
+
+
 class SearchSetting(Record, kw_only=True, omit_defaults=True):
     """What decides a number.
 
@@ -30,6 +37,9 @@ class SearchSetting(Record, kw_only=True, omit_defaults=True):
         subset: a part of the table; the rest is left out.
         queries: trainings of a search.
         twins: whether isomorphic architectures are different ones, each with its own label.
+        rungs: shorter trainings and the full one, in ascending order, for strategies that choose how long to
+            train; a search may spend the epochs of ``queries`` full ones.
+        continued: whether a longer training goes on from a shorter one, so that only the difference is spent.
     """
 
     name: FileName
@@ -41,6 +51,13 @@ class SearchSetting(Record, kw_only=True, omit_defaults=True):
     subset: Name | None = None
     queries: Queries
     twins: bool = False
+    rungs: tuple[Rung, ...] = ()
+    continued: bool = False
+
+    def __post_init__(self) -> None:
+        lengths = [rung.epochs for rung in self.rungs]
+        if lengths != sorted(set(lengths)) or (self.rungs and self.rungs[-1].label != self.label):
+            raise ValueError("'rungs' have to ascend and to end with the label")
 
 
 class SearchProtocol(SearchSetting, kw_only=True):
@@ -76,12 +93,15 @@ class Contender(Record, kw_only=True, omit_defaults=True):
         strategy: the registered name.
         parameters: those that differ from its defaults.
         batch: architectures that it is asked for at once.
+        encoding: an encoder's parameters, whose distances say which architectures are neighbours and
+            which are drawn at random (:class:`archenc.search.embedded.Embedded`).
     """
 
     name: Name
     strategy: Name
     parameters: dict[Name, Any] = {}  # noqa: RUF012 - msgspec copies it
     batch: Count = 10
+    encoding: dict[Name, Any] | None = None
 
 
 @functools.cache

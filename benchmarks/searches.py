@@ -9,6 +9,7 @@ of queries; ``searches.yaml`` holds the protocols and the strategies. Each query
 from __future__ import annotations
 
 import functools
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,14 +33,16 @@ from archenc.files.documents import (
     Record,
     Seconds,
     Text,
+    canonical_json,
     plain_values,
     record,
 )
 from archenc.files.machine import machine, versions
 from archenc.files.trusted import write_json
-from archenc.registry import STRATEGIES
+from archenc.pretraining.weights import load_pretrained
+from archenc.registry import STRATEGIES, create_encoder
 from archenc.registry.rules import Number, Part, Seed, Whole
-from archenc.search.candidates import Listed
+from archenc.search.candidates import Embedded, Listed, bare
 from archenc.search.pareto import hypervolume
 from archenc.search.search import Search
 
@@ -75,6 +78,9 @@ class SearchTable(Record):
 class Step(Record, array_like=True):
     """An improvement: at which query, from 1; the label that the strategy was told; the reported one; the
     rank of the former in the table, from 1.
+
+    Where epochs are counted, only full trainings improve anything, and the query is the number of full
+    trainings, begun ones included, that would have taken as many epochs.
     """
 
     query: Whole
@@ -87,8 +93,9 @@ class SearchRun(Record, omit_defaults=True):
     """A run: what it depends on, the queried rows of the table in their order, the improvements, the seconds
     of the strategy, and how it was made.
 
-    ``hypervolume``, of a search against something, is that of the queried rows as a share of that of the
-    table, above the worst of both in the table and with each scaled to its range.
+    ``epochs`` are those of each row where the protocol has several lengths of training. ``hypervolume``, of a
+    search against something, is that of the queried rows as a share of that of the table, above the worst of
+    both in the table and with each scaled to its range.
     """
 
     run: Name
@@ -100,15 +107,18 @@ class SearchRun(Record, omit_defaults=True):
     versions: dict[Name, Name]
     machine: Machine
     command: Text
+    epochs: tuple[Whole, ...] = ()
     hypervolume: Part | None = None
 
     def __post_init__(self) -> None:
-        if len(self.rows) != self.key.protocol.queries or not self.steps:
+        setting = self.key.protocol
+        whole = len(self.rows) == (len(self.epochs) if setting.rungs else setting.queries)
+        if not whole or not self.steps:
             raise CorruptFile("'rows' are not as many as the queries of the protocol")
 
     def at(self, query: int) -> Step:
-        """The best found within so many queries."""
-        return next(step for step in reversed(self.steps) if step.query <= query)
+        """The best found within so many queries; of none, the first that was found."""
+        return next((step for step in reversed(self.steps) if step.query <= query), self.steps[0])
 
     def reached(self, label: float) -> int | None:
         """The query that found a label as high as this, or None."""
@@ -179,7 +189,7 @@ def jobs_of(
 @dataclass(frozen=True)
 class Ground:
     """The table of a protocol: the architectures by row, both labels, the rows' ranks, and the objectives
-    (N, M) that strategies are told.
+    (N, M) that strategies are told, by epochs where the protocol has several lengths of training.
     """
 
     candidates: Listed
@@ -188,6 +198,7 @@ class Ground:
     reported: np.ndarray
     ranks: np.ndarray
     objectives: np.ndarray
+    by_epochs: dict[int, np.ndarray]
     facts: SearchTable
 
 
@@ -197,8 +208,7 @@ def ground(setting: SearchSetting) -> Ground:
     data = load_dataset(setting.dataset, label=setting.label)
     rows = SplitRule("all", subset=setting.subset).apply(data, setting.reported).pool
     reported = data.labels[setting.reported or setting.label]
-    graphs = data.graphs[rows].with_features(None).with_architecture_features(None)
-    candidates = Listed(graphs, twins=setting.twins)
+    candidates = Listed(bare(data.graphs[rows]), twins=setting.twins)
     y, order = data.y[rows], np.sort(data.y[rows[candidates.numbers]])
     facts = SearchTable(
         data.digest,
@@ -210,7 +220,20 @@ def ground(setting: SearchSetting) -> Ground:
     )
     ranks = 1 + len(order) - np.searchsorted(order, y, side="right")
     objectives = y[:, None] if setting.against is None else _scaled(y, _against(data, setting.against)[rows])
-    return Ground(candidates, rows, y, reported[rows], ranks, objectives, facts)
+    by_epochs = {rung.epochs: data.labels[rung.label][rows, None] for rung in setting.rungs}
+    return Ground(candidates, rows, y, reported[rows], ranks, objectives, by_epochs, facts)
+
+
+@functools.lru_cache(maxsize=2)
+def _embedded(setting: SearchSetting, encoding: str) -> Embedded:
+    """The candidates, near each other by an encoding, whose parameters are given as JSON."""
+    candidates, given = ground(setting).candidates, json.loads(encoding)
+    encoder = (
+        load_pretrained(given["pretrained"])
+        if "pretrained" in given
+        else create_encoder(given.pop("encoder"), space=candidates.space, **given)
+    )
+    return Embedded(candidates.all, encoder, twins=setting.twins)
 
 
 def _against(data: ArchDataset, name: str) -> np.ndarray:
@@ -238,33 +261,80 @@ def run_job(job: SearchJob) -> list[Failure]:
 
 def compute(job: SearchJob, seed: int) -> dict[str, Any]:
     """Search, and give the content of the run's file."""
-    key = job.key(seed)
-    table = ground(
-        record(job.protocol.setting, SearchSetting, "the protocol", "correct it", InvalidParameter)
-    )
-    strategy = STRATEGIES.create(job.method.strategy, **job.method.parameters)
-    search = Search(strategy, table.candidates, random_state=seed)
-    queried: list[int] = []
+    setting = record(job.protocol.setting, SearchSetting, "the protocol", "correct it", InvalidParameter)
+    table, search = ground(setting), _search(job.method, setting, seed)
     start = time.perf_counter()
-    while len(queried) < job.protocol.queries:
-        left = job.protocol.queries - len(queried)
-        first = getattr(strategy, "initial", 0) - len(queried)
-        batch = search.ask_numbers(min(left, first if first > 0 else job.method.batch))
-        search.tell_numbers(batch, table.objectives[batch])
-        queried += batch
+    queried, epochs = (_by_epochs if setting.rungs else _one_by_one)(search, job.method, setting)
     seconds = time.perf_counter() - start
+    spent = _spent(setting, queried, epochs) if epochs else np.arange(1, len(queried) + 1)
     return {
         "run": job.path(seed).stem,
-        "key": key,
+        "key": job.key(seed),
         "table": plain_values(table.facts),
         "rows": table.rows[queried].tolist(),
-        "steps": _improvements(table, np.array(queried)),
+        "steps": _improvements(table, np.array(queried), spent, np.array(epochs)),
         "seconds": round(seconds, 6),
         "versions": versions(),
         "machine": machine(),
         "command": job.command,
+        **({"epochs": epochs} if epochs else {}),
         **_volume(table.objectives, queried),
     }
+
+
+def _search(method: Contender, setting: SearchSetting, seed: int) -> Search:
+    given = dict(method.parameters)
+    if setting.rungs and STRATEGIES.get(method.strategy).counts_epochs:
+        given["epochs"] = [rung.epochs for rung in setting.rungs]
+    candidates: Listed = ground(setting).candidates
+    if method.encoding is not None:
+        candidates = _embedded(setting, canonical_json(method.encoding))
+    return Search(STRATEGIES.create(method.strategy, **given), candidates, random_state=seed)
+
+
+def _one_by_one(search: Search, method: Contender, setting: SearchSetting) -> tuple[list[int], list[int]]:
+    """The queried candidates, as many as the protocol says."""
+    objectives = ground(setting).objectives
+    queried: list[int] = []
+    while len(queried) < setting.queries:
+        batch = search.ask_numbers(min(setting.queries - len(queried), _batch(search, method, len(queried))))
+        search.tell_numbers(batch, objectives[batch])
+        queried += batch
+    return queried, []
+
+
+def _by_epochs(search: Search, method: Contender, setting: SearchSetting) -> tuple[list[int], list[int]]:
+    """The queried candidates and the epochs of each, which are together at most those of the queries."""
+    by_epochs = ground(setting).by_epochs
+    full = max(by_epochs)
+    queried: list[int] = []
+    epochs: list[int] = []
+    while True:
+        batch = search.ask_numbers(_batch(search, method, len(queried)))
+        lengths = [length or full for _, length in search.asked[-len(batch) :]]
+        for number, length in zip(batch, lengths, strict=True):
+            queried.append(number)
+            epochs.append(length)
+            if _spent(setting, queried, epochs)[-1] > setting.queries:
+                return queried[:-1], epochs[:-1]
+            search.tell_numbers([number], by_epochs[length][[number]], [length])
+
+
+def _batch(search: Search, method: Contender, queried: int) -> int:
+    """How many are asked for at once: first the random ones that a strategy begins with."""
+    first = getattr(search.strategy, "initial", 0) - queried
+    return first if first > 0 else method.batch
+
+
+def _spent(setting: SearchSetting, queried: list[int], epochs: list[int]) -> np.ndarray:
+    """int64: full trainings that would take as many epochs as all trainings up to each, rounded up."""
+    known: dict[int, int] = {}
+    used = []
+    for number, length in zip(queried, epochs, strict=True):
+        used.append(length - (known.get(number, 0) if setting.continued else 0))
+        known[number] = length
+    spent: np.ndarray = -(-np.cumsum(used) // setting.rungs[-1].epochs)
+    return spent
 
 
 def _volume(objectives: np.ndarray, queried: list[int]) -> dict[str, float]:
@@ -274,13 +344,18 @@ def _volume(objectives: np.ndarray, queried: list[int]) -> dict[str, float]:
     return {"hypervolume": min(1.0, found / whole)}
 
 
-def _improvements(table: Ground, queried: np.ndarray) -> list[list[float]]:
+def _improvements(
+    table: Ground, queried: np.ndarray, spent: np.ndarray, epochs: np.ndarray
+) -> list[list[float]]:
+    if len(epochs):  # shorter trainings say nothing of the label
+        full = epochs == max(table.by_epochs)
+        queried, spent = queried[full], spent[full]
     labels = table.y[queried]
     best = np.maximum.accumulate(labels)
     at = np.flatnonzero(np.concatenate([[True], best[1:] > best[:-1]]))
     return [
         [
-            int(query) + 1,
+            int(spent[query]),
             float(labels[query]),
             float(table.reported[queried[query]]),
             int(table.ranks[queried[query]]),

@@ -120,11 +120,10 @@ def read_search(path: str | Path, candidates: Any = None) -> Saved:
     with rebuilding(file, REMEDY):
         space = from_config({"name": content.space.name, "parameters": content.space.parameters})
         strategy = STRATEGIES.create(content.strategy, **content.parameters)
-    given = None if candidates is None else as_graphs(candidates, space)
-    if (given is None) != (content.candidates is None):
+    if (candidates is None) != (content.candidates is None):
         remedy = "leave them out" if content.candidates is None else "give candidates=... again"
         raise InvalidParameter(f"the search in {file} was made {_with(content)} list of candidates; {remedy}")
-    pool = candidates_of(space, given, content.twins)
+    pool = candidates_of(space, candidates, content.twins)
     if digest_of(pool) != content.candidates:
         raise InvalidParameter(
             f"the candidates are not those of the search in {file}; give the same in their order"

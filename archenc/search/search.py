@@ -294,8 +294,8 @@ def create_search(
     Args:
         strategy: its name (``archenc.list_strategies()``), or a strategy.
         space: the search space, or its name.
-        candidates: what to choose among, in any form that :func:`archenc.graphs.as_graphs` takes; by default
-            all architectures of the space.
+        candidates: what to choose among, in any form that :func:`archenc.graphs.as_graphs` takes, or as
+            :class:`archenc.search.candidates.Embedded`; by default all architectures of the space.
         start: own starting points, which are asked for first.
         twins: whether an isomorphic twin of what was asked for or told may be asked for; only of candidates
             that can be listed.
@@ -312,8 +312,7 @@ def create_search(
     if not isinstance(where, Space):
         raise InvalidParameter(f"{space!r:.80} is no search space; give one, or its name")
     seed = checked("the search", "random_state", random_state, Seed)
-    given = None if candidates is None else as_graphs(candidates, where)
-    pool = candidates_of(where, given, twins)
+    pool = candidates_of(where, candidates, twins)
     return Search(made, pool, start=None if start is None else as_graphs(start, where), random_state=seed)
 
 

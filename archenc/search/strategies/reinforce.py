@@ -190,9 +190,9 @@ class Arch2vecRL(Reinforce):
     def __init__(
         self,
         pretrained: Name = "arch2vec-nasbench201",
-        sigma: Positive = 0.3,
+        sigma: Positive = 0.8,
         hidden: Size = 128,
-        lr: Positive = 0.01,
+        lr: Positive = 0.003,
         decay: Probability = 0.9,
     ) -> None:
         super().__init__(hidden, lr, decay)
