@@ -295,18 +295,22 @@ def report(
         Path | None, typer.Option("--with", metavar="RUNS", help="Runs of yours, which are marked.")
     ] = None,
 ) -> None:
-    """Write one page of all results, index.html, with leaderboard.csv, overview.csv, leaderboard.md, runs.csv
-    and plots beside it.
+    """Write one page of all results, index.html, with leaderboard.csv, overview.csv, leaderboard.md,
+    runs.csv, searches.csv, searches.md and plots beside it.
     """
     if out.exists() and not out.is_dir():
         raise InvalidParameter(f"--out {out} is a file; give the name of a folder")
     from archenc.benchmarks.reports.report import write_report
-    from archenc.benchmarks.runs import COMMITTED, read_runs
+    from archenc.benchmarks.runs import COMMITTED, Run, read_runs, stored_runs
+    from archenc.benchmarks.searches import PREFIX, SearchRun
 
     yours = [] if own is None else read_runs(own)
-    found = [run for place in runs or [COMMITTED] for run in read_runs(place)]
+    places = runs or [COMMITTED]
+    searches = {run.run: run for place in places for run in stored_runs(place, SearchRun, PREFIX)}
+    found = [run for place in places for run in (stored_runs(place, Run) if searches else read_runs(place))]
     every = {run.run: run for run in (*found, *yours)}
-    say(*map(str, write_report(list(every.values()), out, [run.run for run in yours])))
+    names = [run.run for run in yours]
+    say(*map(str, write_report(list(every.values()), out, names, list(searches.values()))))
 
 
 @app.command("collect")

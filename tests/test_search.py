@@ -21,7 +21,7 @@ from archenc.graphs import concatenate
 from archenc.graphs.hashing import sortable_keys
 from archenc.registry import STRATEGIES
 from archenc.search.base import State, Strategy
-from archenc.search.candidates import Listed, Unlisted, candidates_of
+from archenc.search.candidates import Embedded, Listed, Unlisted, candidates_of
 from archenc.search.search import create_search
 from archenc.spaces.chain import ChainSpace
 from archenc.testing import check_strategy
@@ -204,6 +204,40 @@ def test_wrong_input_is_refused_in_a_sentence(case) -> None:
         call(search)
     assert len(search.history) == 0
     assert len(search.pending) == 0
+
+
+# -- near by an encoding -------------------------------------------------------------------------------------
+
+
+def test_an_encoding_says_what_is_near() -> None:
+    """Against the distances of all pairs."""
+    encoder = archenc.create_encoder("op-count", space=LINE)
+    near = Embedded(LINE.enumerate(), encoder, nearest=5)
+    rows = encoder.encode(near.all)
+    rows = (rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-6)
+    far = ((rows[:, None] - rows[None]) ** 2).sum(2)
+    for number in (0, 17, 63):
+        found = near.neighbours(number)
+        assert len(set(found.tolist()) - {number}) == 5
+        others = np.delete(far[number], number)
+        np.testing.assert_allclose(np.sort(far[number][found]), np.sort(others)[:5], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["random", "evolution", "local-search"])
+def test_strategies_search_by_an_encoding(name, tmp_path) -> None:
+    encoder = archenc.create_encoder("adjacency", space=LINE)
+    near = Embedded(LINE.enumerate(), encoder)
+    search = create_search(name, LINE, candidates=near, random_state=3, **SMALL.get(name, {}))
+    for _ in range(5):
+        batch = search.ask(4)
+        search.tell(batch, worth(batch))
+    again = archenc.load_search(search.save(tmp_path / "s.json"), candidates=near)
+    assert LINE.format(again.ask(4)) == LINE.format(search.ask(4))
+    assert len(set(LINE.format(search.history.graphs))) == 20
+    with pytest.raises(InvalidParameter, match="not those"):
+        archenc.load_search(tmp_path / "s.json", candidates=near.all)
+    with pytest.raises(InvalidArchitecture, match="nasbench201"):
+        create_search(name, "nasbench201", candidates=near)
 
 
 # -- files ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The page of all results: one HTML file that needs nothing else, to be filtered, sorted and linked to.
 
-It is drawn by its own script from the two CSV files that lie beside it, which it holds and offers, so that no
+It is drawn by its own script from the CSV files that lie beside it, which it holds and offers, so that no
 table and no curve can say something else than they do. Plots are Vega-Lite's, whose script is inside.
 """
 
@@ -16,9 +16,11 @@ from archenc.benchmarks.kinds import KINDS
 from archenc.benchmarks.reports.cards import FAMILIES, cards
 from archenc.benchmarks.reports.overview import BUDGETS, overview_csv
 from archenc.benchmarks.reports.rows import board_names, results_csv
+from archenc.benchmarks.reports.searches import search_tables, searches_csv
 from archenc.benchmarks.reports.statements import notes, split_audit
 from archenc.benchmarks.reports.text import metric_name
 from archenc.benchmarks.runs import Leaderboard
+from archenc.benchmarks.searches import SearchRun
 from archenc.files.reports import bare_page
 from archenc.files.text import visible
 from archenc.metrics import smaller_is_better
@@ -28,13 +30,19 @@ TEMPLATES = "archenc.benchmarks.reports"
 SCRIPTS = ("data.js", "table.js", "charts.js", "views.js", "app.js")
 
 
-def explorer_page(boards: Sequence[Leaderboard], facts: Facts, yours: Iterable[str] = ()) -> str:
+def explorer_page(
+    boards: Sequence[Leaderboard],
+    facts: Facts,
+    yours: Iterable[str] = (),
+    searches: Sequence[SearchRun] = (),
+) -> str:
     """The page.
 
     Args:
         boards: leaderboards.
         facts: what gives, of a leaderboard, name and text of what its numbers refer to.
         yours: names of runs of the user's own.
+        searches: runs of searches.
     """
     content = {
         "results": results_csv(boards, yours),
@@ -47,6 +55,8 @@ def explorer_page(boards: Sequence[Leaderboard], facts: Facts, yours: Iterable[s
         "kinds": {"all": "all spaces", **KINDS},
         "budgets": list(BUDGETS),
         "metrics": _shown(_metrics(boards)),
+        "searches": searches_csv(searches),
+        "search_tables": _shown(search_tables(searches)),
     }
     folder = files(TEMPLATES) / "templates"
     script = "\n".join((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)

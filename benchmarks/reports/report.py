@@ -13,29 +13,38 @@ from archenc.benchmarks.reports.explorer import explorer_page
 from archenc.benchmarks.reports.overview import overview_csv
 from archenc.benchmarks.reports.published import comparison_markdown
 from archenc.benchmarks.reports.rows import results_csv
+from archenc.benchmarks.reports.searches import search_markdown, searches_csv
 from archenc.benchmarks.reports.statements import notes_markdown
 from archenc.benchmarks.reports.text import duration, mean_and_std, metric_name
 from archenc.benchmarks.runs import Leaderboard, Row, Run, leaderboards
+from archenc.benchmarks.searches import SearchRun
 from archenc.files.documents import canonical_json
 from archenc.files.reports import figure_label, markdown_table, svg
 from archenc.files.text import csv_text, markdown, visible
 from archenc.files.trusted import safe_name, write_texts
 
 
-def write_report(runs: Sequence[Run], folder: Path, yours: Iterable[str] = ()) -> list[Path]:
-    """Write ``leaderboard.csv``, ``overview.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each protocol
-    and ``index.html``; gives their paths.
+def write_report(
+    runs: Sequence[Run], folder: Path, yours: Iterable[str] = (), searches: Sequence[SearchRun] = ()
+) -> list[Path]:
+    """Write ``leaderboard.csv``, ``overview.csv``, ``leaderboard.md``, ``runs.csv``, a plot for each
+    protocol, ``searches.csv`` and ``searches.md`` where there are searches, and ``index.html``; gives their
+    paths.
 
     Args:
         runs: finished runs.
         folder: where the files go.
         yours: names of runs of the user's own, which the page marks.
+        searches: finished runs of searches.
 
     Raises:
         CannotWrite: the disk is full, or the folder cannot be written; then nothing is.
     """
     boards, own = leaderboards(runs), frozenset(yours)
     plots = [plot(board) for board in boards]
+    found = (
+        {"searches.csv": searches_csv(searches), "searches.md": search_markdown(searches)} if searches else {}
+    )
     return write_texts(
         folder,
         {
@@ -44,7 +53,8 @@ def write_report(runs: Sequence[Run], folder: Path, yours: Iterable[str] = ()) -
             "leaderboard.md": leaderboard_markdown(boards),
             "runs.csv": runs_csv(boards),
             **dict(zip(plot_names(boards), plots, strict=True)),
-            "index.html": explorer_page(boards, facts, own),
+            **found,
+            "index.html": explorer_page(boards, facts, own, searches),
         },
     )
 

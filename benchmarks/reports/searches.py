@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from statistics import fmean, median, stdev
+from typing import Any
 
 import numpy as np
 from scipy.stats import t
@@ -16,7 +17,7 @@ from archenc.benchmarks.searches import SearchRun
 from archenc.errors import InvalidTable
 from archenc.files.documents import canonical_json
 from archenc.files.reports import markdown_table, number, text_table
-from archenc.files.text import markdown
+from archenc.files.text import csv_text, markdown
 
 CHECKPOINTS = (50, 100, 150, 300)
 """Of protocols that are not packaged."""
@@ -148,6 +149,59 @@ def search_markdown(runs: Iterable[SearchRun]) -> str:
         if lines:
             sections.append(f"{BESIDE}\n\n{markdown_table(PUBLISHED_HEADER, lines)}\n")
     return "\n".join(sections)
+
+
+# -- curves --------------------------------------------------------------------------------------------------
+
+POINTS = 40
+"""Of a curve, at most."""
+
+
+def searches_csv(runs: Iterable[SearchRun]) -> str:
+    """The best found so far, against the number of queries: a line for each protocol, strategy and number of
+    queries, with the median and the quartiles over seeds of the label that strategies are told, and of the
+    reported label of the same architecture.
+    """
+    records = []
+    for name, group in named(groups(runs)).items():
+        queries = group[0].key.protocol.queries
+        points = np.unique(np.geomspace(1, queries, POINTS).round().astype(int)).tolist()
+        for some in by_strategy(group):
+            for query in points:
+                record = {"benchmark": name, "strategy": some[0].key.strategy.name, "queries": query}
+                record["seeds"] = len(some)
+                best = [run.at(query) for run in some]
+                for what in ("label", "reported"):
+                    quartiles = np.quantile([getattr(step, what) for step in best], [0.5, 0.25, 0.75])
+                    for part, value in zip(("median", "low", "high"), quartiles, strict=True):
+                        record[f"{what}_{part}"] = f"{value:.4f}"
+                records.append(record)
+    return csv_text(records)
+
+
+def named(found: Sequence[list[SearchRun]]) -> dict[str, list[SearchRun]]:
+    """Groups by the names of their protocols, with a number where several have one name."""
+    names: dict[str, list[SearchRun]] = {}
+    for group in found:
+        name = group[0].key.protocol.name
+        same = sum(other.partition(" ")[0] == name for other in names)
+        names[f"{name} ({same + 1})" if same else name] = group
+    return names
+
+
+def search_tables(runs: Iterable[SearchRun]) -> dict[str, dict[str, Any]]:
+    """What the page shows of each protocol: what it is about, its table, and published numbers."""
+    return {
+        name: {
+            "heading": heading(group),
+            "header": standings(group)[0],
+            "lines": standings(group)[1],
+            "published_header": PUBLISHED_HEADER,
+            "published": published(group),
+            "command": f"archenc bench run {group[0].key.protocol.name}",
+        }
+        for name, group in named(groups(runs)).items()
+    }
 
 
 # -- beside published numbers --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from archenc.benchmarks.reports.report import write_report
 from archenc.benchmarks.runs import COMMITTED, read_runs, run_id
+from archenc.benchmarks.searches import read_searches
 from archenc.commands.app import main
 from archenc.files.documents import plain_values
 from archenc.files.trusted import write_json
@@ -39,7 +40,7 @@ def browser():
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    write_report(read_runs(COMMITTED), folder)
+    write_report(read_runs(COMMITTED), folder, searches=read_searches(COMMITTED))
     return folder
 
 
@@ -114,6 +115,44 @@ def test_a_newcomers_question_is_answered_in_two_clicks(visit, report):
     assert "No method" in page.locator(".answer").inner_text()
     page.get_by_role("button", name="10 s", exact=True).click()
     assert 0 < max(column(page, 7)) < 10
+
+
+def test_searches_are_compared(visit, report):
+    page = visit("search")
+    best = "document.getElementById('best').view.data('rows')"
+    shown = set(page.evaluate(f"{best}.map((row) => row.method)"))
+    assert {"bayesian", "local-search"} <= shown
+    page.get_by_label("curve of bayesian", exact=True).uncheck()
+    assert "bayesian" not in page.evaluate(f"{best}.map((row) => row.method)")
+    with (report / "searches.csv").open() as stream:
+        lines = [
+            line for line in csv.DictReader(stream) if line["benchmark"] == "search-nasbench201-cifar100"
+        ]
+    page.get_by_label("search", exact=True).select_option("search-nasbench201-cifar100")
+    page.wait_for_function("document.querySelector('.plot').view")
+    page.get_by_role("button", name="as told").click()
+    page.wait_for_function("document.querySelector('.plot').view")
+    found = page.evaluate(f"{best}.filter((row) => row.method === 'random').map((row) => row.median)")
+    assert found == [
+        float(line["label_median"])
+        for line in lines
+        if line["strategy"] == "random" and int(line["queries"]) >= 5
+    ]
+    assert found == sorted(found)
+    page.get_by_role("button", name="queries to a top-10 cell").click()
+    first = rows(page).locator("td:nth-child(2)").first.inner_text().strip()
+    assert first in {line["strategy"] for line in lines}
+    assert "random" not in first
+
+
+def test_a_folder_of_searches_alone_has_a_page(visit, tmp_path):
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    arguments = ["--methods", "random", "--seeds", "0", "--runs", str(runs)]
+    assert main(["bench", "run", "search-transnas101-jigsaw", *arguments]) == 0
+    assert main(["bench", "report", str(runs), "--out", str(out)]) == 0
+    page = visit("overview", folder=out)
+    assert rows(page).count() == 1
+    assert "4,096 architectures" in page.locator("main").inner_text()
 
 
 def test_methods_are_searched_filtered_and_sorted(visit):

@@ -17,10 +17,15 @@ from archenc.benchmarks import searches
 from archenc.benchmarks.collected import collect
 from archenc.benchmarks.reports.searches import groups, queries_to, search_text, standings
 from archenc.benchmarks.runs import COMMITTED
-from archenc.benchmarks.search_protocols import find_contender, list_searches, load_search_protocol
+from archenc.benchmarks.search_protocols import (
+    SearchSetting,
+    find_contender,
+    list_searches,
+    load_search_protocol,
+)
 from archenc.commands.app import main
-from archenc.errors import CorruptFile, UnknownName
-from archenc.files.documents import plain_values
+from archenc.errors import CorruptFile, InvalidParameter, UnknownName
+from archenc.files.documents import plain_values, record
 from archenc.registry import STRATEGIES
 from archenc.search.search import Search
 
@@ -155,3 +160,46 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path) -> None:
     for name in names:
         one, other = (searches.read_search(folder / name) for folder in (whole, killed))
         assert (one.rows, one.steps) == (other.rows, other.steps)
+
+
+# -- trainings of several lengths ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def by_epochs(tmp_path_factory) -> list[searches.SearchRun]:
+    folder = tmp_path_factory.mktemp("epochs")
+    methods = "random,successive-halving,bohb"
+    arguments = ["--methods", methods, "--seeds", "0,1", "--runs", str(folder)]
+    assert main(["bench", "run", "search-nasbench201-epochs", *arguments]) == 0
+    return searches.read_searches(folder)
+
+
+def test_a_search_spends_the_epochs_of_its_queries_and_no_more(by_epochs) -> None:
+    """Counted by a plain loop; only full trainings improve anything."""
+    for run in by_epochs:
+        setting = run.key.protocol
+        full, spent, best, steps = 200, 0, -np.inf, {}
+        table = searches.ground(setting)
+        for row, epochs in zip(run.rows, run.epochs, strict=True):
+            spent += epochs
+            if epochs == full and table.y[row] > best:
+                best = float(table.y[row])
+                steps[best] = -(-spent // full)
+        assert spent <= setting.queries * full < spent + full
+        assert {step.label: step.query for step in run.steps} == steps
+        short = sum(epochs == 12 for epochs in run.epochs)
+        assert (short > 0) == (run.key.strategy.name != "random")
+
+
+def test_a_longer_training_of_the_same_network_may_go_on() -> None:
+    setting = load_search_protocol("search-nasbench-nlp-epochs").bare
+    assert searches._spent(setting, [7, 8, 7], [10, 50, 50]).tolist() == [1, 2, 2]
+    anew = load_search_protocol("search-nasbench201-epochs").bare
+    assert searches._spent(anew, [7, 8, 7], [12, 200, 200]).tolist() == [1, 2, 3]
+
+
+def test_lengths_of_training_have_to_end_with_the_label() -> None:
+    content = plain_values(load_search_protocol("search-nasbench201-epochs").bare)
+    for rungs in (content["rungs"][::-1], content["rungs"][:1]):
+        with pytest.raises(InvalidParameter, match="rungs"):
+            record({**content, "rungs": rungs}, SearchSetting, "the protocol", "correct it", InvalidParameter)

@@ -1,5 +1,5 @@
 // Draws the view that the fragment names, now and when it changes.
-const VIEWS = { overview, benchmark, method };
+const VIEWS = { overview, benchmark, method, search };
 let waiting = [];
 const later = (work) => waiting.push(work); // once the elements are in the page
 
@@ -9,7 +9,8 @@ function render() {
   const again = focused && focused.closest("[role=group]") && [focused.closest("[role=group]").getAttribute("aria-label"), focused.dataset.value];
   forgetCharts();
   waiting = [];
-  main.replaceChildren(...(VIEWS[view] || overview)(values).flat(Infinity).filter(Boolean));
+  const draw = RESULTS.length ? VIEWS[view] || overview : search; // a folder may hold runs of searches alone
+  main.replaceChildren(...draw(values).flat(Infinity).filter(Boolean));
   for (const link of document.querySelectorAll("header nav a")) {
     if (link.getAttribute("href") === `#${view in VIEWS ? view : "overview"}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");

@@ -92,3 +92,18 @@ function ranks(difference, count) {
       color: byFamily(COLOURS), shape: byFamily(SYMBOLS),
       tooltip: [{ field: "method" }, { field: "rank", title: "mean rank" }, { field: "interval", title: "95 % interval" }] } }] };
 }
+
+// The best that each strategy has found so far: the median over seeds, and quartiles.
+function bestSoFar(strategies, title) {
+  const x = { field: "query", type: "quantitative", scale: { type: "log", nice: false }, title: "trainings", axis: { grid: false, tickCount: 6, format: "~g" } };
+  const y = (field) => ({ field, type: "quantitative", scale: { zero: false }, title });
+  const detail = { field: "method", type: "nominal" };
+  const color = { ...detail, scale: { domain: strategies, range: strategies.map((name) => strategyColour(strategies, name)) } };
+  const tooltip = [["method", "strategy"], ["query", "trainings"], ["median", "median"], ["quartiles", "quartiles"], ["seeds", "seeds"]]
+    .map(([field, name]) => ({ field, title: name }));
+  return { height: 360, data: { name: "rows" }, layer: [
+    { mark: { type: "area", opacity: 0.12, clip: true, interpolate: "step-after" }, encoding: { x, y: y("low"), y2: { field: "high" }, detail, color } },
+    { mark: { type: "line", strokeWidth: 1.8, clip: true, interpolate: "step-after" }, encoding: { x, y: y("median"), detail, color, opacity: dimmed(1, 0.15) } },
+    { ...hovering, mark: { type: "point", size: 40, filled: true, opacity: 0, clip: true }, encoding: { x, y: y("median"), detail, tooltip, color } },
+  ] };
+}

@@ -1,5 +1,5 @@
 "use strict";
-// What the page knows: the two CSV files, and what it shows beside their numbers.
+// What the page knows: the CSV files, and what it shows beside their numbers.
 const KNOWN = JSON.parse(document.getElementById("data").textContent);
 const FORMULA = /^'(?=[=+\-@\t\r\n])/; // a spreadsheet's protection, not part of a name
 
@@ -18,6 +18,7 @@ function parseCSV(text) {
 
 const RESULTS = parseCSV(KNOWN.results);
 const OVERVIEW = parseCSV(KNOWN.overview);
+const SEARCHES = parseCSV(KNOWN.searches);
 const BOARDS = Object.keys(KNOWN.boards);
 const METHODS = Object.keys(KNOWN.methods);
 RESULTS.forEach((row, at) => { row.at = at; row.size = Number(row.size); });

@@ -1,4 +1,4 @@
-// The three views: over all benchmarks, one benchmark, one method.
+// The four views: over all benchmarks, one benchmark, one method, one search.
 const interval = (low, high, digits = 3) => (Number.isFinite(low) && Number.isFinite(high) ? `${low.toFixed(digits)} to ${high.toFixed(digits)}` : "");
 const methodLink = (method) => (KNOWN.methods[method] ? el("a", { href: address("method", { name: method }) }, method) : method);
 const boardLink = (board) => el("a", { href: address("benchmark", { name: board }) }, board);
@@ -267,3 +267,41 @@ function paper(text) {
   const link = found[1] ? `https://arxiv.org/abs/${found[1]}` : found[2] ? `https://doi.org/${found[2]}` : found[3];
   return [text.slice(0, found.index), el("a", { href: link, rel: "noreferrer" }, found[0]), text.slice(found.index + found[0].length)];
 }
+
+// -- one search
+
+const SHOWN_AT_FIRST = 8, FIRST_QUERY = 5; // before that, all are random
+
+function search(values) {
+  const all = Object.keys(KNOWN.search_tables);
+  if (!all.length) return [el("h1", {}, "Searches"), el("p", { class: "answer" }, "There are no runs of searches here; archenc bench run search-nasbench201 makes some.")];
+  const name = all.includes(values.get("name")) ? values.get("name") : all.find((one) => one === "search-nasbench201") || all[0], known = KNOWN.search_tables[name];
+  const what = values.get("label") === "told" ? "label" : "reported", rows = SEARCHES.filter((row) => row.benchmark === name);
+  const strategies = known.lines.map((line) => line[0]), go = (changes) => { change(changes); render(); };
+  const on = new Set(values.has("on") ? values.get("on").split("\n").filter(Boolean) : strategies.slice(0, SHOWN_AT_FIRST));
+  const plot = el("div", { class: "plot", id: "best" });
+  const drawnRows = () => rows.filter((row) => on.has(row.strategy) && number(row.queries) >= FIRST_QUERY).map((row) => ({ method: row.strategy, query: number(row.queries), median: number(row[`${what}_median`]),
+    low: number(row[`${what}_low`]), high: number(row[`${what}_high`]), quartiles: `${decimals(number(row[`${what}_low`]), 2)} to ${decimals(number(row[`${what}_high`]), 2)}`, seeds: row.seeds }));
+  const toggle = (strategy, shown) => { if (shown) on.add(strategy); else on.delete(strategy); change({ on: [...on].join("\n") });
+    if (plot.view) plot.view.data("rows", drawnRows()).runAsync(); };
+  later(() => chart(plot, bestSoFar(strategies, what === "label" ? "best so far, as told" : "best so far, as reported"), drawnRows()));
+  const columns = [{ name: "on", title: "", hint: "show the curve", cell: (line) => el("input", { type: "checkbox", "aria-label": `curve of ${line[0]}`, checked: on.has(line[0]),
+    onchange: (event) => toggle(line[0], event.target.checked) }) },
+  ...known.header.map((title, at) => ({ name: `c${at}`, title, value: (line) => sortValue(line[at]), cell: (line) => (at ? line[at]
+    : [el("span", { class: "swatch", style: null, "data-colour": strategyColour(strategies, line[0]) }), line[0]]) }))];
+  const table = sortable(columns, known.lines, { name: `searches of ${name}`, sort: values.get("sort"), down: values.get("down") === "1",
+    sorted: (sort, down) => { change({ sort, down: down ? "1" : "" }); paint(); } });
+  const paint = () => table.querySelectorAll("[data-colour]").forEach((mark) => { mark.style.background = mark.dataset.colour; });
+  later(paint);
+  const published = known.published.length ? [el("h2", {}, "Beside published numbers"), sortable(known.published_header.map((title, at) => ({ name: `p${at}`, title, cell: (line) => line[at] })),
+    known.published, { name: "published searches" })] : [];
+  return [el("h1", {}, "Which search finds good architectures, after how few trainings?"),
+    selectBox("search", same(all), name, (chosen) => { location.hash = address("search", { name: chosen, label: values.get("label") }); }),
+    chips("label", [["reported", "as reported"], ["told", "as told"]], what === "label" ? "told" : "reported", (value) => go({ label: value })),
+    el("p", { class: "note" }, `${known.heading}. Lines: median over seeds; bands: quartiles.`), plot, table,
+    el("p", { class: "tools" }, el("button", { type: "button", id: "download", onclick: () => download(`${name}.csv`, chosenCSV(rows)) }, "Download CSV"),
+      copyButton("copy", "copy the command of these rows", () => known.command)), published];
+}
+
+const strategyColour = (strategies, name) => COLOURS[strategies.indexOf(name) % COLOURS.length];
+const sortValue = (text) => { const found = text.match(/^(> )?-?[\d.]+/); return found ? Number(found[0].replace("> ", "")) + (found[1] ? 0.5 : 0) : text; };
