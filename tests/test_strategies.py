@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 import archenc
-from archenc.errors import InvalidParameter
+from archenc.errors import DataNotFound, InvalidParameter
 from archenc.registry import STRATEGIES
 from archenc.search.candidates import Listed
-from archenc.search.pareto import hypervolume
+from archenc.search.pareto import crowding, hypervolume, leading
 from archenc.search.search import Search, create_search
 from archenc.search.strategies.bayesian import acquire
 from archenc.spaces.chain import ChainSpace
@@ -217,3 +218,29 @@ def test_a_genetic_search_dominates_more_than_a_draw() -> None:
 
 def test_the_volume_of_two_boxes() -> None:
     assert hypervolume(np.array([[1.0, 2.0], [3.0, 1.0], [0.5, 0.5]]), np.zeros(2)) == pytest.approx(4.0)
+
+
+def test_fronts_and_crowding_are_those_of_pymoo() -> None:
+    from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+    values = np.random.default_rng(0).random((200, 2))
+    positions, fronts = leading(values, 200)
+    for at, front in enumerate(NonDominatedSorting().do(-values), start=1):
+        assert set(positions[fronts == at].tolist()) == set(front.tolist())
+        np.testing.assert_allclose(
+            crowding(values[front]), 2 * calc_crowding_distance(-values[front]), rtol=1e-9
+        )
+
+
+@pytest.mark.parametrize(
+    ("package", "need"),
+    [
+        ("optuna", lambda: create_search("bohb", LINE)),
+        ("pymoo.indicators.hv", lambda: hypervolume(np.ones((1, 2)), np.zeros(2))),
+    ],
+)
+def test_a_missing_package_is_one_sentence(package, need, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DataNotFound, match=r'pip install "archenc\[search\]"'):
+        need()

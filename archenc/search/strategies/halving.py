@@ -84,7 +84,8 @@ class BOHB(SuccessiveHalving):
     architectures is drawn at random all the same.
 
     Deviations from the paper: the rungs are those of asynchronous successive halving in place of Hyperband's
-    brackets; which share of the trainings counts as good is Optuna's choice. Only spaces whose architectures are vectors (:mod:`archenc.search.vectors`) have such a model.
+    brackets; which share of the trainings counts as good is Optuna's choice. Only spaces whose architectures
+    are vectors (:mod:`archenc.search.vectors`) have such a model.
 
     Args:
         epochs, eta: as of :class:`SuccessiveHalving`.
@@ -177,5 +178,5 @@ def _optuna() -> Any:
             "the strategy 'bohb' needs the package optuna, which is not installed; run: pip install "
             '"archenc[search]"'
         ) from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # for the process; it prints a line a study otherwise
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it prints a line a study
     return optuna
