@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, OpOn, as_graphs
+from archenc.graphs.flow import DenseFlow, DenseRows, Flow
+from archenc.graphs.history import history
 from archenc.registry.parameters import Checked
 from archenc.spaces.base import Space
 from archenc.torch_state import plain_torch
@@ -55,6 +58,11 @@ class Encoder(Checked, nn.Module, ABC):
 
     cell_dim: int
     parts: int = 1
+
+    @property
+    def scored_at_once(self) -> int:
+        """Architectures of a batch when many are scored: what a processor's cache holds."""
+        return 512
 
     def __init__(self, space: Space, *, simplify: bool = False) -> None:
         reason = self.unsupported(space)
@@ -148,3 +156,77 @@ class Encoder(Checked, nn.Module, ABC):
         finally:
             self.train(training)
         return encodings
+
+
+class LocalEncoder(Encoder):
+    """An encoder each of whose layers sees, of a node, nothing but its operation, its own state and what it
+    receives along edges, so that nodes of equal history have equal states.
+
+    It says by which state each node begins and what flows; its layers take :class:`archenc.graphs.flow.Rows`,
+    of which there is one for each node or one for each different state. What has equal history is found once
+    for a store (:meth:`prepare`). Nothing random may happen before the last layer.
+
+    Attributes:
+        depth: number of layers.
+    """
+
+    depth: int
+
+    @abstractmethod
+    def first_states(self, graphs: ArchGraphs) -> Tensor:
+        """int64 (R, V): which of the first states each node has."""
+
+    @abstractmethod
+    def edges(self, graphs: ArchGraphs) -> Tensor:
+        """Float32 (R, V, V), or (R, V, V, K) where edges have kinds: how what a node, i, receives of each, j,
+        counts.
+        """
+
+    def exists(self, graphs: ArchGraphs) -> Tensor:
+        """Bool (R, V): the nodes that there are."""
+        return graphs.mask
+
+    def kinds(self, graphs: ArchGraphs) -> Tensor:
+        """int64 (R, V): the operation of each node, 0 where operations sit on edges."""
+        if graphs.op_on == "node":
+            return graphs.ops.long()
+        return torch.zeros_like(graphs.mask, dtype=torch.int64)
+
+    @property
+    def scored_at_once(self) -> int:
+        """As above, or more, so that more rows are equal."""
+        return 512 if self.history_key() is None else 8192
+
+    def history_key(self) -> Hashable | None:
+        """What decides which histories are equal; None where none are shared."""
+        return (type(self), self.depth, self.form)
+
+    def prepare(self, graphs: ArchGraphs) -> ArchGraphs:
+        graphs, key = super().prepare(graphs), self.history_key()
+        if key is not None and len(graphs) and key not in graphs.histories:
+            per_pair = self.space.edges_per_pair if graphs.op_on == "edge" else 1
+            graphs.histories[key] = history(
+                self.first_states(graphs),
+                self.kinds(graphs),
+                self.exists(graphs),
+                self.edges(graphs) * per_pair,
+                self.depth,
+                num_inputs=self.space.num_inputs,
+                share=1 / per_pair,
+            )
+        return graphs
+
+    def passing(self, graphs: ArchGraphs) -> Flow:
+        """What the layers read of prepared graphs.
+
+        On a GPU rows are shared only where nothing is learned: there a dense step costs less than its parts.
+        """
+        known = graphs.histories.get(self.history_key())
+        if known is not None and (graphs.device.type == "cpu" or not torch.is_grad_enabled()):
+            shared = known.flow(graphs.device)
+            if shared is not None:
+                return shared
+        nodes = torch.arange(graphs.num_nodes, device=graphs.device)
+        is_input = (nodes < self.space.num_inputs)[:, None]
+        rows = DenseRows(self.kinds(graphs), is_input, self.edges(graphs))
+        return DenseFlow([rows] * self.depth, self.first_states(graphs))

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from archenc.encoder import Encoder
-from archenc.encoders.modules.layers import receiving, with_global_node
 from archenc.encoders.modules.nodes import OneHotNodes
 from archenc.graphs import ArchGraphs
+from archenc.graphs.flow import receiving, with_global_node
 from archenc.registry.rules import Layers, Probability
 from archenc.spaces.base import Space
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import pad, relu
 
-from archenc.encoder import Encoder
-from archenc.encoders.modules.layers import mean_over_nodes, receiving, with_global_node
-from archenc.encoders.modules.nodes import NodeEmbedding, node_kinds
+from archenc.encoder import LocalEncoder
+from archenc.encoders.modules.nodes import NodeEmbedding, node_kinds, num_kinds
 from archenc.graphs import ArchGraphs
+from archenc.graphs.flow import receiving, with_global_node
 from archenc.registry.rules import Layers, Size
 from archenc.spaces.base import Space
 
@@ -23,7 +24,7 @@ _PAPER = (
 )
 
 
-class _ConvolutionalEncoder(Encoder):
+class _ConvolutionalEncoder(LocalEncoder):
     """The layers of both encoders: layer l is X' = A (X W_l) + b_l, with ReLU after all but the last."""
 
     form = "node"
@@ -47,14 +48,22 @@ class _ConvolutionalEncoder(Encoder):
         widths = [feature_dim, *hidden]
         self.weights = nn.ModuleList(nn.Linear(i, o, bias=False) for i, o in pairwise(widths))
         self.biases = nn.ParameterList(torch.zeros(o) for o in hidden)
+        self.depth = len(hidden)
         self.cell_dim = hidden[-1]
 
-    def convolve(self, a: Tensor, x_w: Tensor) -> Tensor:
-        """All layers, from the first X W (R, V, d) on: that product is taken on the table of operations."""
-        x: Tensor = a @ x_w + self.biases[0]
-        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            x = a @ weight(relu(x)) + bias
-        return x
+    def history_key(self) -> Hashable | None:
+        return None if self.normalise else (type(self), self.depth, self.self_loops)
+
+    def convolve(self, graphs: ArchGraphs, features: Tensor, behind: int) -> Tensor:
+        """The mean of the last layer over the nodes from ``behind`` on, from the table of first features: the
+        first X W is taken on that small table.
+        """
+        passing = self.passing(graphs)
+        x_w = passing.start(self.weights[0](features))
+        x = passing.layers[0].received(x_w) + self.biases[0]
+        for rows, weight, bias in zip(passing.layers[1:], self.weights[1:], self.biases[1:], strict=True):
+            x = rows.received(weight(relu(x))) + bias
+        return passing.mean(x, self.exists(graphs), behind)
 
 
 class GCNEncoder(_ConvolutionalEncoder):
@@ -109,18 +118,34 @@ class GCNEncoder(_ConvolutionalEncoder):
         )
         self.global_vector = nn.Parameter(torch.zeros(op_dim)) if global_node else None
 
+    def history_key(self) -> Hashable | None:
+        key = super().history_key()
+        return None if key is None else (key, self.global_vector is None)
+
+    def nodes(self, graphs: ArchGraphs) -> tuple[Tensor, Tensor]:
+        """Adjacency and mask, with the global node if there is one."""
+        if self.global_vector is None:
+            return graphs.adjacency, graphs.mask
+        return with_global_node(graphs.adjacency, graphs.mask)
+
+    def exists(self, graphs: ArchGraphs) -> Tensor:
+        return self.nodes(graphs)[1]
+
+    def edges(self, graphs: ArchGraphs) -> Tensor:
+        return receiving(*self.nodes(graphs), self_loops=self.self_loops, normalise=self.normalise)
+
+    def kinds(self, graphs: ArchGraphs) -> Tensor:
+        return self.first_states(graphs)
+
+    def first_states(self, graphs: ArchGraphs) -> Tensor:
+        kinds = node_kinds(graphs)
+        return kinds if self.global_vector is None else pad(kinds, (0, 1), value=num_kinds(self.space))
+
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        first = self.weights[0]
-        adjacency, mask = graphs.adjacency, graphs.mask
-        x_w = first(self.features())[node_kinds(graphs)]
+        features = self.features()
         if self.global_vector is not None:
-            adjacency, mask = with_global_node(adjacency, mask)
-            everywhere = first(self.features.linear(self.global_vector)).expand(len(x_w), 1, -1)
-            x_w = torch.cat([x_w, everywhere], dim=1)
-        a = receiving(adjacency, mask, self_loops=self.self_loops, normalise=self.normalise)
-        x = self.convolve(a, x_w)
-        behind = self.space.num_inputs
-        return mean_over_nodes(x[:, behind:], mask[:, behind:])
+            features = torch.cat([features, self.features.linear(self.global_vector)[None]])
+        return self.convolve(graphs, features, self.space.num_inputs)
 
 
 class LineGraphGCNEncoder(_ConvolutionalEncoder):
@@ -158,9 +183,22 @@ class LineGraphGCNEncoder(_ConvolutionalEncoder):
             return "it needs operations on edges, and this space has them on nodes; choose the encoder 'gcn'"
         return super().unsupported(space)
 
+    def _inside(self, graphs: ArchGraphs) -> slice:
+        return slice(self.space.num_inputs, graphs.num_nodes - 1)
+
+    def exists(self, graphs: ArchGraphs) -> Tensor:
+        return graphs.mask[:, self._inside(graphs)]
+
+    def edges(self, graphs: ArchGraphs) -> Tensor:
+        inside = self._inside(graphs)
+        adjacency = graphs.adjacency[:, inside, inside]
+        return receiving(adjacency, self.exists(graphs), self_loops=self.self_loops, normalise=self.normalise)
+
+    def kinds(self, graphs: ArchGraphs) -> Tensor:
+        return self.first_states(graphs)
+
+    def first_states(self, graphs: ArchGraphs) -> Tensor:
+        return graphs.ops[:, self._inside(graphs)].long()
+
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        inside = slice(self.space.num_inputs, graphs.num_nodes - 1)
-        adjacency, mask = graphs.adjacency[:, inside, inside], graphs.mask[:, inside]
-        a = receiving(adjacency, mask, self_loops=self.self_loops, normalise=self.normalise)
-        x_w = self.weights[0](self.features())[graphs.ops[:, inside].long()]
-        return mean_over_nodes(self.convolve(a, x_w), mask)
+        return self.convolve(graphs, self.features(), 0)

@@ -11,20 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from archenc.encoder import Encoder
-from archenc.encoders.modules.gates_family import (
+from archenc.encoders.gates import (
     GATESLayer,
     GATESNodeLayer,
     InitialState,
     Readout,
     chosen_form,
     chosen_readout,
-    is_input,
     readout,
 )
-from archenc.encoders.modules.layers import receiving
 from archenc.encoders.modules.nodes import OperationEmbedding
 from archenc.errors import InvalidParameter
 from archenc.graphs import ABSENT, ArchGraphs, OpOn
+from archenc.graphs.flow import DenseFlow, DenseRows, receiving
 from archenc.registry.rules import Depth, Few, Layers, Number, Size
 from archenc.spaces.base import Space
 from archenc.torch_state import own_generator
@@ -150,20 +149,22 @@ class TAGATESEncoder(Encoder):
         ids = self.forward_flow.op_ids(graphs).long()
         scores = self.scores(graphs)
         ops = self.first_vectors(ids, scores)
-        first: Tensor = self.initial_state(graphs)
+        nodes = DenseFlow((), self.initial_state.rows(graphs))
+        first = nodes.start(self.initial_state())
         ahead = self.forward_flow.edges(graphs, reverse=False)
         behind = self.backward_flow.edges(graphs, reverse=True)
-        is_output = torch.arange(graphs.num_nodes, device=graphs.device)[:, None] == graphs.num_nodes - 1
+        place = torch.arange(graphs.num_nodes, device=graphs.device)[:, None]
+        is_input, is_output = place < self.space.num_inputs, place == graphs.num_nodes - 1
         updated = self.updated[ids]
-        states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
-        readouts = [readout(states, graphs, self.readout)]
+        states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input)
+        readouts = [readout(states, nodes, graphs, self.readout)]
         for _ in range(self.steps - 1):
             gradient = self.output_gradient(states[:, -1:]) * is_output
             _, returned = self.backward_flow(gradient, behind, self.gating(ops, scores), ids, is_output)
             change = self.update(torch.cat([ops.detach(), passed.detach(), returned], dim=-1))
             ops = ops + 0.1 * (updated * change)
-            states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input(graphs))
-            readouts.append(readout(states, graphs, self.readout))
+            states, passed = self.forward_flow(first, ahead, self.gating(ops, scores), ids, is_input)
+            readouts.append(readout(states, nodes, graphs, self.readout))
         return torch.cat(readouts, dim=1) if self.anytime else readouts[-1]
 
     def scores(self, graphs: ArchGraphs) -> Tensor | None:
@@ -245,9 +246,9 @@ class NodeStack(nn.Module):
         self, states: Tensor, edges: Tensor, ops: Tensor, ids: Tensor, keep: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Final states (R, V, size), which are also what the update of the operations sees."""
-        edges = edges.to(states.dtype)
+        rows = DenseRows(ids, keep, edges)
         for depth, layer in enumerate(cast("Sequence[GATESNodeLayer]", self.layers)):
-            states = layer(states, edges, layer.gates(ops), keep)
+            states = layer(states, rows, layer.gates(ops))
             if depth < len(self.layers) - 1:
                 states = torch.relu(states)
         return states, states

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from archenc.encoders.modules import latent
-from archenc.encoders.modules.layers import receiving
 from archenc.encoders.modules.nodes import OneHotNodes
 from archenc.graphs import ArchGraphs
+from archenc.graphs.flow import receiving
 from archenc.pretraining import PretrainableEncoder, PretrainingSchedule
 from archenc.registry.rules import Depth, NotNegative, Probability, Size
 from archenc.spaces.base import Space

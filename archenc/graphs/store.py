@@ -7,7 +7,7 @@ its arrays mean: :mod:`archenc.graphs.conventions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,10 @@ class ArchGraphs:
         architecture_features: float64 (N, k), k numbers that are known of each architecture (parameters,
             latency, a zero-cost score, an accuracy after few epochs), NaN where one is not known, or None;
             see :meth:`with_architecture_features`. No part of it either.
+        histories: which nodes have equal states in the layers of an encoder
+            (:class:`archenc.graphs.history.History`), by what that depends on, as encoders find once for a
+            store (:meth:`archenc.encoder.LocalEncoder.prepare`). They go with the rows that are picked, not
+            with changed graphs.
 
     Examples:
         >>> import archenc
@@ -58,6 +62,7 @@ class ArchGraphs:
     simplified: bool = False
     features: Tensor | None = None
     architecture_features: Tensor | None = None
+    histories: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.features is not None and self.features.shape[:-1] != self.ops.shape:
@@ -123,11 +128,13 @@ class ArchGraphs:
         """
         at, rows = self._rows(index)
         try:
-            return self.map_arrays(lambda array: array[rows], lambda known: known[at])
+            picked = self.map_arrays(lambda array: array[rows], lambda known: known[at])
         except (IndexError, TypeError):
             raise NoSuchPosition(
                 f"{shown(index)} is out of the range of these {len(self)} architectures; give numbers inside"
             ) from None
+        picked.histories.update({key: history[rows] for key, history in self.histories.items()})
+        return picked
 
     def _rows(self, index: Index | tuple[Index, EllipsisType]) -> tuple[Tensor | slice, Tensor | slice]:
         """The places of architectures, and those of their rows."""

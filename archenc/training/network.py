@@ -73,11 +73,11 @@ def embed_all(network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 4
 
 
 @torch.no_grad()
-def score_all(
-    network: Network, inputs: ArchGraphs | Tensor, batch_size: int = 512
-) -> Tensor:  # what a processor's cache holds
+def score_all(network: Network, inputs: ArchGraphs | Tensor) -> Tensor:
     """(n,) or (n, T) scores of everything, in evaluation mode."""
     network.eval()
+    encoder = network.encoder
+    batch_size = encoder.scored_at_once if isinstance(encoder, Encoder) else 512
     return torch.cat(
         [network(inputs[start : start + batch_size]) for start in range(0, len(inputs), batch_size)]
     )

@@ -82,7 +82,8 @@ class Schedule:
         """Of all parameters of a module."""
         kind = self._optimizer_class
         return cast(
-            "torch.optim.Optimizer", kind(module.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+            "torch.optim.Optimizer",
+            kind(module.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=True),
         )
 
     @property

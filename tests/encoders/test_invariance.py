@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import archenc
 from archenc.encoders.modules.nodes import OneHotNodes, node_kinds, num_kinds
 from archenc.graphs import PAD, ArchGraphs
+from archenc.graphs.flow import DenseFlow, SharedFlow
+from archenc.graphs.history import history
 from archenc.graphs.transforms import isomorphic_twin, permute_nodes
 from archenc.testing import example_spaces
 
@@ -146,3 +148,93 @@ def test_one_hot_vectors_have_a_column_for_each_kind(space, output_last):
     assert nodes(prepared).tolist() == expected
     ids = nodes.ids(prepared)
     assert (nodes.node_ids(ids.clamp(min=0)) == prepared.ops)[ids >= 0].all()
+
+
+# -- equal history, equal state ------------------------------------------------------------------------------
+
+LOCAL = ("gates", "gcn", "gcn-global", "linegraph-gcn")
+
+
+def encoded(encoder, graphs, weights):
+    """Encodings, and the gradient of a weighted sum of them."""
+    encoder.zero_grad()
+    encodings = encoder.encode_cells(graphs)
+    (encodings * weights).sum().backward()
+    gradients = [
+        torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in encoder.parameters()
+    ]
+    return encodings.detach(), [gradient.clone() for gradient in gradients]
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("label", LOCAL)
+def test_shared_rows_are_those_of_every_node(label, name, monkeypatch) -> None:
+    """The same encodings and gradients as by a row for each node, in parts of a store and all of it."""
+    space = SPACES[name]
+    encoder = encoder_for(label, space)
+    if encoder is None:
+        return
+    monkeypatch.setattr("archenc.graphs.history.MOST_SHARED", 2.0)
+    store = encoder.prepare(space.sample(24, seed=3))
+    for rows in (slice(None), slice(3, 9), torch.tensor([5, 5, 17, 2])):
+        shared = store[rows]
+        plain = replace(shared)
+        assert isinstance(encoder.passing(shared), SharedFlow)
+        assert isinstance(encoder.passing(plain), DenseFlow)
+        weights = torch.randn(shared.adjacency.shape[0], encoder.cell_dim)
+        (ours, gradients), (theirs, others) = (encoded(encoder, g, weights) for g in (shared, plain))
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        for gradient, other in zip(gradients, others, strict=True):
+            torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-4)
+
+
+def test_rows_are_as_many_as_different_histories() -> None:
+    """Counted by nested tuples instead of colours."""
+    space = archenc.create_space("nasbench101")
+    encoder = archenc.create_encoder("gates", space, layers=(8, 8, 8))
+    store = encoder.prepare(space.sample(60, seed=0))
+    passing = encoder.passing(store[torch.arange(40)])
+    known = [[(v == 0,) for v in range(space.max_nodes)] for _ in range(40)]
+    for rows in passing.layers:
+        for cell in range(40):
+            edges, before = store.adjacency[cell], known[cell]
+            known[cell] = [
+                (
+                    int(store.ops[cell, i]),
+                    before[i],
+                    tuple(sorted(repr(before[j]) for j in range(space.max_nodes) if edges[j, i] or j == i)),
+                )
+                if store.mask[cell, i]
+                else ()
+                for i in range(space.max_nodes)
+            ]
+        different = {repr(state) for cell in known for state in cell if state}
+        assert len(rows.kinds) == len(different)
+    assert len(passing.layers[0].kinds) < 60  # of 280 nodes
+
+
+def test_histories_are_found_once_for_a_store(monkeypatch) -> None:
+    found = []
+
+    def counted(*arguments, **keywords):
+        found.append(len(arguments[0]))
+        return history(*arguments, **keywords)
+
+    monkeypatch.setattr("archenc.encoder.history", counted)
+    cells = archenc.create_space("nasbench201").sample(40, seed=0)
+    predictor = archenc.Predictor("gates", encoder_params={"layers": (8,)}, epochs=5, batch_size=10)
+    predictor.fit(cells, np.arange(40.0))
+    assert found.count(40) == 1  # in 5 epochs of 4 batches
+    assert len(found) <= 2
+    predictor.predict(cells[:7])
+    assert found[-1] == 7
+
+
+def test_changed_graphs_have_no_history() -> None:
+    space = archenc.create_space("nasbench201")
+    encoder = archenc.create_encoder("gates", space)
+    prepared = encoder.prepare(space.sample(4, seed=0))
+    assert prepared.histories
+    assert prepared[1:].histories
+    assert not prepared.with_features(np.zeros((*prepared.ops.shape, 1))).histories
+    assert not space.mutate(prepared, np.random.default_rng(0)).histories
