@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, OpOn, as_graphs
 from archenc.graphs.flow import DenseFlow, DenseRows, Flow
-from archenc.graphs.history import history
+from archenc.graphs.history import History, history
 from archenc.registry.parameters import Checked
 from archenc.spaces.base import Space
 from archenc.torch_state import plain_torch
@@ -221,7 +221,7 @@ class LocalEncoder(Encoder):
 
         On a GPU rows are shared only where nothing is learned: there a dense step costs less than its parts.
         """
-        known = graphs.histories.get(self.history_key())
+        known: History | None = graphs.histories.get(self.history_key())
         if known is not None and (graphs.device.type == "cpu" or not torch.is_grad_enabled()):
             shared = known.flow(graphs.device)
             if shared is not None:

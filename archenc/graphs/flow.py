@@ -203,7 +203,8 @@ class SharedRows(Rows):
 
     def received(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
         if gates is None:
-            sums: Tensor = Sums.apply(x, self.senders, self.starts, self.receivers, self.starts_of_senders)
+            back = self.receivers, self.starts_of_senders
+            sums: Tensor = Sums.apply(x, self.senders, self.starts, *back)  # type: ignore[no-untyped-call]
             return sums
         messages = embedding(self.senders, x) * embedding(self.carriers, gates)
         every = torch.arange(len(messages), device=messages.device)

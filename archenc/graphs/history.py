@@ -108,21 +108,20 @@ def _rows(
     short = senders.astype(np.uint16) if width < 2**16 else senders  # which numpy sorts by counting
     order = np.argsort(short, kind="stable")
     sent = np.bincount(senders, minlength=width)
+
+    def tensor(part: np.ndarray) -> Tensor:
+        return torch.from_numpy(part).to(device)
+
     return SharedRows(
-        *(
-            torch.from_numpy(part).to(device)
-            for part in (
-                round_.kinds[at],
-                round_.is_input[at],
-                number_of[round_.before[at]],
-                senders,
-                round_.carriers[items],
-                starts,
-                receivers[order],
-                np.cumsum(sent) - sent,
-            )
-        ),
-        share,
+        kinds=tensor(round_.kinds[at]),
+        is_input=tensor(round_.is_input[at]),
+        before=tensor(number_of[round_.before[at]]),
+        senders=tensor(senders),
+        carriers=tensor(round_.carriers[items]),
+        starts=tensor(starts),
+        receivers=tensor(receivers[order]),
+        starts_of_senders=tensor(np.cumsum(sent) - sent),
+        share=share,
     )
 
 
