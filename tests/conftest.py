@@ -46,7 +46,7 @@ def mirror() -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished pretraining; it is not to be changed."""
     from archenc.pretraining import PretrainableEncoder
-    from tests.small_pretraining import run
+    from tests.shared import run
 
     folder = tmp_path_factory.mktemp("pretrained") / "done"
     with pytest.MonkeyPatch.context() as patch:

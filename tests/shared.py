@@ -1,10 +1,11 @@
-"""A few cells with labels that can be computed, a predictor that is fitted in no time; work counted, not
-seconds.
+"""A few cells with labels that can be computed, a predictor that is fitted in no time, a pretraining of
+seconds; work counted, not seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import archenc
 from archenc import Predictor
+from archenc.graphs import ArchGraphs
+from archenc.spaces.cell import CellSpace
+
+# -- cells and a predictor; work -----------------------------------------------------------------------------
+
 
 SPACE = archenc.create_space("nasbench201")
 ALL = SPACE.enumerate()
@@ -53,3 +59,17 @@ def torch_calls(work: Callable[[], Any]) -> int:
     with _Count() as count:
         work()
     return count.calls
+
+
+# -- a pretraining -------------------------------------------------------------------------------------------
+
+
+PRETRAINING_SPACE = CellSpace("small", ["conv", "pool"], max_nodes=5)
+GRAPHS = PRETRAINING_SPACE.sample(150, seed=0)
+SMALL = {"hidden_dim": 16, "layers": 2}
+SETTINGS: dict[str, Any] = {"encoder_params": SMALL, "epochs": 3, "batch_size": 16}
+
+
+def run(folder: Path, graphs: ArchGraphs = GRAPHS, **changes: Any) -> dict[str, Any]:
+    """Pretrain arch2vec in ``folder`` and give the card."""
+    return archenc.pretrain("arch2vec", graphs, folder, **{**SETTINGS, **changes})

@@ -17,7 +17,7 @@ from archenc.errors import CannotWrite, InvalidParameter
 from archenc.graphs.drawing import LETTER, MOST_BOXES, MOST_EDGES, Diagram, colour, diagram, picture
 from archenc.graphs.layout import ARROW, WIDEST, layered, rows
 from archenc.registry import SPACES
-from tests.hostile import MARKER
+from tests.bad_input import MARKER
 
 NAMES = [name for name in SPACES.names() if name not in ("chain", "cell", "genotype", "operations")]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -26,7 +26,8 @@ from archenc.pretraining import PretrainableEncoder
 from archenc.pretraining.weights import FrozenEncoder, load_pretrained, pretrained_folder, read_card
 from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_json
-from tests.small_pretraining import GRAPHS, SMALL, SPACE
+from tests.shared import GRAPHS, SMALL
+from tests.shared import PRETRAINING_SPACE as SPACE
 
 Y = 90.0 + GRAPHS.adjacency.sum((1, 2)).double().numpy()
 

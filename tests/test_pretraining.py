@@ -33,7 +33,7 @@ from archenc.pretraining.folder import PretrainingFolder
 from archenc.training.tracking import JSONLTracker
 from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_json
-from tests.small_pretraining import GRAPHS, SMALL, run
+from tests.shared import GRAPHS, SMALL, run
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -17,7 +17,7 @@ import pytest
 from archenc.files.progress import progress, progress_by_cost
 from archenc.files.reports import figure_label, markdown_table, page, svg, text_table
 from archenc.files.text import csv_cell, csv_text, markdown, say, visible
-from tests.hostile import MARKER, _Page
+from tests.bad_input import MARKER, _Page
 
 
 def text_of(html: str, tag: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
@@ -19,11 +19,12 @@ from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.files.text import shown
 from archenc.graphs import NODE_OFFSET, ArchGraphs, OpOn, transforms
 from archenc.graphs.hashing import wl_hash
+from archenc.spaces.networks import Network, Skeleton, SkeletonName, chosen_skeleton
 from archenc.spaces.parameters import edge_slots, is_whole, node_pairs, operation_number
 
 MAX_DRAWN = 2**32
 """Most bytes of adjacency matrices that are drawn at once."""
-_TAKE_GRAPHS = ("format", "validate", "mutate", "hash", "simplify", "node_form", "costs")
+_TAKE_GRAPHS = ("format", "validate", "mutate", "hash", "simplify", "node_form", "costs", "build")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -87,6 +88,7 @@ class Space(ABC):
             them takes long; else None.
         published_hash: whether :meth:`hash` gives the hashes that the benchmark published, so that their
             texts name architectures.
+        skeletons: the sizes of the networks of :meth:`build` by their names, empty where it builds none.
         paper: where the space was published.
 
     Examples:
@@ -111,6 +113,7 @@ class Space(ABC):
     notations: tuple[str, ...] = ()
     size: int | None = None
     published_hash: bool = False
+    skeletons: ClassVar[Mapping[str, Skeleton]] = {}
     paper: str = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -202,6 +205,43 @@ class Space(ABC):
             "parameter counts and FLOPs; "
             "use nasbench101 or nasbench201, or costs of your own"
         )
+
+    @_of_graphs
+    def build(
+        self,
+        graphs: ArchGraphs,
+        *,
+        skeleton: SkeletonName = "small",
+        channels: int | None = None,
+        cells: int | None = None,
+        resolution: int | None = None,
+        classes: int | None = None,
+        image_channels: int | None = None,
+    ) -> Network:
+        """The network of one architecture, an untrained ``torch.nn.Module`` from images (B, image_channels,
+        resolution, resolution) to scores of the classes (B, classes).
+
+        Args:
+            graphs: one architecture, for example ``graphs[i]``.
+            skeleton: the sizes that the others replace: ``"small"``, or ``"published"``, with as many
+                trainable parameters as the tables say.
+            channels: of the first stage (of the stem, where layers are chosen one by one).
+            cells: of each stage; of the whole network where there are normal and reduction cells.
+            resolution: side of the images in pixels, for which the sizes are checked.
+            classes: outputs, 10 by default.
+            image_channels: 3 by default.
+
+        Raises:
+            InvalidParameter: a size at which the network does not run, or a space that builds none.
+            InvalidArchitecture: not one architecture, or an operation without known layers.
+        """
+        given = {"channels": channels, "cells": cells, "resolution": resolution}
+        given |= {"classes": classes, "image_channels": image_channels}
+        return self.network(graphs, chosen_skeleton(self.name, self.skeletons, skeleton, given))
+
+    def network(self, graphs: ArchGraphs, skeleton: Skeleton) -> Network:
+        """What :meth:`build` gives for these sizes; a space with :attr:`skeletons` says it."""
+        raise NotImplementedError
 
     @property
     def has_costs(self) -> bool:

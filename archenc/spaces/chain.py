@@ -21,6 +21,8 @@ from archenc.spaces.base import is_list
 from archenc.spaces.cell import CellSpace, notation
 from archenc.spaces.cell.enumeration import refuse_above
 from archenc.spaces.cell.notation import Cell
+from archenc.spaces.networks import Network, Skeleton
+from archenc.spaces.networks import chain as networks
 from archenc.spaces.parameters import MAX_NODES, MAX_OPERATIONS, members, operation, space_name, whole_numbers
 
 
@@ -235,6 +237,8 @@ class NASBenchMacro(ChainSpace):
         "arXiv:2103.11922"
     )
 
+    skeletons = networks.SKELETONS
+
     def __init__(self) -> None:
         super().__init__(
             "nasbench-macro",
@@ -246,6 +250,10 @@ class NASBenchMacro(ChainSpace):
 
     def config(self) -> dict[str, Any]:
         return {"name": "nasbench-macro", "parameters": {}}
+
+    def network(self, graphs: ArchGraphs, skeleton: Skeleton) -> Network:
+        """The network of a code."""
+        return networks.network(graphs, skeleton)
 
 
 class MacroNAS(ChainSpace):

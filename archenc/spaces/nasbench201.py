@@ -18,6 +18,7 @@ from archenc.graphs import EDGE_OFFSET, NODE_OFFSET, ArchGraphs
 from archenc.spaces.base import as_array, as_sequence, is_list, is_whole
 from archenc.spaces.cell.notation import load_json
 from archenc.spaces.four_nodes import EDGES, FourNodeSpace, six_numbers
+from archenc.spaces.networks import Network, Skeleton, four_nodes
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 STAGES, CELLS_PER_STAGE = (16, 32, 64), 5  # channels of each stage
@@ -77,6 +78,7 @@ class NASBench201(FourNodeSpace):
     example = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
 
     notations = ("official", "naslib", "index")
+    skeletons = four_nodes.NASBENCH201
 
     def __init__(self) -> None:
         super().__init__("nasbench201", OPERATIONS)
@@ -143,6 +145,10 @@ class NASBench201(FourNodeSpace):
             parameters += weights + 2 * normalised
             flops += weights * (image_side >> stage) ** 2
         return {"parameters": parameters, "flops": flops}
+
+    def network(self, graphs: ArchGraphs, skeleton: Skeleton) -> Network:
+        """The network of a cell, with the layers of operations that compute nothing for the output too."""
+        return four_nodes.nasbench201(graphs, skeleton)
 
     def is_part(self, item: Any) -> bool:
         return _is_node(item) or super().is_part(item)

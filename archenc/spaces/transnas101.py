@@ -10,6 +10,7 @@ from typing import Any
 
 from archenc.graphs import ArchGraphs
 from archenc.spaces.four_nodes import FourNodeSpace
+from archenc.spaces.networks import Network, Skeleton, four_nodes
 
 OPERATIONS = ("none", "skip_connect", "conv1x1", "conv3x3")
 MACRO = "64-41414"
@@ -35,6 +36,7 @@ class TransNAS101Micro(FourNodeSpace):
     title = "TransNAS-Bench-101 micro"
     pattern = re.compile(rf"(?:{MACRO}-)?([0-3])_([0-3])([0-3])_([0-3])([0-3])([0-3])")
     example = f"{MACRO}-3_12_031"
+    skeletons = four_nodes.TRANSNAS101
 
     def __init__(self) -> None:
         super().__init__("transnas101-micro", OPERATIONS)
@@ -46,3 +48,7 @@ class TransNAS101Micro(FourNodeSpace):
     def format(self, graphs: ArchGraphs) -> list[str]:
         """The official string of each architecture."""
         return [MACRO + "-{}_{}{}_{}{}{}".format(*row) for row in self.to_ops(graphs).tolist()]
+
+    def network(self, graphs: ArchGraphs, skeleton: Skeleton) -> Network:
+        """The network of a cell with a linear classifier in the place of the task's own decoder."""
+        return four_nodes.transnas101(graphs, skeleton)

@@ -1,16 +1,23 @@
-r"""Docstrings are written with roles (``:class:`Encoder```); here they become the Markdown of the site."""
+r"""Docstrings are written with roles (``:class:`Encoder```); here they become the Markdown of the site, and
+the formulas of all pages, written \( so \) or \[ so \], become MathML, which browsers draw without a script.
+"""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import griffe
+from latex2mathml.converter import convert
 
 ROLE = re.compile(r":(?P<role>[a-z]+):`(?P<text>[^`]+)`")
 DISPLAY = re.compile(r"^(?P<indent> *)\.\. math::\n\n(?P<body>(?:(?P=indent) +\S.*\n|\s*\n)+)", re.MULTILINE)
 LITERAL = re.compile(r"::(?=\n\s*\n +)")
+FORMULA = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">\\(?P<open>[(\[])(?P<tex>.*?)\\[)\]]</(?P=tag)>', flags=re.DOTALL
+)
 
 
 class Roles(griffe.Extension):
@@ -71,3 +78,15 @@ def _path(target: str, scope: griffe.Object) -> str:
         return str(found.canonical_path)
     except (KeyError, griffe.GriffeError):
         return name
+
+
+def _drawn(match: re.Match[str]) -> str:
+    tex = html.unescape(match["tex"]).strip()
+    if match["open"] == "[":
+        return f'<div class="formula">{convert(tex, display="block")}</div>'
+    return str(convert(tex))
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """The page with its formulas drawn."""
+    return FORMULA.sub(_drawn, content)

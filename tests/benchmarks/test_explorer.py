@@ -17,8 +17,8 @@ from archenc.benchmarks.searches import read_searches
 from archenc.commands.app import main
 from archenc.files.documents import plain_values
 from archenc.files.trusted import write_json
+from tests.bad_input import MARKER
 from tests.benchmarks.made_up import forced
-from tests.hostile import MARKER
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 MOST_BYTES = 4 * 10**6

@@ -18,8 +18,8 @@ from archenc.benchmarks.runs import Run, leaderboards, read_runs, run_id
 from archenc.commands.app import main
 from archenc.errors import ArchencError
 from archenc.files.documents import plain_values, record
+from tests.bad_input import assert_harmless_files, assert_harmless_output, everywhere, variants
 from tests.benchmarks.made_up import forced
-from tests.hostile import assert_harmless_files, assert_harmless_output, everywhere, variants
 
 KEPT = frozenset({"metrics", "run"})  # numbers are looked up by these
 

@@ -24,8 +24,8 @@ from archenc.files.documents import plain_values, record
 from archenc.graphs import ArchGraphs
 from archenc.graphs.hashing import sortable_keys
 from archenc.search.suggest import untrained
+from tests.bad_input import assert_harmless_files, everywhere
 from tests.benchmarks.made_up import forced
-from tests.hostile import assert_harmless_files, everywhere
 from tests.mutants import mutate_bytes, mutate_json
 
 ROOT = Path(__file__).parent.parent.parent

@@ -22,8 +22,13 @@ from archenc.errors import CannotWrite, DataNotFound, InvalidParameter, InvalidT
 from archenc.graphs.hashing import sortable_keys
 from archenc.registry import DATASETS
 from archenc.spaces.cell import CellSpace
-from tests.bad_input import assert_one_sentence
-from tests.hostile import MARKER, assert_harmless_files, assert_harmless_output, everywhere
+from tests.bad_input import (
+    MARKER,
+    assert_harmless_files,
+    assert_harmless_output,
+    assert_one_sentence,
+    everywhere,
+)
 
 SPACE = CellSpace("toy", ["conv", "pool"], max_nodes=5, max_edges=6)
 CELLS = SPACE.enumerate()

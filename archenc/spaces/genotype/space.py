@@ -24,6 +24,8 @@ from archenc.spaces.cell.enumeration import combined_cells, first_of_each, refus
 from archenc.spaces.genotype import notation
 from archenc.spaces.genotype.node_form import INPUTS, node_form
 from archenc.spaces.genotype.notation import GenotypeDefinition
+from archenc.spaces.networks import Network, Skeleton
+from archenc.spaces.networks import genotype as networks
 from archenc.spaces.parameters import choice, operation_names, space_name, truth, whole_number
 
 Output = Literal["all", "loose"]
@@ -82,6 +84,7 @@ class GenotypeSpace(CellSpace):
     """
 
     join_op = "concat"
+    skeletons = networks.SKELETONS
 
     def __init__(
         self,
@@ -250,6 +253,10 @@ class GenotypeSpace(CellSpace):
         if graphs.op_on == "node":
             return graphs
         return node_form(graphs, self.nodes, *self._places(graphs))
+
+    def network(self, graphs: ArchGraphs, skeleton: Skeleton) -> Network:
+        """The network of a genotype whose operations are called as in DARTS or NASNet."""
+        return networks.network(graphs, skeleton)
 
     # -- reading and writing ---------------------------------------------------------------------------------
 

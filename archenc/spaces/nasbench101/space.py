@@ -17,6 +17,8 @@ from archenc.spaces.cell import CellSpace
 from archenc.spaces.cell.enumeration import all_digits
 from archenc.spaces.nasbench101.costs import network_costs
 from archenc.spaces.nasbench101.hash import big_endian_words, module_hashes
+from archenc.spaces.networks import Network, Skeleton, reading
+from archenc.spaces.networks import nasbench101 as networks
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 MAX_NODES, MAX_EDGES = 7, 9
@@ -43,6 +45,7 @@ class NASBench101(CellSpace):
     """
 
     size = 423_624
+    skeletons = networks.SKELETONS
     published_hash = True
     paper = (
         "Ying, Klein, Christiansen, Real, Murphy, Hutter: NAS-Bench-101, ICML 2019, sections 2.1 and 2.2, "
@@ -87,6 +90,12 @@ class NASBench101(CellSpace):
         :meth:`enumerate` and the tables give each cell in the writing of the records.
         """
         return network_costs(self.simplify(graphs))
+
+    def network(self, graphs: ArchGraphs, skeleton: Skeleton) -> Network:
+        """The network of the cell without what lies on no path from its input to its output."""
+        with reading():
+            cell = self.simplify(graphs)
+        return networks.network(cell, skeleton)
 
     def enumerate(self, max_nodes: int = MAX_NODES) -> ArchGraphs:
         """Every cell of at most ``max_nodes`` nodes once, sorted by the official hash (the order of the
