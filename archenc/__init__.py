@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from archenc.files.version import __version__ as __version__
 from archenc.registry import (
     DATASETS,
     ENCODERS,
@@ -15,7 +16,6 @@ from archenc.registry import (
     create_encoder,
     create_space,
 )
-from archenc.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset

@@ -1,6 +1,16 @@
-"""Everything that is registered keeps its contract, and the checks notice what does not."""
+"""Everything that is registered keeps its contract, and the checks notice what does not; and golden numbers:
+hashes, samples and fixed encodings that others may have stored must not change unnoticed.
 
+Where a change is meant, print the new numbers by ``python -m tests.test_contracts`` and say in the changelog
+that stored ones are void.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +30,9 @@ from archenc.testing import (
     example_spaces,
     registered_spaces,
 )
+
+# -- contracts -----------------------------------------------------------------------------------------------
+
 
 SPACES = registered_spaces() | example_spaces()
 FAST = {*example_spaces(), "nasbench-macro"}
@@ -216,3 +229,40 @@ class WrongDerivatives(MSELoss):
 def test_a_broken_loss_fails(broken, message):
     with pytest.raises(AssertionError, match=message):
         check_loss(broken)
+
+
+# -- golden numbers ------------------------------------------------------------------------------------------
+
+
+GOLDEN = Path(__file__).parent / "golden.json"
+FIXED = ["adjacency", "path", "op-count", "op-onehot", "graf", "graf-plus", "wl"]
+
+
+def digest(array):
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
+
+
+def measure(space):
+    graphs = space.sample(50, seed=0)
+    numbers = {
+        "texts": hashlib.sha256("\n".join(space.format(graphs)).encode()).hexdigest()[:16],
+        "hashes": digest(graphs.hash()),
+    }
+    numbers["mutants"] = digest(space.mutate(graphs, seed=0).hash())
+    for name in FIXED:
+        if archenc.registry.ENCODERS.get(name).unsupported(space) is None:
+            for simplify in (False, True):
+                encoder = archenc.create_encoder(name, space, simplify=simplify)
+                numbers[f"{name}, simplify={simplify}"] = digest(
+                    encoder.encode(graphs).round(4)
+                )  # some are means
+    return numbers
+
+
+@pytest.mark.parametrize("name", example_spaces())
+def test_nothing_that_is_stored_changes(name):
+    assert measure(example_spaces()[name]) == json.loads(GOLDEN.read_text())[name]
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: measure(space) for name, space in example_spaces().items()}, indent=2))

@@ -20,12 +20,12 @@ ROOT = Path(__file__).parent.parent
 ROOMS = {"archenc": "archenc", "encoders": "archenc.encoders"}
 ROOMS |= {"datasets": "archenc.datasets", "benchmarks": "archenc.benchmarks"}
 FLOORS = (
-    "version errors torch_state",
+    "errors torch_state",
     "registry",
     "files",
     "metrics graphs",
     "losses spaces",
-    "dataset encoder heads",
+    "dataset encoder heads proxies",
     "training",
     "pretraining",
     "predictor",

@@ -19,8 +19,8 @@ from typer.core import TyperGroup
 
 from archenc.errors import ArchencError, UnknownName
 from archenc.files.text import say
+from archenc.files.version import __version__
 from archenc.registry import DATASETS, ENCODERS, HEADS, LOSSES, SPACES, STRATEGIES
-from archenc.version import __version__
 
 _ClickException: Any = typer.BadParameter.__mro__[
     2
@@ -53,6 +53,7 @@ _ORDER = (
     "data",
     "list",
     "encode",
+    "proxies",
     "pretrain",
     "embed-report",
     "bench",

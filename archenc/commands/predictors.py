@@ -55,9 +55,9 @@ def encode(
         raise InvalidParameter("give either --dataset NAME, or --space NAME together with --input FILE")
     from archenc.dataset import load_dataset
     from archenc.dataset.rows import parse_architectures
+    from archenc.files.version import __version__
     from archenc.registry import ENCODERS, create_encoder, create_space
     from archenc.torch_state import own_state
-    from archenc.version import __version__
 
     if dataset is not None:
         graphs = load_dataset(dataset).graphs

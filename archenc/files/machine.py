@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from archenc.version import __version__
+from archenc.files.version import __version__
 
 PACKAGES = ("numpy", "scipy", "torch", "scikit-learn", "lightgbm", "xgboost")
 

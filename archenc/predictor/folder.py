@@ -19,6 +19,7 @@ from archenc.errors import CorruptFile, DataNotFound, InvalidParameter
 from archenc.files.documents import Digest, Record, Text, read_json, record
 from archenc.files.sealed import as_large_as, load_state, pack, read_arrays, rebuilding, state_arrays, under
 from archenc.files.trusted import atomic_write, write_json, writing
+from archenc.files.version import __version__
 from archenc.heads.base import NeuralHead
 from archenc.predictor.companions import Companion, Scale
 from archenc.predictor.fitted import FittedPredictor
@@ -31,7 +32,6 @@ from archenc.training import Network, Standardise
 from archenc.training import targets as labels
 from archenc.training.side_information import SideInformation
 from archenc.training.targets import ColumnTransforms
-from archenc.version import __version__
 
 P = TypeVar("P", bound=FittedPredictor)
 

@@ -18,6 +18,7 @@ from archenc.errors import InvalidParameter, InvalidTable
 from archenc.files.machine import pretraining_machine
 from archenc.files.progress import annotate, progress
 from archenc.files.trusted import content_digest
+from archenc.files.version import __version__
 from archenc.graphs import ArchGraphs, ordinary
 from archenc.pretraining.embeddings import index_hashes
 from archenc.pretraining.encoder import Examples, PretrainableEncoder
@@ -26,7 +27,6 @@ from archenc.registry import ENCODERS, create_encoder
 from archenc.torch_state import Generators, own_state
 from archenc.training import Descent, PretrainingSchedule
 from archenc.training.tracking import NullTracker, Tracker
-from archenc.version import __version__
 
 LATER_OPTIONS = ("warmup_epochs", "ema")
 """Of a schedule, which folders of earlier versions do not name: written only if set, so that those can be

@@ -14,6 +14,7 @@ from archenc.errors import CorruptFile, InvalidParameter
 from archenc.files.documents import Digest, Name, Record, Text, read_json, record
 from archenc.files.sealed import rebuilding
 from archenc.files.trusted import write_json
+from archenc.files.version import __version__
 from archenc.graphs import as_graphs
 from archenc.pretraining.folder import SpaceConfig
 from archenc.registry import STRATEGIES
@@ -21,7 +22,6 @@ from archenc.registry.rules import Number, Seed, Whole
 from archenc.search.base import Strategy, Told
 from archenc.search.candidates import Candidates, Listed, candidates_of, digest_of
 from archenc.spaces import from_config
-from archenc.version import __version__
 
 if TYPE_CHECKING:
     from archenc.graphs import ArchGraphs
