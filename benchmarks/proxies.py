@@ -140,7 +140,8 @@ def read_nasbench101(path: Path) -> tuple[list[Any], np.ndarray, dict[str, np.nd
     """
     try:
         entries = read_json(path)["nasbench101"]["cifar10"]
-        cells, y, columns = [], [], {name: [] for name in PUBLISHED}
+        cells, y = [], []
+        columns: dict[str, list[float]] = {name: [] for name in PUBLISHED}
         for key, entry in entries.items():
             numbers = [int(part) for part in key.strip("()").split(",")]
             matrix = np.array(numbers[:49]).reshape(7, 7).tolist()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archenc.dataset import ArchDataset, Provenance, citations
-from archenc.dataset.citations import remind
+from archenc.dataset import ArchDataset, Provenance, loading
+from archenc.dataset.loading import remind
 from archenc.dataset.splits import Split, everything, halves, holdout, without_twins
 from archenc.errors import InvalidParameter
 from archenc.spaces.nasbench201 import NASBench201
@@ -173,7 +173,7 @@ class Terminal(io.StringIO):
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     stream = Terminal()
     monkeypatch.setattr(
-        citations, "sys", SimpleNamespace(stderr=stream)
+        loading, "sys", SimpleNamespace(stderr=stream)
     )  # as pytest puts its own in place of sys.stderr
     monkeypatch.setenv("ARCHENC_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("ARCHENC_QUIET", raising=False)

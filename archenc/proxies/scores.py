@@ -173,11 +173,6 @@ class Probe:
         with torch.no_grad():
             return self.network.features(self.images + ZEN_STEP * noise)
 
-    @cached_property
-    def pooled(self) -> Tensor:
-        """(B, width): the features that the classifier sees."""
-        return self.features.detach().mean((2, 3)).double()
-
 
 def score(probe: Probe, names: list[str]) -> dict[str, float]:
     """The proxies of these names; NaN where a network gives none."""
@@ -332,7 +327,7 @@ def feature_volume(probe: Probe) -> float:
 
 def feature_cosine(probe: Probe) -> float:
     """The mean cosine between the pooled features of different images. Our own."""
-    features = nn.functional.normalize(probe.pooled, dim=1, eps=TINY)
+    features = nn.functional.normalize(probe.features.detach().mean((2, 3)).double(), dim=1, eps=TINY)
     if not float(features.abs().sum()) > 0:
         return math.nan
     cosines = features @ features.T
