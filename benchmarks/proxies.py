@@ -40,7 +40,7 @@ PUBLISHED = {
 }
 """Our names of proxies, and those of NAS-Bench-Suite-Zero (Krishnakumar et al., NeurIPS 2022)."""
 NASLIB_OPERATIONS = ("input", "output", "maxpool3x3", "conv1x1-bn-relu", "conv3x3-bn-relu")
-RESAMPLES = 1_000
+RESAMPLES = 200
 SIZES = (39, 78, 390)
 PAGE = """# Zero-cost proxies
 
@@ -49,31 +49,35 @@ Computed by `python -m archenc.benchmarks.proxies` from small untrained networks
 architecture without a number is the last. No label was used, but for this: the kind of images, the signs of
 our own proxies and the list of the combination were chosen after a look at 300 cells of NAS-Bench-201.
 
-Machine: {cpu}, {cores} cores, one thread. {speed}
-
+Machine: {cpu}, {cores} cores, one thread.
+"""
+ALONE = """
 ## Each proxy alone
 
 `ours`: on {cells} random architectures of each data set. `published` and `ours beside it`: on those of
 them of which a published table has the proxy (NAS-Bench-Suite-Zero, whose networks are of full size and see
-CIFAR-10).
+CIFAR-10).{speed}
 
-{alone}
-
+{table}
+"""
+COMBINED = """
 ## Without a label
 
 The mean of the normal scores of the ranks of {combination}. Published for other combinations: .712 / .696 /
 .673 on all of NAS-Bench-201 with CIFAR-10, CIFAR-100 and ImageNet16-120 (AZ-NAS, second-hand), .56 on
 NAS-Bench-101.
 
-{combined}
-
+{table}
+"""
+ADDED = """
 ## As side information of auto
 
 Halves of NAS-Bench-201, {seed_count} training sets of each size, label cifar10/val_accuracy@200/mean, all
 proxies above as `with_architecture_features`. The difference is paired by training set.
 
-{added}
+{table}
 """
+PARTS = ("alone", "combined", "added")
 
 
 def tau(y: np.ndarray, values: np.ndarray) -> float:
@@ -120,7 +124,7 @@ def alone(
     return rows
 
 
-ALONE = (
+ALONE_COLUMNS = (
     "data set",
     "proxy",
     "ours",
@@ -176,7 +180,15 @@ def combined(title: str, labels: Mapping[str, np.ndarray], scores: ProxyScores) 
     return rows
 
 
-COMBINED = ("data set", "label", "cells", "combination", "interval", "best single, after the fact", "its tau")
+COMBINED_COLUMNS = (
+    "data set",
+    "label",
+    "cells",
+    "combination",
+    "interval",
+    "best single, after the fact",
+    "its tau",
+)
 
 
 def added(data: ArchDataset, scores: ProxyScores, seeds: Sequence[int]) -> list[list[str]]:
@@ -205,55 +217,74 @@ def added(data: ArchDataset, scores: ProxyScores, seeds: Sequence[int]) -> list[
     return rows
 
 
-ADDED = ("labels", "auto", "auto with proxies", "difference", "training sets")
+ADDED_COLUMNS = ("labels", "auto", "auto with proxies", "difference", "training sets")
+
+
+def section_alone(given: argparse.Namespace) -> str:
+    """The section on single proxies."""
+    lines: list[list[str]] = []
+    speeds = []
+    for name in ("nasbench201", "nasbench101"):
+        data, rows = random_rows(name, given.cells)
+        start = time.process_time()
+        scores = compute(data.graphs[rows], seeds=given.seeds, progress=True)
+        if scores.computed:
+            speeds.append(f"{1000 * (time.process_time() - start) / scores.computed:.0f} of {name}")
+        lines += alone(f"{name}, {data.label}", data.y[rows], scores, published_of_table(data, rows))
+    if given.nasbench101_proxies is not None:
+        cells, y, published = read_nasbench101(given.nasbench101_proxies)
+        scores = compute(archenc.create_space("nasbench101").parse(cells), seeds=given.seeds, progress=True)
+        lines += alone("nasbench101, cells of NASLib", y, scores, published)
+    speed = f" CPU ms for all proxies of a network and a seed: {', '.join(speeds)}." if speeds else ""
+    return ALONE.format(
+        cells=f"{given.cells:,}", speed=speed, table=markdown_table(list(ALONE_COLUMNS), lines)
+    )
+
+
+def random_rows(name: str, count: int) -> tuple[ArchDataset, np.ndarray]:
+    """A data set, and so many of its labelled rows."""
+    data = archenc.load_dataset(name)
+    known = data.labelled_rows()
+    return data, np.random.default_rng(0).choice(known, min(count, len(known)), replace=False)
+
+
+def section_combined(given: argparse.Namespace) -> str:
+    """The section on ranking without labels."""
+    lines: list[list[str]] = []
+    for name in ("nasbench201", "nasbench101"):
+        data, rows = random_rows(name, given.cells)
+        scores = compute(data.graphs[rows], seeds=given.seeds, progress=True)
+        lines += combined(f"{name}, random", {data.label: data.y[rows]}, scores)
+    data = archenc.load_dataset("nasbench201")
+    tests = [f"{images}/test_accuracy@200/mean" for images in ("cifar10", "cifar100", "imagenet16-120")]
+    scores = compute(data.graphs, seeds=given.seeds, progress=True)
+    lines += combined("nasbench201, all", {label: data.labels[label] for label in tests}, scores)
+    table = markdown_table(list(COMBINED_COLUMNS), lines)
+    return COMBINED.format(combination=", ".join(COMBINATION), table=table)
+
+
+def section_added(given: argparse.Namespace) -> str:
+    """The section on side information."""
+    data = archenc.load_dataset("nasbench201")
+    scores = compute(data.graphs, seeds=given.seeds, progress=True)
+    lines = added(data, scores, range(given.training_sets))
+    return ADDED.format(seed_count=given.training_sets, table=markdown_table(list(ADDED_COLUMNS), lines))
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Compute everything that the page shows, and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--cells", type=int, default=1_000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--training-sets", type=int, default=5)
     parser.add_argument("--nasbench101-proxies", type=Path, help="NASLib's zc_nasbench101.json")
     given = parser.parse_args(words)
-    lines: list[list[str]] = []
-    without: list[list[str]] = []
-    speeds = []
-    for name in ("nasbench201", "nasbench101"):
-        data = archenc.load_dataset(name)
-        rows = np.random.default_rng(0).choice(
-            data.labelled_rows(), min(given.cells, len(data.labelled_rows())), replace=False
-        )
-        start = time.process_time()
-        scores = compute(data.graphs[rows], seeds=given.seeds, progress=True)
-        if scores.computed:
-            speeds.append(f"{name} {1000 * (time.process_time() - start) / scores.computed:.0f}")
-        lines += alone(f"{name}, {data.label}", data.y[rows], scores, published_of_table(data, rows))
-        without += combined(f"{name}, random", {data.label: data.y[rows]}, scores)
-    if given.nasbench101_proxies is not None:
-        cells, y, published = read_nasbench101(given.nasbench101_proxies)
-        scores = compute(archenc.create_space("nasbench101").parse(cells), seeds=given.seeds, progress=True)
-        lines += alone("nasbench101, cells of NASLib", y, scores, published)
-    data = archenc.load_dataset("nasbench201")
-    scores = compute(data.graphs, seeds=given.seeds, progress=True)
-    tests = ("cifar10", "cifar100", "imagenet16-120")
-    wanted = {
-        f"{images}/test_accuracy@200/mean": data.labels[f"{images}/test_accuracy@200/mean"]
-        for images in tests
-    }
-    without += combined("nasbench201, all", wanted, scores)
-    page = PAGE.format(
-        seeds=", ".join(map(str, given.seeds)),
-        combination=", ".join(COMBINATION),
-        **{key: machine()[key] for key in ("cpu", "cores")},
-        speed=f"CPU ms for all proxies of a network and a seed: {', '.join(speeds)}." if speeds else "",
-        cells=f"{given.cells:,}",
-        alone=markdown_table(list(ALONE), lines),
-        combined=markdown_table(list(COMBINED), without),
-        seed_count=given.training_sets,
-        added=markdown_table(list(ADDED), added(data, scores, range(given.training_sets))),
-    )
+    sections = {"alone": section_alone, "combined": section_combined, "added": section_added}
+    known = machine()
+    page = PAGE.format(seeds=", ".join(map(str, given.seeds)), cpu=known["cpu"], cores=known["cores"])
+    page += "".join(sections[part](given) for part in PARTS if part in given.parts)
     with atomic_write(given.out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
