@@ -21,7 +21,7 @@ from torch import nn
 import archenc
 from archenc import proxies
 from archenc.commands.app import main
-from archenc.errors import InvalidParameter, UnknownName
+from archenc.errors import CorruptFile, InvalidParameter, UnknownName
 from archenc.proxies.run import Store, batch_of
 from archenc.proxies.scores import PROXIES, ZEN_STEP, Probe, initialise, score
 from tests.bad_input import refused
@@ -396,6 +396,9 @@ def test_files_of_the_command(tmp_path, cache, capsys):
     with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
         assert arrays["values"].shape == (2, 2)
         assert [float(row["multiply-adds"]) for row in rows] == arrays["values"][:, 1].tolist()
+        again = proxies.read(tmp_path / "a.npz", SPACE.from_ops([[0] * 6, [1] * 6]))
+        np.testing.assert_array_equal(again, [arrays["values"][1], [np.nan, np.nan]])
+    refused(lambda: proxies.read(cells, CELL), CorruptFile)
     data = archenc.load_dataset("table", path=tmp_path / "a.csv", space=SPACE, label="multiply-adds")
     assert data.y.tolist() == [float(row["multiply-adds"]) for row in rows]
 

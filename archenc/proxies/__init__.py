@@ -1,7 +1,7 @@
 """What can be known of a network without training it: zero-cost proxies, computed here."""
 
 from archenc.proxies.operations import OPERATION_SCORES, operation_scores
-from archenc.proxies.run import COMBINATION, ProxyScores, Setting, compute
+from archenc.proxies.run import COMBINATION, ProxyScores, Setting, compute, read
 from archenc.proxies.scores import PROXIES
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "Setting",
     "compute",
     "operation_scores",
+    "read",
 ]

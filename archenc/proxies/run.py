@@ -19,10 +19,10 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 from torch import Tensor
 
-from archenc.errors import InvalidParameter, UnknownName, hint, shown
+from archenc.errors import CorruptFile, InvalidParameter, UnknownName, hint, shown
 from archenc.files.documents import canonical_json
 from archenc.files.progress import progress as progress_bar
-from archenc.files.trusted import cache_root, read_bytes, writing
+from archenc.files.trusted import Field, cache_root, open_npz, read_bytes, writing
 from archenc.graphs import ArchGraphs
 from archenc.proxies.scores import PROXIES, Probe, initialise, score
 from archenc.spaces.networks import Network
@@ -251,6 +251,25 @@ def compute(
         dtype=np.float64,
     ).reshape(len(stores), len(texts), len(names))
     return ProxyScores(names, table[:, inverse.reshape(-1)], len(texts), len(work))
+
+
+def read(path: str | os.PathLike[str], graphs: ArchGraphs) -> np.ndarray:
+    """float64 (N, P): the scores of these architectures in a file that ``archenc proxies --out FILE.npz``
+    wrote, by their hashes; NaN for those that are not in it.
+
+    Raises:
+        DataNotFound: there is no such file.
+        CorruptFile: it is something else.
+    """
+    fields: dict[str, Field] = {"hashes": ((None, 16), "u"), "values": ((None, None), "f")}
+    arrays = open_npz(path, fields, MAX_CACHE_BYTES)
+    values = arrays["values"].astype(np.float64)
+    if len(values) != len(arrays["hashes"]):
+        raise CorruptFile(f"the arrays in {path} differ in length; write it again by 'archenc proxies'")
+    known = {key.tobytes(): row for key, row in zip(arrays["hashes"], values, strict=True)}
+    nothing = np.full(values.shape[1], np.nan)
+    found = [known.get(key.tobytes(), nothing) for key in graphs.hash()]
+    return np.array(found).reshape(len(graphs), values.shape[1])
 
 
 def checked_seed(seed: Any) -> int:
