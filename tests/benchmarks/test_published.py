@@ -8,8 +8,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from archenc.benchmarks import proxies
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.protocol import list_protocols, load_protocol
 from archenc.benchmarks.reports.published import (
@@ -26,6 +28,7 @@ from archenc.benchmarks.runs import Leaderboard, Run, leaderboards
 from archenc.commands.app import main
 from archenc.errors import CorruptFile, UnknownName
 from archenc.files.documents import plain_values
+from archenc.proxies import COMBINATION, ProxyScores
 
 P2 = "nasbench101-ta7290"
 
@@ -260,3 +263,47 @@ def test_pages_show_the_table(runs: list[Run], board: Leaderboard, tmp_path: Pat
 def test_a_marked_table_without_published_numbers_is_an_error(board: Leaderboard) -> None:
     with pytest.raises(UnknownName, match="no runs"):
         fill_tables("<!-- published nasbench201-p2 -->\n<!-- end -->", [board])
+
+
+# -- zero-cost proxies ---------------------------------------------------------------------------------------
+
+EDGES = [(0, 1), (1, 2), (0, 2)]
+CELL = str((*(int((i, j) in EDGES) for i in range(7) for j in range(7)), 0, 4, 1, 3, 3, 3, 3))
+
+
+def test_published_proxies_of_nasbench101_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "zc.json"
+    path.write_text(json.dumps({"nasbench101": {"cifar10": {CELL: {"val_accuracy": 90.5, "snip": 3.0}}}}))
+    cells, y, published = proxies.read_nasbench101(path)
+    assert cells[0][1][:3] == ["input", "conv3x3-bn-relu", "output"]
+    assert y.tolist() == [90.5]
+    assert published["snip"].tolist() == [3.0]
+    assert np.isnan(published["zen"]).all()
+    for wrong in ({}, {"nasbench101": {"cifar10": {"(1, 2)": {}}}}, {"nasbench101": {"cifar10": {"a": 1}}}):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(CorruptFile, match="zc_nasbench101"):
+            proxies.read_nasbench101(path)
+
+
+def test_a_proxy_beside_its_published_values() -> None:
+    y = np.arange(6.0)
+    table = np.stack([y, -y, np.full(6, np.nan)], axis=1)[None]
+    scores = ProxyScores(("snip", "zen", "relus"), table, 6, 0)
+    published = {"snip": np.array([0.0, 1.0, 2.0, 3.0, np.nan, np.nan])}
+    rows = {row[1]: row for row in proxies.alone("made up", y, scores, published)}
+    assert rows["snip"][2:] == ["1.000", "1.000 to 1.000", "0", "1.000", "1.000", "4"]
+    assert rows["zen"][2] == "-1.000"
+    assert rows["relus"][4:] == ["6", "", "", ""]
+    everything = ProxyScores(COMBINATION, np.stack([y] * len(COMBINATION), axis=1)[None], 6, 0)
+    (row,) = proxies.combined("made up", {"label": y}, everything)
+    assert row[3] == "1.000"
+
+
+def test_the_page_of_proxies(tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHENC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(proxies, "RESAMPLES", 5)
+    words = ["--parts", "alone", "--cells", "3", "--out", str(tmp_path / "page.md")]
+    proxies.main(words)
+    page = (tmp_path / "page.md").read_text()
+    assert "| nasbench101, cifar10/val_accuracy@108/mean | naswot |" in page
+    assert "CPU ms for all proxies" in page
