@@ -46,8 +46,9 @@ PAGE = """# Zero-cost proxies
 
 Computed by `python -m archenc.benchmarks.proxies` from small untrained networks (`archenc.proxies`; seeds
 {seeds}; images: crops of scikit-learn's two photos). Kendall's tau, with 95 percent intervals; an
-architecture without a number is the last. No label was used, but for this: the kind of images, the signs of
-our own proxies and the list of the combination were chosen after a look at 300 cells of NAS-Bench-201.
+architecture without a number is the last. Labels were used for this alone: the kind of images and the signs
+of our own proxies were chosen after a look at 300 cells of NAS-Bench-201, and the proxies of the combination
+by 300 cells each of NAS-Bench-201, NAS-Bench-101 and NAS-Bench-Macro.
 
 Machine: {cpu}, {cores} cores, one thread.
 """
