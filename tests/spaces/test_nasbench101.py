@@ -10,6 +10,7 @@ from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs.hashing import wl_hash
 from archenc.graphs.transforms import isomorphic_twin
 from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
+from archenc.spaces.nasbench101.hash import md5_rows
 from tests.bad_input import assert_one_sentence
 
 SPACE = NASBench101()
@@ -58,6 +59,24 @@ def test_the_official_hash():
         assert digest.tobytes().hex() == official_hash(
             adjacency, [SPACE.node_vocabulary[k] for k in graphs.ops[index][nodes].tolist()]
         )
+
+
+@pytest.mark.parametrize("length", [0, 1, 55, 56, 63, 64, 66, 98, 130, 252])
+@pytest.mark.parametrize("rows", [0, 3, 700])
+def test_md5_of_many_texts(rows, length):
+    texts = np.random.default_rng(length).integers(256, size=(rows, length), dtype=np.uint8)
+    digests = md5_rows(texts)
+    assert digests.shape == (rows, 16)
+    for text, digest in zip(texts, digests, strict=True):
+        assert digest.tobytes() == hashlib.md5(text.tobytes(), usedforsecurity=False).digest()
+
+
+def test_a_hash_does_not_depend_on_the_cells_beside_it():
+    """Many cells are hashed by other code than few."""
+    graphs = SPACE.enumerate(5)
+    hashes = SPACE.hash(graphs)
+    for rows in np.array_split(np.random.default_rng(0).permutation(len(graphs)), 40):
+        np.testing.assert_array_equal(SPACE.hash(graphs[rows]), hashes[rows])
 
 
 def test_isomorphic_cells_of_the_paper():
