@@ -292,3 +292,43 @@ def test_sparse_spaces_can_be_sampled():
     space = CellSpace("sparse", ["a"], max_nodes=16, max_edges=14)
     graphs = space.validate(space.sample(50, 0))
     assert int(graphs.adjacency.sum((1, 2)).max()) <= 14
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nodes_are_read_in_any_order(seed):
+    """The lowest of the nodes that could come next does, inputs first, and what is on no path is cut."""
+    rng = np.random.default_rng(seed)
+    space = CellSpace("mine", ["a", "b"], max_nodes=9, num_inputs=2)
+    written = rng.permutation(9)
+    matrix = np.triu(rng.random((9, 9)) < 0.4, 1).astype(int)
+    matrix[0, 2] = matrix[1, 2] = matrix[2, 8] = 1
+    matrix[:, 1] = 0
+    matrix = matrix[np.ix_(written, written)]
+    names = [["input", "input", *rng.choice(["a", "b"], 6), "output"][node] for node in written]
+    graph = nx.from_numpy_array(matrix, create_using=nx.DiGraph)
+    inputs, output = [node for node in range(9) if names[node] == "input"], names.index("output")
+    ahead = set(inputs).union(*(nx.descendants(graph, node) for node in inputs))
+    used = ahead & (nx.ancestors(graph, output) | {output})
+    order = nx.lexicographical_topological_sort(graph, key=lambda node: (node not in inputs, node))
+    order = [*inputs, *(node for node in order if node in used and node not in (*inputs, output)), output]
+    texts = space.format(space.parse({"adjacency": matrix.tolist(), "ops": [str(name) for name in names]}))
+    assert json.loads(texts[0]) == {
+        "adjacency": matrix[np.ix_(order, order)].tolist(),
+        "ops": [names[node] for node in order],
+    }
+
+
+def test_cells_of_all_sizes_are_read_and_written_together():
+    space = CellSpace("mine", ["a", "b"], max_nodes=6)
+    graphs = space.sample(200, seed=0)
+    texts = space.format(graphs)
+    assert len(graphs.mask.sum(1).unique()) > 3
+    for row in range(0, 200, 7):
+        nodes = graphs.mask[row].nonzero()[:, 0]
+        assert json.loads(texts[row]) == {
+            "adjacency": graphs.adjacency[row][nodes][:, nodes].tolist(),
+            "ops": [space.node_vocabulary[k] for k in graphs.ops[row, nodes]],
+        }
+    again = space.parse(texts)
+    assert torch.equal(again.adjacency, graphs.adjacency)
+    assert torch.equal(again.ops, graphs.ops)

@@ -6,9 +6,10 @@ is built from them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -81,6 +82,24 @@ class CellDefinition:
         if self.op_on == "edge":
             return self.num_pairs * self.edges_per_pair
         return self.max_nodes - self.num_inputs - 1
+
+    @cached_property
+    def node_ids(self) -> dict[str, int]:
+        """The ids of the names of ``ops`` where operations are on nodes."""
+        numbers = {name: number + NODE_OFFSET for number, name in enumerate(self.operations)}
+        return {**numbers, "input": INPUT, "output": OUTPUT}
+
+    @cached_property
+    def example(self) -> str:
+        """What an architecture looks like, for messages."""
+        operation = json.dumps(self.operations[0])
+        if self.topology is not None:
+            cell = f"[{operation}, ...]"
+        elif self.op_on == "node":
+            cell = '{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}'
+        else:
+            cell = f'{{"nodes": 2, "edges": [[0, 1, {operation}]]}}'
+        return cell if self.cells == 1 else f"[{cell}, ...]"
 
     def edge_slots(self) -> Tensor:
         """(E, 3) int64: see :meth:`archenc.spaces.base.Space.edge_slots`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from archenc.errors import InvalidArchitecture
 from archenc.files.text import shown
-from archenc.graphs import EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs
+from archenc.graphs import EDGE_OFFSET, PAD, ArchGraphs
+from archenc.graphs.paths import nodes_on_path, target_sets, topological_order
 from archenc.spaces.base import is_list
 from archenc.spaces.cell.definition import CellDefinition, sort_slots
 from archenc.spaces.parameters import is_whole
@@ -70,7 +70,7 @@ def _is_ops_of_cell(space: CellDefinition, item: Any) -> bool:
 
 def _split_cells(space: CellDefinition, item: Any, where: str) -> list[Any]:
     if isinstance(item, str | bytes):
-        item = load_json(item, where, space.name, _example(space))
+        item = load_json(item, where, space.name, space.example)
     if space.cells == 1:
         return [item]
     if (
@@ -87,23 +87,13 @@ def _split_cells(space: CellDefinition, item: Any, where: str) -> list[Any]:
     return list(item)
 
 
-def _example(space: CellDefinition) -> str:
-    """What an architecture looks like, for messages."""
-    operation = json.dumps(space.operations[0])
-    if space.topology is not None:
-        cell = f"[{operation}, ...]"
-    elif space.op_on == "node":
-        cell = '{"adjacency": [[0, 1], [0, 0]], "ops": ["input", "output"]}'
-    else:
-        cell = f'{{"nodes": 2, "edges": [[0, 1, {operation}]]}}'
-    return cell if space.cells == 1 else f"[{cell}, ...]"
-
-
 def load_json(text: str | bytes, where: str, space: str, example: str) -> Any:
     """The value of a JSON text; raises :class:`InvalidArchitecture` that says ``where`` it stood and shows a
     right one.
     """
     try:
+        if isinstance(text, str):
+            return _JSON.decode(text)
         return json.loads(text, object_pairs_hook=_dict_of_different_keys)
     except (ValueError, RecursionError):
         remedy = f"write it as {example}"
@@ -117,6 +107,9 @@ def _dict_of_different_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found := dict(pairs)) < len(pairs):
         raise ValueError("a key stands twice")
     return found
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_dict_of_different_keys)
 
 
 def read_ops(space: CellDefinition, cell: Any, where: str) -> list[int]:
@@ -153,9 +146,10 @@ def _read_cell(space: CellDefinition, cell: Any, where: str) -> Cell | list[int]
         )
     read_dict = _read_node_cell if space.op_on == "node" else _read_edge_cell
     adjacency, ops, inputs, output = read_dict(space, cell, where)
-    order = _topological_order(adjacency, inputs, output, where)
+    targets = target_sets(adjacency)
+    order = topological_order(targets, inputs, output, where)
     if space.topology is None:
-        used = _on_path(adjacency, order, inputs, output)
+        used = nodes_on_path(targets, order, inputs, output)
         order = [node for node in order if used[node] or node in inputs or node == output]
     if len(order) > space.max_nodes:
         raise InvalidArchitecture(
@@ -166,6 +160,8 @@ def _read_cell(space: CellDefinition, cell: Any, where: str) -> Cell | list[int]
             f"{where}: {len(order)} nodes, and the fixed topology of {space.name} has {space.max_nodes}; use "
             "all of them"
         )
+    if order == list(range(len(adjacency))):
+        return Cell(adjacency, ops)
     picked = np.array(order)
     return Cell(
         adjacency[np.ix_(picked, picked)], ops[picked] if ops.ndim == 1 else ops[:, picked][:, :, picked]
@@ -183,7 +179,8 @@ def _read_node_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
         raise InvalidArchitecture(f"{where}: the key {missing!r} is missing; give both 'adjacency' and 'ops'")
     if not is_list(names) or not all(isinstance(name, str) for name in names):
         raise InvalidArchitecture(f"{where}: 'ops' is not a list of names; give one operation name a node")
-    adjacency, *others = (_binary_matrix(matrix, len(names), where) for matrix in matrices)
+    names = list(names)
+    adjacency, *others = [_binary_matrix(matrix, len(names), where) for matrix in matrices]
     if any(not np.array_equal(adjacency, other) for other in others):
         raise InvalidArchitecture(f"{where}: 'adjacency' and 'matrix' differ; give one of them")
     inputs = [node for node, name in enumerate(names) if name == "input"]
@@ -191,17 +188,16 @@ def _read_node_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) 
     if len(inputs) != space.num_inputs or len(outputs) != 1:
         remedy = f"name {space.num_inputs} 'input' and one 'output'"
         raise InvalidArchitecture(f"{where}: {len(inputs)} input and {len(outputs)} output nodes; {remedy}")
-    special = {"input": INPUT, "output": OUTPUT}
-    ids = [
-        special[name]
-        if name in special
-        else space.operation_number(name, f"{where}, node {node}") + NODE_OFFSET
-        for node, name in enumerate(names)
-    ]
+    ids = [space.node_ids.get(name, PAD) for name in names]
+    if PAD in ids:
+        node = ids.index(PAD)
+        space.operation_number(names[node], f"{where}, node {node}")  # raises
     return adjacency, np.array(ids, dtype=np.uint8), inputs, outputs[0]
 
 
 def _binary_matrix(matrix: Any, nodes: int, where: str) -> np.ndarray:
+    if (flat := _bytes_of_lists(matrix, nodes)) is not None:
+        return np.frombuffer(flat, dtype=np.uint8).reshape(nodes, nodes)
     try:
         adjacency = np.asarray(matrix)
     except (ValueError, TypeError, RuntimeError):
@@ -219,6 +215,20 @@ def _binary_matrix(matrix: Any, nodes: int, where: str) -> np.ndarray:
             f"{where}: the adjacency holds something other than 0 and 1; use 1 for an edge"
         )
     return adjacency.astype(np.uint8)
+
+
+def _bytes_of_lists(matrix: Any, nodes: int) -> bytes | None:
+    """The numbers of a square matrix if it is a list of lists of zeros and ones, as almost all are; checking
+    other things takes NumPy a hundred times as long.
+    """
+    if type(matrix) is not list or len(matrix) != nodes or any(type(row) is not list for row in matrix):
+        return None
+    try:
+        flat = b"".join(map(bytes, matrix))
+    except (TypeError, ValueError):
+        return None
+    square = nodes > 0 and all(len(row) == nodes for row in matrix)
+    return flat if square and not flat.strip(b"\0\1") else None
 
 
 def _read_edge_cell(space: CellDefinition, cell: Mapping[str, Any], where: str) -> _Parts:
@@ -257,41 +267,6 @@ def _node_number(node: Any, nodes: int | np.integer, where: str) -> int:
     return int(node)
 
 
-def _topological_order(adjacency: np.ndarray, inputs: list[int], output: int, where: str) -> list[int]:
-    """Inputs first, output last, and of the nodes that could come next always the lowest; raises on a
-    cycle.
-    """
-    waiting = adjacency.sum(axis=0, dtype=np.int64)
-    order: list[int] = []
-    ready = [(node not in inputs, node) for node in np.flatnonzero(waiting == 0).tolist()]
-    heapify(ready)
-    while ready:
-        node = heappop(ready)[1]
-        order.append(node)
-        for target in np.flatnonzero(adjacency[node]).tolist():
-            waiting[target] -= 1
-            if waiting[target] == 0:
-                heappush(ready, (target not in inputs, target))
-    if len(order) < len(adjacency):
-        stuck = sorted(set(range(len(adjacency))) - set(order))
-        raise InvalidArchitecture(
-            f"{where}: the graph has a cycle among the nodes {shown(stuck)}; remove an edge of it"
-        )
-    middle = [node for node in order if node not in inputs and node != output]
-    return [*inputs, *middle, output]
-
-
-def _on_path(adjacency: np.ndarray, order: list[int], inputs: list[int], output: int) -> np.ndarray:
-    ahead = np.isin(np.arange(len(adjacency)), inputs)
-    behind = np.arange(len(adjacency)) == output
-    for node in order:
-        ahead[node] |= (ahead & (adjacency[:, node] == 1)).any()
-    for node in reversed(order):
-        behind[node] |= (behind & (adjacency[node] == 1)).any()
-    used: np.ndarray = ahead & behind
-    return used
-
-
 def stack(space: CellDefinition, cells: Sequence[Cell | list[int]]) -> tuple[Tensor, Tensor, Tensor]:
     """Adjacency, operation ids and mask of cells, padded to the space's nodes, the output moved to the last.
 
@@ -304,18 +279,28 @@ def stack(space: CellDefinition, cells: Sequence[Cell | list[int]]) -> tuple[Ten
     adjacency = np.zeros((rows, nodes, nodes), dtype=np.uint8)
     ops_shape = (nodes,) if space.op_on == "node" else (space.edges_per_pair, nodes, nodes)
     ops = np.zeros((rows, *ops_shape), dtype=np.uint8)
-    mask = np.zeros((rows, nodes), dtype=bool)
-    for row, cell in enumerate(cells):
+    given = []
+    for cell in cells:
         if isinstance(cell, list):
             wiring, ids, _ = space.fixed_arrays(torch.tensor([cell]))
             cell = Cell(wiring[0].numpy(), ids.reshape(ops_shape).numpy())
-        place = np.array([*range(len(cell.adjacency) - 1), nodes - 1])
+        given.append(cell)
+    mask = np.zeros((rows, nodes), dtype=bool)
+    counts = np.array([len(cell.adjacency) for cell in given], dtype=np.int64)
+    for count in np.unique(counts).tolist():
+        alike = np.flatnonzero(counts == count)
+        place = np.array([*range(count - 1), nodes - 1])
+        row = alike[:, None]
         mask[row, place] = True
-        adjacency[row][np.ix_(place, place)] = cell.adjacency
+        adjacency[row[:, None], place[:, None], place] = np.array(
+            [given[k].adjacency for k in alike.tolist()]
+        )
+        ids = np.array([given[k].ops for k in alike.tolist()])
         if space.op_on == "node":
-            ops[row, place] = cell.ops
+            ops[row, place] = ids
         else:
-            ops[row][:, place[:, None], place] = cell.ops
+            slot = np.arange(space.edges_per_pair)[:, None, None]
+            ops[row[:, None, None], slot, place[:, None], place] = ids
     tensor = torch.from_numpy(ops)
     if space.op_on == "edge":
         tensor = sort_slots(tensor) if space.edges_per_pair > 1 else tensor.squeeze(1)
@@ -328,31 +313,48 @@ def stack(space: CellDefinition, cells: Sequence[Cell | list[int]]) -> tuple[Ten
 def write(space: CellDefinition, graphs: ArchGraphs) -> list[str]:
     """Compact JSON of each architecture."""
     if space.topology is not None:
-        rows = space.fixed_numbers(graphs).tolist()
-        cells: list[Any] = [[space.operations[k] for k in row] for row in rows]
+        cells = [_compact([space.operations[k] for k in row]) for row in space.fixed_numbers(graphs).tolist()]
+    elif space.op_on == "node":
+        cells = _write_node_cells(graphs)
     else:
-        cells = (_write_node_cell if space.op_on == "node" else _write_edge_cell)(space, graphs)
+        cells = [_compact(cell) for cell in _edge_cells(space, graphs)]
     if space.cells == 1:
-        return [_compact(cell) for cell in cells]
-    return [_compact(cells[start : start + space.cells]) for start in range(0, len(cells), space.cells)]
+        return cells
+    parts = (cells[start : start + space.cells] for start in range(0, len(cells), space.cells))
+    return [f"[{','.join(part)}]" for part in parts]
 
 
 def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def _write_node_cell(space: CellDefinition, graphs: ArchGraphs) -> list[dict[str, Any]]:
-    adjacency, ops = graphs.adjacency.numpy(), graphs.ops.numpy()
-    vocabulary = graphs.space.node_vocabulary
-    cells = []
-    for row in range(len(ops)):
-        nodes = np.flatnonzero(ops[row] != PAD)
-        names = [vocabulary[k] for k in ops[row, nodes]]
-        cells.append({"adjacency": adjacency[row][np.ix_(nodes, nodes)].tolist(), "ops": names})
-    return cells
+def _write_node_cells(graphs: ArchGraphs) -> list[str]:
+    """Rows of numbers are turned into text once, however many cells have them."""
+    ops, exists = graphs.ops.numpy(), graphs.ops.numpy() != PAD
+    order, counts = np.argsort(~exists, axis=1, kind="stable"), exists.sum(1)
+    names = [_compact(name) for name in graphs.space.node_vocabulary]
+    texts = [""] * len(ops)
+    for count in np.unique(counts[counts > 0]).tolist():
+        rows = np.flatnonzero(counts == count)
+        row, nodes = rows[:, None], order[rows, :count]
+        edges = graphs.adjacency.numpy()[row[:, None], nodes[:, :, None], nodes[:, None]]
+        lines = _row_texts(edges.reshape(-1, count), list(map(str, range(256))))
+        labels = _row_texts(ops[row, nodes], names)
+        for number, (at, label) in enumerate(zip(rows.tolist(), labels, strict=True)):
+            matrix = ",".join(lines[number * count : (number + 1) * count])
+            texts[at] = f'{{"adjacency":[{matrix}],"ops":{label}}}'
+    return texts
 
 
-def _write_edge_cell(space: CellDefinition, graphs: ArchGraphs) -> list[dict[str, Any]]:
+def _row_texts(rows: np.ndarray, names: Sequence[str]) -> list[str]:
+    """The list of names that each row of numbers (N, k) stands for, as text."""
+    flat, width = rows.tobytes(), rows.shape[1]
+    parts = [flat[start : start + width] for start in range(0, len(flat), width)]
+    texts = {part: f"[{','.join([names[number] for number in part])}]" for part in set(parts)}
+    return [texts[part] for part in parts]
+
+
+def _edge_cells(space: CellDefinition, graphs: ArchGraphs) -> list[dict[str, Any]]:
     ops, mask = graphs.edge_ops().numpy(), graphs.mask.numpy()
     cells = []
     for row in range(len(ops)):
