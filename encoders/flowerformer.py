@@ -169,10 +169,11 @@ class PathAttention(nn.Module):
     def forward(self, x: Tensor, related: Tensor) -> Tensor:
         """(R, V, dim) and :func:`relation_bias` (R, V, V) to (R, V, dim)."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).unbind(2)
-        # products of so small matrices are faster as sums
-        scores = (q[:, :, None] * k[:, None]).sum(-1) * q.shape[-1] ** -0.5
+        scores = (q.transpose(1, 2) @ k.permute(0, 2, 3, 1)).permute(0, 2, 3, 1).contiguous()
+        scores = scores * q.shape[-1] ** -0.5
         attention = self.dropout(torch.softmax(scores + related[..., None], dim=2))
-        mixed: Tensor = self.mix_heads((attention[..., None] * v[:, None]).sum(2).flatten(2))
+        gathered = attention.permute(0, 3, 1, 2) @ v.transpose(1, 2)
+        mixed: Tensor = self.mix_heads(gathered.transpose(1, 2).flatten(2))
         return mixed
 
 
@@ -233,11 +234,13 @@ class FlowFunction(torch.autograd.Function):
         """(R, V, 3 dim) and (R, V, 1 + V) to states (R, 1 + V, dim), the first of which is nobody's."""
         rows, nodes, size = node.shape
         states = node.new_zeros(rows, 1 + nodes, size // 3)
-        for v in range(nodes):
-            attention = torch.softmax(states @ score + senders[:, v], dim=1)
-            message = (attention[:, None] @ states)[:, 0]
+        scores = node.new_zeros(rows, 1 + nodes)
+        for v in range(nodes):  # senders come before
+            attention = torch.softmax(scores[:, : v + 1] + senders[:, v, : v + 1], dim=1)
+            message = (attention[:, None] @ states[:, : v + 1])[:, 0]
             _, z, n, _ = gated_unit(node[:, v], message, weight, bias)
-            states[:, v + 1] = torch.lerp(n, message, z)
+            states[:, v + 1] = state = torch.lerp(n, message, z)
+            scores[:, v + 1] = state @ score
         return states
 
     @staticmethod
