@@ -9,6 +9,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,12 +19,15 @@ from archenc.benchmarks import runner
 from archenc.benchmarks.methods import Method, find_method
 from archenc.benchmarks.protocol import load_protocol
 from archenc.benchmarks.reports.report import write_report
+from archenc.benchmarks.runner import Encodings
 from archenc.benchmarks.runs import Run, leaderboards, read_run, read_runs, rows_of, run_id, run_key
 from archenc.commands.app import main
 from archenc.dataset import ArchDataset
 from archenc.dataset.splits import halves
+from archenc.encoder import Encoder
 from archenc.errors import CorruptFile, DataNotFound, InvalidTable
 from archenc.files.documents import plain_values
+from archenc.graphs import ArchGraphs
 from archenc.metrics import evaluate
 from archenc.registry import DATASETS
 from tests.benchmarks.made_up import forced, made_up_run, shown_on_page
@@ -62,6 +66,29 @@ def test_a_run_is_what_the_library_computes_by_hand(bench) -> None:
     assert run.command.endswith("--methods op-count+ridge+mse --sizes 8")
     assert {"python", "torch", "numpy", "scikit-learn"} <= set(run.versions)
     assert set(plain_values(run.machine)) == {"cpu", "cores", "threads"}
+
+
+@pytest.mark.parametrize("method", ["graf+ridge+mse", "graf+mlp+hinge"])
+def test_a_test_set_is_encoded_once(bench, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """And not for every seed, size and epoch; the runs are those of encoding it each time."""
+    encoded = []
+    plain = Encoder.encode
+
+    def counted(encoder: Encoder, graphs: ArchGraphs, *arguments: int) -> np.ndarray:
+        encoded.append(len(graphs))
+        return plain(encoder, graphs, *arguments)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    metrics, test = {}, len(halves(archenc.load_dataset("tiny").labelled_rows(), seed=0).test)
+    for most_bytes in (2**20, 0):
+        encoded.clear()
+        monkeypatch.setattr(runner, "ENCODINGS", Encodings(most_bytes))
+        assert bench("--methods", method, "--sizes", "8,12", "--seeds", "0,1", "--force") == 0
+        metrics[most_bytes] = [run.metrics for run in read_runs(bench.runs)], encoded.count(test)
+    assert metrics[2**20][0] == metrics[0][0]
+    assert metrics[2**20][1] == 1
+    assert metrics[0][1] >= 4
+    assert runner.ENCODINGS.saved == 0
 
 
 def test_seeds_beyond_the_subsets_train_again_on_the_same_cells(
@@ -212,7 +239,7 @@ def test_metrics_are_averaged_over_the_last_epochs(
     class Stub:
         """Ranks perfectly after even epochs and in reverse after odd ones."""
 
-        epochs = 8
+        epochs, encoder_ = 8, SimpleNamespace(fixed=False)
         calibrated = False
 
         def fit(self, graphs, y, on_epoch_end):
@@ -244,7 +271,7 @@ def test_calibrated_predictions_and_deviations_come_from_one_call(
     asked = []
 
     class Stub:
-        epochs, calibrated = 1, True
+        epochs, calibrated, encoder_ = 1, True, SimpleNamespace(fixed=False)
 
         def fit(self, graphs, y, on_epoch_end):
             return self
