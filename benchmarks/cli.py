@@ -353,6 +353,21 @@ def compare(
     say_styled(*"\n\n".join(texts).split("\n"))
 
 
+@app.command("speed")
+def speed_of_everything(
+    cells: Annotated[str, typer.Option(metavar="N,N", help="How many cells are taken.")] = "10000",
+    nodes: Annotated[str, typer.Option(metavar="N,N", help="Nodes of larger graphs.")] = "8,32,128",
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Times that each thing is done.")] = 3,
+) -> None:
+    """Measure how many architectures are processed a second, beside plain code, in turn (a minute)."""
+    sizes = parse_numbers(cells, (), "--cells", 1)
+    large = parse_numbers(nodes, (), "--nodes", 3)
+    from archenc.benchmarks.speed import report
+
+    for line in report(sizes, large, rounds):
+        say(line)
+
+
 @app.command("list")
 def list_all() -> None:
     """List protocols and methods."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.benchmarks import runner
+from archenc.benchmarks import runner, speed
 from archenc.benchmarks.methods import Method, find_method
 from archenc.benchmarks.protocol import load_protocol
 from archenc.benchmarks.reports.report import write_report
@@ -570,3 +570,45 @@ def test_a_report_of_damaged_or_missing_runs_is_refused(bench, tmp_path: Path) -
         read_runs(bench.runs)
     assert main(["bench", "report", str(bench.runs), "--out", str(tmp_path / "report")]) == 2
     assert not (tmp_path / "report").exists()
+
+
+def test_speed_is_measured_of_the_same_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How fast it was is no matter of a test."""
+    monkeypatch.setattr(speed, "MOST_PLAIN", 20)
+    graphs = speed.full_cells(speed.NASBench101(), 50)
+    assert graphs.mask.all()
+    rows = [speed.measure(task, graphs, rounds=1) for task in speed.tasks(graphs.space)]
+    assert {row.name: row.same for row in rows} == dict.fromkeys(
+        ["hash", "read", "write", "to_pyg", "path", "graf", "wl"], True
+    ) | {"graf-plus": None, "adjacency": None}
+    assert all(row.cells == 50 and row.rate > 0 and (row.ratio is None) == (row.same is None) for row in rows)
+
+
+def test_speed_notices_other_results() -> None:
+    graphs = speed.full_cells(speed.NASBench101(), 5)
+    task = speed.Task("ops", lambda given, _: given.ops.tolist(), lambda cell: len(cell.ops), len)
+    assert speed.measure(task, graphs, rounds=2).same
+    assert not speed.measure(task._replace(item=lambda ops: len(ops) + 1), graphs, rounds=2).same
+
+
+def test_speed_by_nodes_covers_every_encoder() -> None:
+    table = speed.by_nodes([7, 9], graphs=2)
+    assert list(table) == archenc.list_encoders()
+    assert {len(row) for row in table.values()} == {2}
+    assert table["linegraph-gcn"] == [None, None]
+    assert None not in table["gates"]
+
+
+def test_speed_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "MOST_PLAIN", 5)
+    monkeypatch.setattr(speed, "start_up", lambda: {"python": 0.25})
+    monkeypatch.setattr(
+        speed, "by_nodes", lambda nodes: {"mlp": [1.0] * len(nodes), "path": [None] * len(nodes)}
+    )
+    assert main(["bench", "speed", "--cells", "5,6", "--nodes", "8,9", "--rounds", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("machine: {'cpu': ")
+    assert sum(line.startswith("hash") and line.endswith("yes") for line in lines) == 2
+    assert "mlp                   1.00     1.00" in lines
+    assert "python: 0.25 CPU s" in lines
+    assert lines[-1].startswith("peak memory: ")
