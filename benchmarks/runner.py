@@ -92,7 +92,7 @@ class Encodings:
     ) -> np.ndarray:
         content = hashlib.blake2b(f"{name} {canonical_json(graphs.space.config())}".encode())
         for array in (graphs.adjacency, graphs.ops, graphs.mask, graphs.features):
-            content.update(b"" if array is None else array.cpu().contiguous().numpy())
+            content.update(b"" if array is None else array.cpu().numpy().tobytes())
         content.update(f"{graphs.ops.shape} {graphs.simplified}".encode())
         key = content.hexdigest()
         if key in self._kept:

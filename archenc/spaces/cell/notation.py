@@ -282,8 +282,8 @@ def stack(space: CellDefinition, cells: Sequence[Cell | list[int]]) -> tuple[Ten
     given = []
     for cell in cells:
         if isinstance(cell, list):
-            wiring, ids, _ = space.fixed_arrays(torch.tensor([cell]))
-            cell = Cell(wiring[0].numpy(), ids.reshape(ops_shape).numpy())
+            wiring, filled, _ = space.fixed_arrays(torch.tensor([cell]))
+            cell = Cell(wiring[0].numpy(), filled.reshape(ops_shape).numpy())
         given.append(cell)
     mask = np.zeros((rows, nodes), dtype=bool)
     counts = np.array([len(cell.adjacency) for cell in given], dtype=np.int64)

@@ -56,7 +56,7 @@ class _Nodes(NamedTuple):
 
     @property
     def neighbours(self) -> int:
-        return self.sources.shape[1] + self.targets.shape[1]
+        return int(self.sources.shape[1] + self.targets.shape[1])
 
 
 def _hashes(adjacency: np.ndarray, ops: np.ndarray) -> np.ndarray:
@@ -133,7 +133,8 @@ def _first_round(alike: list[_Nodes], kinds: np.ndarray, digests: np.ndarray) ->
         inverses.append(inverse)
     starts = np.cumsum([0, *(len(group.own) for group in different)])
     numbers = [start + inverse for start, inverse in zip(starts, inverses, strict=False)]
-    return _next_round(different, _rooms(different), digests)[np.concatenate(numbers)]
+    following: np.ndarray = _next_round(different, _rooms(different), digests)[np.concatenate(numbers)]
+    return following
 
 
 def _sorted(numbers: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray:
