@@ -17,6 +17,7 @@ from archenc.dataset import ArchDataset
 from archenc.datasets.sources.tables import labelled, package_file, provenance
 from archenc.datasets.sources.unpickle import load_pickle
 from archenc.errors import UnsafePickle
+from archenc.files.progress import nothing_collected
 from archenc.spaces.nasbench_graph import NASBenchGraph
 
 REQUIREMENT = "nas-bench-graph==1.4.0"
@@ -67,11 +68,12 @@ def read_table(path: Path, sha256: str) -> tuple[np.ndarray, np.ndarray]:
     parameters in millions.
     """
     stand_ins = {"numpy.dtype": _DType, "numpy.core.multiarray.scalar": _scalar}
-    records = load_pickle(path, stand_ins, sha256=sha256, max_bytes=MAX_BYTES)
-    rows = [
-        (record["valid_perf"], record["perf"], record["latency"], record["para"])
-        for record in records.values()
-    ]
+    with nothing_collected():
+        records = load_pickle(path, stand_ins, sha256=sha256, max_bytes=MAX_BYTES)
+        rows = [
+            (record["valid_perf"], record["perf"], record["latency"], record["para"])
+            for record in records.values()
+        ]
     return np.array(list(records), dtype=np.int64), np.array(rows, dtype=np.float64)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import io
 import re
@@ -14,7 +15,7 @@ from xml.etree import ElementTree
 import jinja2
 import pytest
 
-from archenc.files.progress import progress, progress_by_cost
+from archenc.files.progress import nothing_collected, progress, progress_by_cost
 from archenc.files.reports import figure_label, markdown_table, page, svg, text_table
 from archenc.files.text import csv_cell, csv_text, markdown, say, visible
 from tests.bad_input import MARKER, _Page
@@ -229,3 +230,18 @@ def test_a_bar_by_cost_is_silent_elsewhere(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("sys.stderr", stderr)
     assert list(progress_by_cost(range(3), "counting", float, 3.0)) == [0, 1, 2]
     assert stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_no_garbage_is_collected_for_a_while(collects: bool) -> None:
+    def fail() -> None:
+        with nothing_collected():
+            raise KeyError(gc.isenabled())
+
+    (gc.enable if collects else gc.disable)()
+    try:
+        with pytest.raises(KeyError, match="False"):
+            fail()
+        assert gc.isenabled() is collects
+    finally:
+        gc.enable()

@@ -1,11 +1,13 @@
-"""One way to show progress: a bar on standard error, only in a terminal and only for what takes longer than
-two seconds.
+"""What goes on beside long work: one way to show progress, a bar on standard error, only in a terminal and
+only for what takes longer than two seconds; and no collection of garbage where there is none.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from archenc.files.text import visible
@@ -63,3 +65,17 @@ def annotate(bar: Iterable[T], values: Mapping[str, float]) -> None:
     show = getattr(bar, "set_postfix", None)
     if show is not None:
         show(values)
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Spare the collector of cyclic garbage from looking again and again at many new objects, all of which
+    stay: that takes longer than to make them.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -107,7 +107,8 @@ def sweep_hash(graphs: ArchGraphs) -> np.ndarray:
     graphs = graphs.map_arrays(
         lambda array: array[:, used] if array is not graphs.adjacency else array[:, used][:, :, used]
     )
-    edges = graphs.adjacency.bool().cpu().numpy()
+    sources = np.ascontiguousarray(graphs.adjacency.bool().cpu().numpy().transpose(2, 1, 0))
+    targets = np.ascontiguousarray(sources.transpose(1, 0, 2)[::-1, ::-1])
     words = graphs.ops.cpu().numpy().astype(np.uint64)
     words[:, : graphs.space.num_inputs] += np.arange(graphs.space.num_inputs, dtype=np.uint64) << np.uint64(
         8
@@ -119,25 +120,25 @@ def sweep_hash(graphs: ArchGraphs) -> np.ndarray:
     mask = graphs.mask.cpu().numpy()
     digests = []
     for seed in _SWEEP_SEEDS:
-        colours = mix(words ^ seed)
+        colours = mix(words ^ seed).T
         for _ in range(_SWEEPS):
-            colours = _sweep(_sweep(colours, edges)[:, ::-1], edges.transpose(0, 2, 1)[:, ::-1, ::-1])[
-                :, ::-1
-            ]
-        digests.append(mix(np.where(mask, mix(colours), np.uint64(0)).sum(axis=1, dtype=np.uint64)))
+            colours = _sweep(_sweep(colours, sources)[::-1], targets)[::-1]
+        digests.append(mix(np.where(mask, mix(colours.T), np.uint64(0)).sum(axis=1, dtype=np.uint64)))
     return np.ascontiguousarray(np.stack(digests, axis=1)).view(np.uint8).reshape(len(graphs), 16)
 
 
-def _sweep(colours: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Colours (R, V) refined by those of the sources, which are refined themselves, along edges (R, V, V) in
-    topological order.
+def _sweep(colours: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """Colours (V, R) refined by those of the sources, which are refined themselves, in topological order.
+
+    ``sources`` is bool (V, V, R), for each node the earlier ones from which an edge leads to it. Rows stand
+    last, so that every step runs over contiguous memory.
     """
-    refined = np.zeros_like(colours)
-    sent = np.zeros_like(colours)
-    for node in range(colours.shape[1]):
-        received = np.where(edges[:, :, node], sent, np.uint64(0)).sum(axis=1, dtype=np.uint64)
-        refined[:, node] = mix(colours[:, node] * np.uint64(3) + mix(received))
-        sent[:, node] = mix(refined[:, node])
+    refined = np.zeros(colours.shape, dtype=np.uint64)
+    sent = np.zeros(colours.shape, dtype=np.uint64)
+    for node, colour in enumerate(colours):
+        received = np.where(sources[node, :node], sent[:node], np.uint64(0)).sum(axis=0, dtype=np.uint64)
+        refined[node] = mix(colour * np.uint64(3) + mix(received))
+        sent[node] = mix(refined[node])
     return refined
 
 

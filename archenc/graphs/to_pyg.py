@@ -10,9 +10,6 @@ apart. Features of the operations, where there are any, are ``op_features`` floa
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,6 +18,7 @@ from torch_geometric.data import Batch as PyGBatch
 from torch_geometric.data import Data
 
 from archenc.errors import InvalidParameter
+from archenc.files.progress import nothing_collected
 from archenc.files.values import as_numbers
 from archenc.graphs.conventions import ABSENT, INPUT, NODE_OFFSET, OUTPUT, Batch
 
@@ -87,22 +85,8 @@ def to_data_list(graphs: Batch, y: Any = None) -> list[Data]:
         name: torch.split(tensor, bounds[name], dim=1 if name == "edge_index" else 0)
         for name, tensor in tensors.items()
     }
-    with _nothing_collected():
+    with nothing_collected():
         return [Data(**dict(zip(parts, values, strict=True))) for values in zip(*parts.values(), strict=True)]
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Spare the collector of cyclic garbage from looking again and again at many new objects, all of which
-    stay: that takes longer than to make them.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def to_batch(graphs: Batch, y: Any = None) -> PyGBatch:

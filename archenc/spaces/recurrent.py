@@ -140,6 +140,8 @@ def _fault(recipe: Mapping[Any, Any], name: Any, entry: Any) -> str:
 def _topological(recipe: Mapping[str, Any], where: str) -> list[str]:
     """The names in topological order, of those that could come next always the first."""
     names = list(recipe)
+    if _in_order(recipe):
+        return names
     rank = {name: at for at, name in enumerate(names)}
     waiting = {name: sum(source in recipe for source in set(recipe[name]["input"])) for name in names}
     readers: dict[str, list[str]] = {name: [] for name in names}
@@ -160,6 +162,16 @@ def _topological(recipe: Mapping[str, Any], where: str) -> list[str]:
     return order
 
 
+def _in_order(recipe: Mapping[str, Any]) -> bool:
+    """Whether every operation reads inputs and earlier ones only."""
+    readable = set(INPUTS)
+    for name, entry in recipe.items():
+        if not readable.issuperset(entry["input"]):
+            return False
+        readable.add(name)
+    return True
+
+
 def write_recipe(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """As ``{name: {"op": ..., "input": [...]}}``."""
     names = [f"node_{at}" for at in range(len(recipe.operations))]
@@ -178,25 +190,28 @@ def write_recipe(recipe: Recipe) -> dict[str, dict[str, Any]]:
 def to_cell(recipe: Recipe) -> Cell:
     """Its graph (:class:`archenc.spaces.nasbench_nlp.NASBenchNLP`), the output node last."""
     nodes = recipe.num_nodes
-    adjacency = np.zeros((nodes, nodes), dtype=np.uint8)
+    edges = bytearray(nodes * nodes)  # which takes single numbers sooner than an array does
     ops = [INPUT] * len(INPUTS)
     place = list(range(len(INPUTS)))  # of each source
     for name, sources in recipe.operations:
         if name == "blend":
             for slot, source in ((GATE, sources[0]), (REST, sources[2])):
-                adjacency[place[source], len(ops)] = 1
+                edges[nodes * place[source] + len(ops)] = 1
                 ops.append(_IDS[slot])
             at = len(ops)
-            adjacency[[at - 2, at - 1, place[sources[1]]], at] = 1
+            read = [at - 2, at - 1, place[sources[1]]]
         else:
             at = len(ops)
-            adjacency[[place[source] for source in sources], at] = 1
+            read = [place[source] for source in sources]
+        for node in read:
+            edges[nodes * node + at] = 1
         ops.append(_IDS[name])
         place.append(at)
     for state, operation in zip(STATES, recipe.states, strict=False):
-        adjacency[place[len(INPUTS) + operation], len(ops)] = 1
-        adjacency[len(ops), -1] = 1
+        edges[nodes * place[len(INPUTS) + operation] + len(ops)] = 1
+        edges[nodes * len(ops) + nodes - 1] = 1
         ops.append(_IDS[state])
+    adjacency = np.frombuffer(edges, dtype=np.uint8).reshape(nodes, nodes)
     return Cell(adjacency, np.array([*ops, OUTPUT], dtype=np.uint8))
 
 

@@ -239,3 +239,14 @@ def test_without_the_table_the_remedy_is_given(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(DataNotFound, match="archenc data import nasbench-nlp") as caught:
         archenc.load_dataset("nasbench-nlp")
     assert_one_sentence(caught.value)
+
+
+def test_cells_are_read_once(dataset: ArchDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(*arguments: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("archenc.spaces.nasbench_nlp.NASBenchNLP.parse", parse)
+    again = archenc.load_dataset("nasbench-nlp")
+    assert again.digest == dataset.digest
+    assert again.groups is not dataset.groups
+    np.testing.assert_array_equal(again.groups, dataset.groups)

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archenc.errors import InvalidArchitecture, InvalidParameter
+from archenc.graphs import ArchGraphs
+from archenc.graphs.hashing import _SWEEP_SEEDS, mix
 from archenc.spaces.nasbench_nlp import NASBenchNLP
 from archenc.testing import check_space
 from archenc.testing.assertions import equal
@@ -180,3 +182,38 @@ def test_a_graph_that_is_no_recipe_is_refused() -> None:
         with pytest.raises(InvalidArchitecture, match="architecture 1") as caught:
             SPACE.validate(SPACE.graphs(adjacency, ops, torch.as_tensor(graphs.mask)))
         assert_one_sentence(caught.value)
+
+
+def swept(graphs: ArchGraphs, row: int, seed: int) -> int:
+    """Half a hash of one graph, node by node."""
+
+    def mixed(word: int) -> int:
+        return int(mix(np.array([word % 2**64], dtype=np.uint64))[0])
+
+    nodes = graphs.mask[row].nonzero()[:, 0].tolist()
+    edges = graphs.adjacency[row].tolist()
+    words = {node: int(graphs.ops[row, node]) + (256 * node if node < 4 else 0) for node in nodes}
+    colours = {node: mixed(word ^ seed) for node, word in words.items()}
+    for _ in range(3):
+        for order, reads in ((nodes, lambda u, v: edges[u][v]), (nodes[::-1], lambda u, v: edges[v][u])):
+            refined: dict[int, int] = {}
+            for node in order:
+                received = sum(mixed(refined[other]) for other in refined if reads(other, node))
+                refined[node] = mixed(3 * colours[node] + mixed(received))
+            colours = refined
+    return mixed(sum(mixed(colour) for colour in colours.values()))
+
+
+def test_the_hash_is_that_of_a_walk_over_the_nodes() -> None:
+    graphs = SPACE.sample(12, seed=3)
+    halves = graphs.hash().view(np.uint64)
+    for row in range(len(graphs)):
+        assert [swept(graphs, row, int(seed)) for seed in _SWEEP_SEEDS] == halves[row].tolist()
+
+
+def test_operations_are_read_in_any_order() -> None:
+    """What comes before what it reads is put behind it; of those that could come next the first does."""
+    turned = dict(reversed(GRU.items()))
+    assert SPACE.hash(SPACE.parse([turned]))[0].tolist() == SPACE.hash(SPACE.parse([GRU]))[0].tolist()
+    in_order = dict.fromkeys(["r", "z", "r_act"]) | GRU
+    assert equal(SPACE.parse([in_order]), SPACE.parse([{name: GRU[name] for name in in_order}]))
