@@ -150,27 +150,27 @@ def path_lengths(graphs: ArchGraphs, member: Tensor) -> tuple[Tensor, Tensor]:
         graphs: R rows in either form.
         member: bool (S, K), the operations of each subset.
     """
-    inputs = graphs.space.num_inputs
-    to_each_node = (len(member), *graphs.mask.shape)  # (S, R, V)
-    shortest = torch.zeros(to_each_node, dtype=torch.int16, device=graphs.device)
+    inputs, rows = graphs.space.num_inputs, len(graphs.mask)
+    # to each node, which come first, so that every step runs over contiguous memory
+    shortest = graphs.mask.new_zeros((graphs.num_nodes, len(member), rows), dtype=torch.int16)
     longest = torch.zeros_like(shortest)
     for target in range(inputs, graphs.num_nodes):
         step = allowed_steps(graphs, member, target)
-        shortest[..., target] = torch.where(step, shortest[..., :target] + 1, NO_PATH).amin(2)
-        longest[..., target] = torch.where(step, longest[..., :target] + 1, -NO_PATH).amax(2)
-    return shortest[..., -1], longest[..., -1]
+        shortest[target] = torch.where(step, shortest[:target], NO_PATH).amin(0) + 1
+        longest[target] = torch.where(step, longest[:target], -NO_PATH).amax(0) + 1
+    return shortest[-1], longest[-1]
 
 
 def allowed_steps(graphs: ArchGraphs, member: Tensor, target: int) -> Tensor:
-    """Bool (S, R, target): whether there is an edge from each earlier node whose operation is in the subset.
+    """Bool (target, S, R): whether there is an edge from each earlier node whose operation is in the subset.
 
     Where operations sit on nodes, the operation is that of the target.
     """
     if graphs.op_on == "edge":
-        ids = graphs.edge_ops()[:, :, :target, target].long()  # (R, slots, target)
-        return _with_special_ids(member, "edge")[:, ids].any(2)
-    edges = graphs.adjacency[:, :target, target].bool()
-    return _with_special_ids(member, "node")[:, graphs.ops[:, target].long(), None] & edges
+        ids = graphs.edge_ops()[:, :, :target, target].permute(1, 2, 0).long()  # (slots, target, R)
+        return _with_special_ids(member, "edge")[:, ids].any(1).transpose(0, 1)
+    edges = graphs.adjacency[:, :target, target].T.contiguous().bool()
+    return _with_special_ids(member, "node")[:, graphs.ops[:, target].long()] & edges[:, None]
 
 
 def _with_special_ids(member: Tensor, op_on: OpOn) -> Tensor:

@@ -145,8 +145,9 @@ def _walks(weights: Tensor, inputs: int) -> Tensor:
 
 def heaviest_path(edges: Tensor, weights: Tensor, inputs: int) -> Tensor:
     """(R, S): the greatest sum of node weights (R, V, S) on an input-output path; 0 if there is no path."""
-    best = [torch.zeros_like(weights[:, 0])] * inputs
-    for node in range(inputs, edges.shape[1]):
-        arriving = torch.where(edges[:, :node, node, None] > 0, torch.stack(best, dim=1), -torch.inf)
-        best.append(arriving.amax(1) + weights[:, node])
-    return best[-1].clamp(min=0)
+    best = torch.zeros_like(weights.permute(1, 2, 0), memory_format=torch.contiguous_format)
+    present, weights = edges.permute(1, 2, 0).contiguous() > 0, weights.permute(1, 2, 0).contiguous()
+    for node in range(inputs, len(best)):
+        arriving = torch.where(present[:node, node, None], best[:node], -torch.inf)
+        best[node] = arriving.amax(0) + weights[node]
+    return best[-1].T.clamp(min=0)
