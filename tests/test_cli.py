@@ -335,6 +335,26 @@ def test_help_imports_nothing_heavy() -> None:
     assert {"bench", "data", "encode", "list", "predict", "train"} < set(shown)
 
 
+def test_predict_imports_what_it_needs(tmp_path: Path) -> None:
+    space = archenc.create_space("nasbench201")
+    graphs = space.sample(20, seed=0)
+    predictor = archenc.Predictor("op-count", "ridge", "mse").fit(graphs, np.arange(20.0))
+    predictor.save(tmp_path / "predictor")
+    cells = tmp_path / "cells.txt"
+    cells.write_text("\n".join(space.format(graphs[:2])) + "\n")
+    code = (
+        "import sys; from archenc.commands.app import main;"
+        f"code = main(['predict', {str(tmp_path / 'predictor')!r}, '--input', {str(cells)!r}]);"
+        "unused = {'xgboost', 'lightgbm', 'sklearn.linear_model', 'sklearn.ensemble', 'sklearn.metrics', "
+        "'sklearn.gaussian_process', 'pandas', 'matplotlib', 'networkx', 'torch_geometric', 'wandb'}"
+        " & set(sys.modules);"
+        "sys.exit(f'{code} {unused}' if code or unused else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     code = "import sys, archenc.commands.app; sys.exit(archenc.commands.app.main(['list', 'encoders']))"
     done = subprocess.run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import Ridge
 
 from archenc.files.sealed import saved_arrays, saved_numbers
 from archenc.heads.base import SquaredErrorHead
@@ -45,6 +44,8 @@ class RidgeHead(SquaredErrorHead):
         self.random_state = random_state
 
     def fit(self, encodings: np.ndarray, targets: np.ndarray, loss: Loss) -> RidgeHead:
+        from sklearn.linear_model import Ridge  # takes a while, and predictions do without
+
         scaler = VaryingColumns(encodings)
         ridge = Ridge(alpha=self.alpha).fit(scaler.transform(encodings), targets)
         self.coefficients_ = ridge.coef_ / scaler.scale
