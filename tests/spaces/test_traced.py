@@ -20,6 +20,8 @@ from archenc import Predictor
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import NODE_OFFSET, concatenate, transforms
 from archenc.spaces import OperationSpace, from_config, from_module, from_modules
+from archenc.spaces.traced.network import draw
+from archenc.spaces.traced.pytorch import _export, _traced, read_program
 from archenc.spaces.traced.vocabulary import OPERATIONS
 from archenc.testing import check_space
 from tests.spaces.networks import DYNAMIC, IMAGE, NETWORKS, SEQUENCE, Net, conv
@@ -487,3 +489,64 @@ def test_ta_gates_reads_the_features():
     )
     low, high = predictor.predict(graphs)
     assert low != high  # which the operations alone do not tell apart
+
+
+class Asking(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = conv(), conv()
+
+    def forward(self, x):
+        return self.a(x) if torch.compiler.is_exporting() else self.b(self.a(x))
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = conv()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.a(x) * self.calls
+
+
+TIED = nn.Linear(8, 8)
+SYMBOLIC = {
+    "in place": (nn.Sequential(conv(), nn.Dropout(), nn.ReLU(inplace=True), nn.BatchNorm2d(4)), IMAGE),
+    "added in place": (Net(lambda net, x: net.a(x).add_(x), a=conv()), IMAGE),
+    "tied": (Net(lambda net, x: net.b(net.a(x)), a=TIED, b=TIED), SEQUENCE),
+    "slices": (Net(lambda net, x: torch.cat([net.a(x)[:, :2], x[:, 2:].chunk(2, 1)[0]], 1), a=conv()), IMAGE),
+    "made inside": (Net(lambda net, x: net.a(x) * torch.arange(8.0) + torch.rand(8), a=conv()), IMAGE),
+    "einsum": (Net(lambda net, x: torch.einsum("bchw,bdhw->bcd", net.a(x), x), a=conv()), IMAGE),
+    "dead": (Net(lambda net, x: (net.b(x), net.a(x))[1], a=conv(), b=conv()), IMAGE),
+    "several": (Net(lambda net, x: {"y": net.a(x), "x": x, "k": 3}, a=conv(), unused=conv()), IMAGE),
+    "encoder": (nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2), SEQUENCE),
+    "gru": (Net(lambda net, x: net.a(x)[0], a=nn.GRU(8, 8, batch_first=True)), SEQUENCE),
+    "asking": (Asking(), IMAGE),
+}
+EXPORTED = {
+    "list of places": (Net(lambda net, x: net.a(x)[:, [0, 2]], a=conv()), IMAGE),
+    "literal": (Net(lambda net, x: net.a(x) * torch.tensor(2.0), a=conv()), IMAGE),
+    "detached": (Net(lambda net, x: net.a(x).detach() + 1, a=conv()), IMAGE),
+    "writes into its input": (Net(lambda net, x: net.a(x.mul_(2)), a=conv()), IMAGE),
+    "counting": (Counting(), IMAGE),
+}
+
+
+@pytest.mark.parametrize("name", [*SYMBOLIC, *EXPORTED, *NETWORKS])
+def test_both_ways_of_tracing_give_one_graph(name):
+    model, inputs = (SYMBOLIC | EXPORTED | NETWORKS)[name][:2]
+    model.train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+    traced = _traced(model, tuple(value.clone() for value in inputs))
+    assert (traced is None) == (name in (*EXPORTED, "in place on a view", "frozen part"))
+    assert model.training
+    assert not torch.compiler.is_exporting()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    if traced is not None:
+        exported = draw(read_program(_export(model, tuple(value.clone() for value in inputs))))
+        drawing = draw(traced)
+        assert (drawing.names, drawing.edges) == (exported.names, exported.edges)
+        np.testing.assert_array_equal(drawing.features, exported.features)

@@ -1,4 +1,4 @@
-"""PyTorch modules to graphs of operations, by ``torch.export``."""
+"""PyTorch modules to graphs of operations, by symbolic tracing and by ``torch.export``."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch._ops import HigherOrderOperator, OpOverload
 from torch.export import ExportedProgram
 from torch.fx import Node
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.node import map_arg
-from torch.utils._pytree import tree_any
+from torch.utils._pytree import tree_any, tree_leaves
 
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.files.text import visible
@@ -41,10 +42,10 @@ def from_module(
     """A PyTorch module as a graph of its operations, with features; see :class:`OperationSpace` for what
     becomes a node.
 
-    The module is traced in evaluation mode by ``torch.export``, which runs it on tensors without data: no
-    computation, any device, and the module is left as it was. Sizes are those for ``example_input``; give a
-    batch of one. Control flow that depends on shapes or attributes is followed, loops are unrolled. Einsum,
-    tensordot and the like cost what the products cost that torch makes of them.
+    The module is traced in evaluation mode, symbolically or else by ``torch.export``, which run it on tensors
+    without data: no computation, any device, and the module is left as it was. Sizes are those for
+    ``example_input``; give a batch of one. Control flow that depends on shapes or attributes is followed,
+    loops are unrolled. Einsum, tensordot and the like cost what the products cost that torch makes of them.
 
     Args:
         model: the module.
@@ -124,7 +125,8 @@ def _drawing(model: nn.Module, example_input: Example) -> Drawing:
     arguments = tuple(
         value.clone() if isinstance(value, Tensor) else value for value in given
     )  # one tensor given twice is two inputs
-    return draw(read_program(_export(model, arguments)))
+    network = _traced(model, arguments)
+    return draw(read_program(_export(model, arguments)) if network is None else network)
 
 
 @contextlib.contextmanager
@@ -150,6 +152,69 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         logging.disable(silenced)
         torch.backends.mha.set_fastpath_enabled(fused)
+
+
+_LEFT_TO_EXPORT = frozenset(
+    ("detach", "detach_", "lift_fresh", "lift_fresh_copy", "alias", "index", "index_put_")
+)
+"""Operations that ``torch.export`` may show in another way."""
+
+
+def _traced(model: nn.Module, arguments: tuple[Any, ...]) -> Network | None:
+    """The operations of a module by symbolic tracing, which gives those that ``torch.export`` gives in a
+    third of the time; None where it might not, or fails, so that it is left to ``torch.export``.
+    """
+    if not all(isinstance(value, Tensor) for value in arguments):
+        return None
+    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+    def call(tensors: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Any:
+        return torch.func.functional_call(model, tensors, inputs)
+
+    try:
+        with _evaluating(model), _compiling():
+            graph = make_fx(call, tracing_mode="fake", pre_dispatch=True)(state, arguments).graph
+    except Exception:  # whatever the module's own code and torch raise; the export says what it is
+        return None
+    placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+    if not all(map(_is_plain, graph.nodes)) or len(placeholders) != len(state) + len(arguments):
+        return None
+    network = Network()
+    for node, (_, tensor) in zip(placeholders, state.items(), strict=False):
+        if isinstance(tensor, nn.Parameter):
+            network.aliases[node.name] = node.name
+            network.parameters[node.name] = tensor.numel()
+    for node in placeholders[len(state) :]:
+        network.inputs[node.name] = _shape(node)
+    network.operations = [_operation(node) for node in graph.nodes if node.op == "call_function"]
+    network.outputs = [
+        node.name for node in tree_leaves(graph.output_node().args[0]) if isinstance(node, Node)
+    ]
+    return network
+
+
+@contextlib.contextmanager
+def _compiling() -> Iterator[None]:
+    """Modules that ask whether they are exported are told what ``torch.export`` tells them."""
+    flags = ("_is_compiling_flag", "_is_exporting_flag")
+    before = {name: getattr(torch.compiler, name) for name in flags}
+    try:
+        for name in flags:
+            setattr(torch.compiler, name, True)
+        yield
+    finally:
+        for name, flag in before.items():
+            setattr(torch.compiler, name, flag)
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether a node of a graph is one that an export has, too."""
+    if node.op != "call_function" or node.target is operator.getitem:
+        return node.op in ("placeholder", "output", "call_function")
+    if not isinstance(node.target, OpOverload) or aten_name(node.target) in _LEFT_TO_EXPORT:
+        return False
+    written = node.args[0] if node.target._schema.is_mutable and node.args else None
+    return not (isinstance(written, Node) and written.op == "placeholder") and not _writes_into_view(node)
 
 
 def _export(model: nn.Module, arguments: tuple[Any, ...]) -> ExportedProgram:
