@@ -25,6 +25,7 @@ import torch
 from torch_geometric.data import Data
 
 import archenc
+from archenc.benchmarks import speed_training
 from archenc.errors import InvalidParameter
 from archenc.files.machine import machine
 from archenc.files.reports import text_table
@@ -340,6 +341,8 @@ def report(sizes: Sequence[int], nodes: Sequence[int], rounds: int) -> Iterator[
     try:
         yield f"machine: {machine()}"
         yield from _table_of_tasks(sizes, rounds)
+        yield ""
+        yield from speed_training.table(rounds)
         if nodes:
             yield ""
             yield from _table_of_nodes(nodes)

@@ -153,23 +153,38 @@ def mean_over_nodes(states: Tensor, mask: Tensor) -> Tensor:
 
 
 class Sums(Function):
-    """Sums of rows, (U, d): ``index`` (E,) says of which rows of x, ``starts`` (U,) where each sum begins.
+    """Sums of rows, (U, d): ``index`` (E,) says of which rows of x (U', d), and ``starts`` (U,) where each
+    begins.
 
-    What goes back is a sum of rows, too, so that nothing is sorted or scattered: ``index_back`` and
-    ``starts_back`` say of which sums each row of x was a part.
+    What goes back is a sum of rows, too, so that nothing is scattered: ``index_back`` (E,) and
+    ``starts_back`` (U',) say of which sums each row of x was a part.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, index: Tensor, starts: Tensor, index_back: Tensor, starts_back: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(index_back, starts_back)
+    def forward(x: Tensor, index: Tensor, starts: Tensor, index_back: Tensor, starts_back: Tensor) -> Tensor:
         return embedding_bag(index, x, starts, mode="sum")
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+
+    @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        index_back, starts_back = ctx.saved_tensors
-        return embedding_bag(index_back, grad, starts_back, mode="sum"), None, None, None, None
+        index, starts, index_back, starts_back = ctx.saved_tensors
+        return summed(grad, index_back, starts_back, index, starts), None, None, None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, *places: Tensor) -> tuple[Tensor, int]:
+        """Several x as one with longer rows."""
+        batched = x.movedim(in_dims[0] or 0, 1)
+        sums = summed(batched.flatten(1), *places)
+        return sums.reshape(len(sums), *batched.shape[1:]), 1
+
+
+def summed(x: Tensor, *places: Tensor) -> Tensor:
+    """:class:`Sums` of x."""
+    sums: Tensor = Sums.apply(x, *places)  # type: ignore[no-untyped-call]
+    return sums
 
 
 @dataclass(frozen=True)
@@ -183,7 +198,7 @@ class SharedRows(Rows):
         senders: int64 (E,), the rows of the layer before whose messages are received, by receiver.
         carriers: int64 (E,), the kinds of the edges they come by.
         starts: int64 (U,), where the messages of each row begin.
-        receivers: int64 (E,), who receives them, by sender.
+        heads, receivers: int64 (E,), who receives them, by receiver and by sender.
         starts_of_senders: int64 (U',), where those of each row of the layer before begin.
         share: what a message counts.
     """
@@ -194,6 +209,7 @@ class SharedRows(Rows):
     senders: Tensor
     carriers: Tensor
     starts: Tensor
+    heads: Tensor
     receivers: Tensor
     starts_of_senders: Tensor
     share: float
@@ -203,12 +219,10 @@ class SharedRows(Rows):
 
     def received(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
         if gates is None:
-            back = self.receivers, self.starts_of_senders
-            sums: Tensor = Sums.apply(x, self.senders, self.starts, *back)  # type: ignore[no-untyped-call]
-            return sums
+            return summed(x, self.senders, self.starts, self.receivers, self.starts_of_senders)
         messages = embedding(self.senders, x) * embedding(self.carriers, gates)
         every = torch.arange(len(messages), device=messages.device)
-        return embedding_bag(every, messages, self.starts, mode="sum") * self.share
+        return summed(messages, every, self.starts, self.heads, every) * self.share
 
 
 @dataclass(frozen=True)
@@ -230,9 +244,11 @@ class SharedFlow(Flow):
 
     def mean(self, states: Tensor, mask: Tensor, behind: int) -> Tensor:
         exists = mask[:, behind:]
-        counts = exists.sum(1)
-        used = self.places[:, behind:][exists]
-        return embedding_bag(used, states, counts.cumsum(0) - counts, mode="sum") / exists.shape[1]
+        counts, used = exists.sum(1), self.places[:, behind:][exists]
+        order, times = torch.argsort(used, stable=True), torch.bincount(used, minlength=len(states))
+        cells = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+        starts, back = (numbers.cumsum(0) - numbers for numbers in (counts, times))
+        return summed(states, used, starts, cells[order], back) / exists.shape[1]
 
     def last(self, states: Tensor) -> Tensor:
         return embedding(self.places[:, -1], states)

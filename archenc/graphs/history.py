@@ -119,6 +119,7 @@ def _rows(
         senders=tensor(senders),
         carriers=tensor(round_.carriers[items]),
         starts=tensor(starts),
+        heads=tensor(receivers),
         receivers=tensor(receivers[order]),
         starts_of_senders=tensor(np.cumsum(sent) - sent),
         share=share,

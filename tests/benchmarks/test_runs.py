@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.benchmarks import runner, speed
+from archenc.benchmarks import runner, speed, speed_training
 from archenc.benchmarks.methods import Method, find_method
 from archenc.benchmarks.protocol import load_protocol
 from archenc.benchmarks.reports.report import write_report
@@ -589,6 +589,15 @@ def test_speed_notices_other_results() -> None:
     task = speed.Task("ops", lambda given, _: given.ops.tolist(), lambda cell: len(cell.ops), len)
     assert speed.measure(task, graphs, rounds=2).same
     assert not speed.measure(task._replace(item=lambda ops: len(ops) + 1), graphs, rounds=2).same
+
+
+def test_the_plain_gates_is_the_same_gates() -> None:
+    space = speed.NASBench101()
+    rows = [
+        *speed_training.steps(space.sample(60, 0), (5, 40), 2),
+        speed_training.scoring(space.sample(30, 1)),
+    ]
+    assert [row.same for row in rows] == [True] * 3
 
 
 def test_speed_by_nodes_covers_every_encoder() -> None:

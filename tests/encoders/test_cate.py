@@ -10,8 +10,7 @@ import pytest
 import torch
 
 import archenc
-from archenc.encoders.cate import CATEEncoder
-from archenc.encoders.modules.pairs import Pairs, similar_pairs
+from archenc.encoders.cate import CATEEncoder, Pairs, similar_pairs
 from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, transforms
 from archenc.spaces.cell import CellSpace
