@@ -76,7 +76,7 @@ class BRPNASEncoder(Encoder):
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        self.nodes = OneHotNodes(space, output_last=False)
+        self.nodes = OneHotNodes(space, output_last=False, attributes=True)
         widths = [self.nodes.columns + 1, *hidden]
         self.layers = nn.ModuleList(BRPNASConvolution(i, o, dropout) for i, o in pairwise(widths))
         self.cell_dim = hidden[-1]

@@ -78,7 +78,7 @@ class NeuralPredictorEncoder(Encoder):
         simplify: bool = False,
     ) -> None:
         super().__init__(space, simplify=simplify)
-        self.nodes = OneHotNodes(space, output_last=False)
+        self.nodes = OneHotNodes(space, output_last=False, attributes=True)
         widths = [self.nodes.columns, *hidden]
         self.layers = nn.ModuleList(BidirectionalConvolution(i, o) for i, o in pairwise(widths))
         self.linear = nn.Linear(hidden[-1], out_dim)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from archenc.heads.mixture import DEFAULT_MEMBERS
 from archenc.registry import create_encoder
 from archenc.spaces.base import Space
+from archenc.spaces.stages import StageSpace
 
 if TYPE_CHECKING:
     from archenc.dataset import ArchDataset
@@ -34,7 +35,10 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget =
     Where operations sit on the nodes of wirings that differ, such features do not tell which operation sits
     where in a wiring that no label has, and trees do not extrapolate. There graph networks go with the
     Gaussian process, counting three times as much with fewer than 100 labels, and trees only take its place
-    where they are clearly better on architectures left out. With fewer than 20 labels there are no trees, and
+    where they are clearly better on architectures left out. Lists of choices
+    (:class:`archenc.spaces.stages.StageSpace`) have the choices and their summaries as features, and a graph
+    network goes along; where any choice is among numbers, trees again only take the process's place. With
+    fewer than 20 labels there are no trees, and
     in a small cell, counts of operations and of their neighbours (WL) go with the Gaussian process.
 
     Args:
@@ -52,7 +56,9 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget =
         "path-profile": {"simplify": simplify},
     }
     small_cell = space.op_on == "edge" and space.cells == 1
-    if space.max_nodes < LARGE and (not small_cell or n >= FEW):
+    if isinstance(space, StageSpace):
+        parts = {"choices": {}}
+    elif space.max_nodes < LARGE and (not small_cell or n >= FEW):
         parts["adjacency"] = {"kind": "onehot"}
     members = {name: dict(parameters) for name, parameters in DEFAULT_MEMBERS.items()}
     combined: Any = create_encoder("combined", space, parts=parts)
@@ -66,15 +72,21 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget =
     ]
     if small_cell and n < VERY_FEW:
         companions.append(NEIGHBOUR_COUNTS)
+    best = _has_numbers(space) if isinstance(space, StageSpace) else bool(companions)
     return {
         "encoder": "combined",
         "head": "mixture",
         "loss": "mse",
         "simplify": False,
         "encoder_params": {"parts": parts},
-        "head_params": {"members": members, "combine": "best" if companions or n < VERY_FEW else "mean"},
+        "head_params": {"members": members, "combine": "best" if best or n < VERY_FEW else "mean"},
         "companions": companions or None,
     }
+
+
+def _has_numbers(space: StageSpace) -> bool:
+    """Whether some choice is among numbers, whose distances a Gaussian process sees and trees do not."""
+    return any(one.ordered for one in space.attributes)
 
 
 NEIGHBOUR_COUNTS: dict[str, Any] = {
@@ -90,9 +102,11 @@ NEIGHBOUR_COUNTS: dict[str, Any] = {
 
 def _networks(space: Space, n: int) -> list[dict[str, Any]]:
     """The parameters of graph networks where these rank better than features of the graph do."""
+    gates = {"encoder": "gates", "head": "mlp", "loss": "hinge"}
+    if isinstance(space, StageSpace):
+        return [gates]
     if space.op_on != "node" or space.max_nodes >= LARGE or not _wirings_differ(space):
         return []
-    gates = {"encoder": "gates", "head": "mlp", "loss": "hinge"}
     if space.max_nodes > SMALL:
         return [gates] * 2
     few = [gates | {"epochs": 400, "weight": 1.0}] if n < FEW else []

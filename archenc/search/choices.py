@@ -18,6 +18,7 @@ from archenc.spaces.base import Space
 from archenc.spaces.cell.definition import sort_slots
 from archenc.spaces.chain import ChainSpace
 from archenc.spaces.genotype import GenotypeSpace
+from archenc.spaces.stages import StageSpace
 
 Kind = Literal["operation", "place", "link", "motif", "number"]
 ROUNDS = 2
@@ -132,6 +133,7 @@ def _place(graphs: ArchGraphs, position: int) -> str:
     cell, *at = (int(axis) for axis in np.unravel_index(position, (space.cells, *shape)))
     if graphs.op_on == "node":
         name = f"layer {at[0] - 1}" if isinstance(space, ChainSpace) else f"node {at[0]}"
+        name = space.place_names[at[0] - 1] if isinstance(space, StageSpace) else name
     else:
         name = f"edge {at[-2]}->{at[-1]}" + (f" (slot {at[0] + 1})" if len(at) == 3 else "")
     return name + _of_cell(space, cell)

@@ -1,8 +1,8 @@
 """Crossover and mutation of whole batches of genomes, as evolutionary searches use them.
 
 A genome is a vector of whole numbers, one architecture a row: the bits of Genetic CNN and NSGA-Net macro
-(:meth:`archenc.spaces.genetic_cnn.StageSpace.to_bits`), the numbers of NSGA-Net micro, the operations of a
-chain (:meth:`archenc.spaces.cell.CellSpace.to_ops`). Children of valid parents are valid, as every number
+(:meth:`archenc.spaces.genetic_cnn.WiredStageSpace.to_bits`), the numbers of NSGA-Net micro, the operations of
+a chain (:meth:`archenc.spaces.cell.CellSpace.to_ops`). Children of valid parents are valid, as every number
 keeps its place.
 """
 

@@ -13,12 +13,14 @@ from archenc.registry import SPACES
 from archenc.spaces.base import Space
 
 if TYPE_CHECKING:
+    from archenc.spaces.stages import StageSpace
     from archenc.spaces.traced.onnx_file import from_onnx
     from archenc.spaces.traced.pytorch import from_module, from_modules
     from archenc.spaces.traced.space import OperationSpace
 
 _LAZY = {
     "OperationSpace": "archenc.spaces.traced.space",
+    "StageSpace": "archenc.spaces.stages",
     "from_module": "archenc.spaces.traced.pytorch",
     "from_modules": "archenc.spaces.traced.pytorch",
     "from_onnx": "archenc.spaces.traced.onnx_file",
@@ -64,6 +66,7 @@ def needs_parameters(factory: Callable[..., Space]) -> bool:
 __all__ = [
     "OperationSpace",
     "Space",
+    "StageSpace",
     "from_config",
     "from_module",
     "from_modules",

@@ -258,6 +258,13 @@ class Space(ABC):
         fixed = (self.none_op, self.skip_op)
         return tuple(name for name in self.operations if name not in fixed and "pool" not in name)
 
+    @property
+    def operation_features(self) -> Tensor | None:
+        """float32 (K, k): what is known of each operation, which learned encoders see beside its number; None
+        where operations are mere names.
+        """
+        return None
+
     def edge_slots(self) -> Tensor:
         """(E, 3) int64: source, target and slot of every place where an operation on an edge can sit.
 

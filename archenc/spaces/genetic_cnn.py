@@ -26,7 +26,7 @@ CONV, NONE = NODE_OFFSET, NODE_OFFSET + 1
 MAX_STAGES, MAX_STAGE_NODES = 100, 100
 
 
-class StageSpace(CellSpace):
+class WiredStageSpace(CellSpace):
     """Networks of S stages of K_s nodes that all convolve; a cell is a stage.
 
     A stage has K_s (K_s - 1) / 2 bits, one for each edge i -> j between its nodes, in the order 12, 13, 23,
@@ -226,7 +226,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | np.integer | np.bool_)
 
 
-class GeneticCNN(StageSpace):
+class GeneticCNN(WiredStageSpace):
     """The space of Genetic CNN: stages of convolutions, by default three of 3, 4 and 5 nodes (CIFAR-10): 19
     bits.
 

@@ -10,7 +10,7 @@ import numpy as np
 from archenc.errors import InvalidArchitecture
 from archenc.graphs import ArchGraphs
 from archenc.spaces.base import as_array
-from archenc.spaces.genetic_cnn import StageSpace
+from archenc.spaces.genetic_cnn import WiredStageSpace
 from archenc.spaces.genotype import INPUTS, GenotypeSpace
 
 OPERATIONS = (
@@ -30,7 +30,7 @@ _PAPER = (
 )
 
 
-class NSGANetMacro(StageSpace):
+class NSGANetMacro(WiredStageSpace):
     """The macro space of NSGA-Net: stages as in Genetic CNN, with one more bit for the edge from input to
     output.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs, OpOn
+from archenc.graphs import EDGE_OFFSET, INPUT, NODE_OFFSET, OUTPUT, PAD, ArchGraphs, OpOn
 from archenc.spaces.base import Space
 
 
@@ -38,6 +38,8 @@ class OneHotNodes(nn.Module):
         space: the search space.
         output_last: whether the column of the output is behind those of the operations, or between those and
             the inputs.
+        attributes: whether what the space knows of its operations
+            (:attr:`archenc.spaces.base.Space.operation_features`) has columns behind those.
 
     Attributes:
         columns: C, length of a vector.
@@ -45,17 +47,22 @@ class OneHotNodes(nn.Module):
 
     table: Tensor
 
-    def __init__(self, space: Space, *, output_last: bool = True) -> None:
+    def __init__(self, space: Space, *, output_last: bool = True, attributes: bool = False) -> None:
         super().__init__()
         ops = [*range(NODE_OFFSET, len(space.node_vocabulary))]
         kinds = [*input_kinds(space), *([*ops, OUTPUT] if output_last else [OUTPUT, *ops])]
-        self.columns = len(kinds)
         self.column_of = torch.full((num_kinds(space),), -1)  # of each kind
-        self.column_of[kinds] = torch.arange(self.columns)
+        self.column_of[kinds] = torch.arange(len(kinds))
         ids = [kind if kind < len(space.node_vocabulary) else INPUT for kind in kinds]
         self.id_of = torch.tensor(ids, dtype=torch.uint8)  # of each column
-        # the first row is padding's
-        self.register_buffer("table", torch.eye(self.columns + 1)[:, 1:], persistent=False)
+        table = torch.eye(len(kinds) + 1)[:, 1:]  # the first row is padding's
+        features = space.operation_features if attributes else None
+        if features is not None:
+            known = torch.zeros(len(table), features.shape[1])
+            known[self.column_of[NODE_OFFSET : len(space.node_vocabulary)] + 1] = features
+            table = torch.cat([table, known], dim=1)
+        self.columns = table.shape[1]
+        self.register_buffer("table", table, persistent=False)
 
     def forward(self, graphs: ArchGraphs) -> Tensor:
         """X, float32 (R, V, C)."""
@@ -68,6 +75,37 @@ class OneHotNodes(nn.Module):
     def node_ids(self, columns: Tensor) -> Tensor:
         """uint8: the ids of operations (:mod:`archenc.graphs`) of columns."""
         return self.id_of.to(columns.device)[columns]
+
+
+class KnownOfOperations(nn.Module):
+    """What a space knows of its operations (:attr:`archenc.spaces.base.Space.operation_features`), mapped
+    linearly: what is added to the vectors of a table of kinds.
+
+    Operations that share an attribute share what is learnt of it. Spaces whose operations are mere names have
+    no such part.
+
+    Args:
+        space: the search space.
+        kinds: rows of the table.
+        dim: length of a vector.
+        first: the row of the first operation.
+    """
+
+    known: Tensor
+
+    def __init__(self, space: Space, kinds: int, dim: int, first: int) -> None:
+        super().__init__()
+        features = space.operation_features
+        self.weight: nn.Parameter | None = None
+        if features is not None:
+            known = torch.zeros(kinds, features.shape[1])
+            known[first : first + len(features)] = features
+            self.register_buffer("known", known, persistent=False)
+            self.weight = nn.Parameter(torch.randn(features.shape[1], dim))
+
+    def forward(self, table: Tensor) -> Tensor:
+        """The table (kinds, dim) with what is known added."""
+        return table if self.weight is None else table + self.known @ self.weight
 
 
 class NodeEmbedding(nn.Module):
@@ -86,10 +124,11 @@ class NodeEmbedding(nn.Module):
         super().__init__()
         self.embedding = nn.Parameter(torch.randn(num_kinds(space), op_dim))
         self.linear = nn.Linear(op_dim, out_dim)
+        self.known = KnownOfOperations(space, num_kinds(space), op_dim, NODE_OFFSET)
 
     def forward(self) -> Tensor:
         """The table, (kinds, out_dim); its rows are those of :func:`node_kinds`."""
-        features: Tensor = self.linear(self.embedding)
+        features: Tensor = self.linear(self.known(self.embedding))
         return features
 
 
@@ -110,7 +149,10 @@ class OperationEmbedding(nn.Module):
         if form == "node":
             learned[INPUT] = 0.0
         self.register_buffer("learned", learned, persistent=False)
+        offset = NODE_OFFSET if form == "node" else EDGE_OFFSET
+        self.known = KnownOfOperations(space, len(names), op_dim, offset)
 
     def forward(self) -> Tensor:
         """(num_ops, op_dim)."""
-        return self.table * self.learned
+        table: Tensor = self.known(self.table) * self.learned
+        return table

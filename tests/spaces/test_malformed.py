@@ -16,7 +16,7 @@ from archenc.registry import SPACES as REGISTRY
 from archenc.spaces import OperationSpace, from_config
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.chain import ChainSpace
-from archenc.spaces.genetic_cnn import StageSpace
+from archenc.spaces.genetic_cnn import WiredStageSpace
 from archenc.spaces.genotype import GenotypeSpace
 from archenc.spaces.nasbench201 import NASBench201
 from archenc.testing import registered_spaces
@@ -277,7 +277,7 @@ SPACES = {
     "bracketed": CellSpace(
         "bracketed", ["{a", "[b", "|c"], max_nodes=4, topology=[(0, 1), (1, 2), (2, 3)], cells=2
     ),
-    "stages": StageSpace("stages", (1, 3), skip_bits=True),
+    "stages": WiredStageSpace("stages", (1, 3), skip_bits=True),
 }
 
 
@@ -294,7 +294,7 @@ def values_of(space, graphs):
             continue
     if space.topology is not None:
         found += space.to_ops(graphs).tolist()
-    if isinstance(space, StageSpace):
+    if isinstance(space, WiredStageSpace):
         found += space.to_bits(graphs).tolist()
     if isinstance(space, NASBench201):
         found += json.loads(json.dumps(space.to_tuples(graphs)))

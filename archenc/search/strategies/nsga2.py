@@ -14,7 +14,7 @@ from archenc.search.operators import Crossover, crossover
 from archenc.search.pareto import crowding, leading
 from archenc.search.vectors import from_vectors, to_vectors
 from archenc.spaces.base import Space
-from archenc.spaces.genetic_cnn import StageSpace
+from archenc.spaces.genetic_cnn import WiredStageSpace
 from archenc.spaces.nsga_net import NSGANetMicro
 
 ATTEMPTS = 50
@@ -92,7 +92,7 @@ def _ranks(values: np.ndarray, fronts: np.ndarray) -> np.ndarray:
 
 
 def _exchange(space: Space, length: int) -> tuple[Crossover, dict[str, Any]]:
-    if isinstance(space, StageSpace):
+    if isinstance(space, WiredStageSpace):
         return "stages", {"stages": space.stage_lengths}
     if isinstance(space, NSGANetMicro):
         return "genes", {"stages": space.stage_lengths, "gene": 2}
