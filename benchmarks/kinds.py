@@ -31,6 +31,8 @@ SPACES = {
     "nds-amoeba": "amoeba",
     "nds-pnas": "pnas",
     "nds-enas": "enas",
+    "hwgpt-s": "hw-gpt",
+    "hwgpt-l": "hw-gpt",
 }
 """The space of each data set with labels, known without loading it."""
 

@@ -62,8 +62,25 @@ def load_pickle(
         raise CorruptFile(
             f"the file {path} has SHA-256 {found} instead of {sha256}; install the published version again"
         )
+    return load_values(content, path, allowed)
+
+
+def load_values(
+    content: bytes, path: str | os.PathLike[str], allowed: Mapping[str, Any] | None = None
+) -> Any:
+    """The values that a pickle holds: without stand-ins lists, dicts, numbers, texts and truth values.
+
+    Args:
+        content: the pickle, whose size and checksum the caller has looked at.
+        path: the file that it comes from, for messages.
+        allowed: what each global name that may occur is replaced by.
+
+    Raises:
+        CorruptFile: it is not a whole pickle.
+        UnsafePickle: it asks for another global, or for an outside object.
+    """
     try:
-        return _RestrictedUnpickler(content, allowed, str(path)).load()
+        return _RestrictedUnpickler(content, allowed or {}, str(path)).load()
     except UnsafePickle:
         raise
     except Exception as error:  # a damaged pickle can fail in any way

@@ -49,6 +49,8 @@ def alternatives(pattern: str) -> set[str]:
         "nasbench301-surrogate",
         "nasbench201-analog",
         "nasbench-graph",
+        "hwgpt-s",
+        "hwgpt-l",
     ],
 )
 def test_labels_licence_and_notes(name: str) -> None:
