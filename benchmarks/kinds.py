@@ -31,10 +31,16 @@ SPACES = {
     "nds-amoeba": "amoeba",
     "nds-pnas": "pnas",
     "nds-enas": "enas",
-    "hwgpt-s": "hw-gpt",
-    "hwgpt-l": "hw-gpt",
 }
 """The space of each data set with labels, known without loading it."""
+LISTS_OF_CHOICES = (
+    "hwgpt-s",
+    "hwgpt-l",
+    "nasbench201-choices",
+    "nasbench-macro-choices",
+    "transnas101-micro-choices",
+)
+"""Data sets of spaces of choices (:class:`archenc.spaces.stages.StageSpace`), which are chains."""
 
 
 def kind_of_space(space: Space) -> str:
@@ -53,7 +59,9 @@ def kind_of_space(space: Space) -> str:
 
 
 def kind_of_dataset(name: str) -> str:
-    """The kind of a data set's space; empty for a data set that is not in :data:`SPACES`."""
+    """The kind of a data set's space; empty for a data set that is not known here."""
     from archenc.registry import create_space
 
+    if name in LISTS_OF_CHOICES:
+        return "chain"
     return kind_of_space(create_space(SPACES[name])) if name in SPACES else ""

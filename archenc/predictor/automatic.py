@@ -36,8 +36,8 @@ def recommend(space: Space | ArchDataset, n: int | None = None, budget: Budget =
     where in a wiring that no label has, and trees do not extrapolate. There graph networks go with the
     Gaussian process, counting three times as much with fewer than 100 labels, and trees only take its place
     where they are clearly better on architectures left out. Lists of choices
-    (:class:`archenc.spaces.stages.StageSpace`) have the choices and their summaries as features, and a graph
-    network goes along; where any choice is among numbers, trees again only take the process's place. With
+    (:class:`archenc.spaces.stages.StageSpace`) have the choices and their summaries as features; where any
+    choice is among numbers, a graph network goes along and trees again only take the process's place. With
     fewer than 20 labels there are no trees, and
     in a small cell, counts of operations and of their neighbours (WL) go with the Gaussian process.
 
@@ -104,7 +104,7 @@ def _networks(space: Space, n: int) -> list[dict[str, Any]]:
     """The parameters of graph networks where these rank better than features of the graph do."""
     gates = {"encoder": "gates", "head": "mlp", "loss": "hinge"}
     if isinstance(space, StageSpace):
-        return [gates]
+        return [gates] if _has_numbers(space) else []
     if space.op_on != "node" or space.max_nodes >= LARGE or not _wirings_differ(space):
         return []
     if space.max_nodes > SMALL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from statistics import fmean
 
@@ -11,7 +12,7 @@ import pytest
 from scipy import stats
 
 import archenc
-from archenc.benchmarks.kinds import KINDS, SPACES, kind_of_dataset, kind_of_space
+from archenc.benchmarks.kinds import KINDS, LISTS_OF_CHOICES, SPACES, kind_of_dataset, kind_of_space
 from archenc.benchmarks.protocol import list_protocols, load_protocol
 from archenc.benchmarks.reports.auto_table import auto_markdown
 from archenc.benchmarks.reports.overview import (
@@ -136,6 +137,9 @@ def test_spaces_of_data_sets_are_what_they_are_said_to_be():
         assert kind_of_space(found) == kind_of_dataset(name), name
         assert found == archenc.create_space(space), name
     assert seen, "one data set needs no file"
+    for name in LISTS_OF_CHOICES:
+        with suppress(DataNotFound):
+            assert kind_of_space(archenc.load_dataset(name).space) == kind_of_dataset(name), name
 
 
 def test_budgets_cover_all_sizes_once():
