@@ -21,6 +21,7 @@ import archenc
 from archenc.encoder import Encoder
 from archenc.errors import DataNotFound
 from archenc.losses import MSELoss
+from archenc.spaces import StageSpace
 from archenc.testing import (
     check_dataset,
     check_encoder,
@@ -34,8 +35,16 @@ from archenc.testing import (
 # -- contracts -----------------------------------------------------------------------------------------------
 
 
-SPACES = registered_spaces() | example_spaces()
-FAST = {*example_spaces(), "nasbench-macro"}
+LAYERS = {"layers": [1, 3], "attributes": {"op": ["conv", "mb"], "kernel": [3, 5], "expand": [1, 6]}}
+CHOICES = StageSpace(
+    "choices",
+    stages={"body": LAYERS, "tail": {"attributes": {"se": [True, False]}}},
+    globals={"resolution": [128, 160, 192]},
+    conditions=[{"attribute": "body.expand", "when": {"body.op": "mb"}}],
+    constraints=[{"forbid": {"resolution": 192, "body.kernel": 5}}],
+)
+SPACES = registered_spaces() | example_spaces() | {"choices": CHOICES}
+FAST = {*example_spaces(), "nasbench-macro", "choices"}
 SMALL = {
     "arch2vec": {"hidden_dim": 32, "layers": 2},
     "gae": {"hidden_dim": 32, "layers": 2},

@@ -13,7 +13,6 @@ from archenc.registry import SPACES, create_space
 from archenc.spaces import from_config, needs_parameters
 from archenc.spaces.base import Space
 from archenc.spaces.cell import CellSpace
-from archenc.spaces.stages import StageSpace
 from archenc.testing.assertions import (
     assert_raises,
     equal,
@@ -28,7 +27,7 @@ def registered_spaces() -> dict[str, Space]:
 
 
 def example_spaces() -> dict[str, Space]:
-    """A few spaces that have between them what the others have: three published ones and three described
+    """A few spaces that have between them what the others have: three published ones and two described
     ones.
     """
     spaces = {name: create_space(name) for name in ("nasbench-graph", "nasbench101", "nasbench201")}
@@ -45,14 +44,6 @@ def example_spaces() -> dict[str, Space]:
         edges_per_pair=2,
         none_op="none",
         skip_op="skip",
-    )
-    layers = {"layers": [1, 3], "attributes": {"op": ["conv", "mb"], "kernel": [3, 5], "expand": [1, 6]}}
-    spaces["choices"] = StageSpace(
-        "choices",
-        stages={"body": layers, "tail": {"attributes": {"se": [True, False]}}},
-        globals={"resolution": [128, 160, 192]},
-        conditions=[{"attribute": "body.expand", "when": {"body.op": "mb"}}],
-        constraints=[{"forbid": {"resolution": 192, "body.kernel": 5}}],
     )
     return spaces
 

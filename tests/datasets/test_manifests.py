@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from archenc import list_datasets, load_dataset
-from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST
+from archenc.datasets.nasbench201 import HARDWARE, TABLE, ZERO_COST
 from archenc.datasets.sources import manifest
 from archenc.datasets.sources.manifest import Manifest, manifest_names, read_manifest
 from archenc.errors import ArchencError, CorruptFile, DataNotFound

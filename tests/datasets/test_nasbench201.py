@@ -13,7 +13,7 @@ import pytest
 import archenc
 from archenc.dataset import ArchDataset
 from archenc.datasets import nasbench201, nasbench201_analog
-from archenc.datasets.nasbench201_labels import HARDWARE, TABLE, ZERO_COST
+from archenc.datasets.nasbench201 import HARDWARE, TABLE, ZERO_COST
 from archenc.datasets.sources import tables as files
 from archenc.errors import CorruptFile, DataNotFound
 from archenc.graphs.paths import is_connected

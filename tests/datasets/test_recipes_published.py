@@ -13,9 +13,9 @@ import pytest
 
 import archenc
 from archenc.dataset import ArchDataset
-from archenc.datasets import nasbench201, nasbench201_labels
+from archenc.datasets import nasbench201, nasbench_macro
 from archenc.datasets.recipes import nasbench201 as nasbench201_recipe
-from archenc.datasets.recipes import nasbench301_surrogate, nasbench_macro, transnas101
+from archenc.datasets.recipes import naslib
 from archenc.datasets.sources.manifest import read_manifest
 from archenc.errors import CorruptFile
 from archenc.files.trusted import content_digest
@@ -24,9 +24,9 @@ from tests.bad_input import assert_one_sentence
 Tables = dict[str, dict[str, np.ndarray]]
 RECIPES: dict[str, Callable[[Mapping[str, Path]], Tables]] = {
     "nasbench201": nasbench201_recipe.build,
-    "transnas101-micro": transnas101.build,
+    "transnas101-micro": naslib.transnas101,
     "nasbench-macro": nasbench_macro.build,
-    "nasbench301-surrogate": nasbench301_surrogate.build,
+    "nasbench301-surrogate": naslib.nasbench301_surrogate,
 }
 NOT_PUBLIC = {
     "nasbench201/table.npz": {
@@ -73,7 +73,7 @@ def test_what_was_built_loads_and_says_what_it_lacks(
     for path, table in built["nasbench201"].items():
         np.savez(tmp_path / path, **table)
     dataset = nasbench201.load()
-    everything = nasbench201_labels.TABLE | nasbench201_labels.ZERO_COST | nasbench201_labels.HARDWARE
+    everything = nasbench201.TABLE | nasbench201.ZERO_COST | nasbench201.HARDWARE
     absent = {
         label for label, column in everything.items() if column.field in set().union(*NOT_PUBLIC.values())
     }
@@ -129,7 +129,7 @@ def test_a_file_of_results_that_is_cut_short_is_refused(mirror: Path, tmp_path: 
     with path.open("rb+") as stream:
         stream.truncate(500_000)
     with pytest.raises(CorruptFile, match=r"results\.zip: it is not a whole zip file") as caught:
-        transnas101.build({"results": path})
+        naslib.transnas101({"results": path})
     assert_one_sentence(caught.value)
 
 

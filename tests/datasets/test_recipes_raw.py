@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archenc.datasets.recipes import nasbench301_surrogate, nasbench_macro, raw
+from archenc.datasets import nasbench_macro
+from archenc.datasets.recipes import naslib, raw
 from archenc.errors import CorruptFile, DataNotFound, UnsafePickle
 from tests.bad_input import assert_one_sentence
 
@@ -317,7 +318,7 @@ def surrogate_files(folder: Path, **files: Any) -> dict[str, Path]:
 
 
 def test_predictions_of_three_files_are_joined(tmp_path: Path) -> None:
-    table = nasbench301_surrogate.build(surrogate_files(tmp_path))["naslib_nb301/surrogate.npz"]
+    table = naslib.nasbench301_surrogate(surrogate_files(tmp_path))["naslib_nb301/surrogate.npz"]
     assert table["genotype"].shape == (2, 2, 8, 2)
     assert table["genotype"][0, 0, 3].tolist() == [2, 3]
     assert table["genotype"][1, 0, 0].tolist() == [0, 5]
@@ -350,6 +351,6 @@ def test_predictions_of_three_files_are_joined(tmp_path: Path) -> None:
 )
 def test_predictions_with_something_wrong(tmp_path: Path, file: str, content: Any, message: str) -> None:
     with pytest.raises(CorruptFile, match=message) as caught:
-        nasbench301_surrogate.build(surrogate_files(tmp_path, **{file: content}))
+        naslib.nasbench301_surrogate(surrogate_files(tmp_path, **{file: content}))
     assert f"{file}.json" in str(caught.value)
     assert_one_sentence(caught.value)

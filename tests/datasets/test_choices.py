@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 import archenc
-from archenc.datasets import hwgpt
-from archenc.datasets.recipes import hwgpt as recipe
+from archenc.datasets import choices
 from archenc.datasets.sources.manifest import read_manifest
 from archenc.errors import CorruptFile, DataNotFound, UnsafePickle
 from archenc.files.trusted import content_digest
 from tests.bad_input import assert_one_sentence
 
 FACTS = {"hwgpt-s": (10_000, 22.16, 41.92), "hwgpt-l": (429, 18.58, 29.32)}
-BUILD = {"hwgpt-s": recipe.build_s, "hwgpt-l": recipe.build_l}
+BUILD = {"hwgpt-s": choices.build_s, "hwgpt-l": choices.build_l}
 NETWORK = {
     "accuracy": 0.4,
     "perplexity": 30.0,
@@ -80,14 +79,14 @@ def test_changed_lines_are_refused(data_root: Path, tmp_path: Path, monkeypatch:
     ):
         place.write_bytes(content)
         with pytest.raises(CorruptFile) as caught:
-            hwgpt.load_l()
+            choices.load_hwgpt_l()
         assert_one_sentence(caught.value)
 
 
 def test_without_the_table_the_command_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARCHENC_DATA", str(tmp_path))
     with pytest.raises(DataNotFound, match="archenc data fetch hwgpt-s"):
-        hwgpt.load_s()
+        choices.load_hwgpt_s()
 
 
 class _Asks:
@@ -117,5 +116,5 @@ def _changed(**arch: Any) -> list[Any]:
 def test_wrong_raw_files(content: bytes, error: type[CorruptFile], sentence: str, tmp_path: Path) -> None:
     (tmp_path / "0.pkl").write_bytes(content)
     with pytest.raises(error, match=sentence) as caught:
-        recipe.build_s({"0": tmp_path / "0.pkl"})
+        choices.build_s({"0": tmp_path / "0.pkl"})
     assert_one_sentence(caught.value)

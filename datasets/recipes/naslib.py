@@ -1,5 +1,5 @@
-"""DARTS genotypes with accuracies predicted by NAS-Bench-301's surrogate, from three versions of a file of
-NASLib.
+"""Files of NASLib: DARTS genotypes with accuracies that NAS-Bench-301's surrogate predicts, and
+TransNAS-Bench-101 micro.
 """
 
 from __future__ import annotations
@@ -10,8 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from archenc.datasets.recipes.raw import MAX_BYTES, corrupt, json_floats, json_object, parse_json
+from archenc.datasets.recipes.raw import (
+    MAX_BYTES,
+    corrupt,
+    json_floats,
+    json_object,
+    naslib_accuracies,
+    parse_json,
+)
+from archenc.datasets.transnas101 import ROWS, TASKS
 from archenc.files.trusted import read_bytes
+from archenc.graphs.paths import is_connected
+from archenc.graphs.transforms import live_edges
+from archenc.spaces.four_nodes import EDGES
+from archenc.spaces.transnas101 import OPERATIONS as TRANSNAS_OPERATIONS
+from archenc.spaces.transnas101 import TransNAS101Micro
 
 OPERATIONS = (
     "max_pool_3x3",
@@ -31,7 +44,7 @@ _GENOTYPE = re.compile(rf"[\[(]{_CELL}, {_CELL}[\])]")  # lists in one file, tup
 _INPUTS = np.arange(8) // 2 + 2  # nodes before the one that the edge enters
 
 
-def build(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
+def nasbench301_surrogate(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
     """The table of the predicted genotypes, in the order in which the files name them, and of those without a
     prediction.
 
@@ -91,3 +104,37 @@ def _genotypes(path: Path, texts: list[object]) -> np.ndarray:
     if (inputs >= _INPUTS).any() or (inputs[..., ::2] == inputs[..., 1::2]).any():
         raise corrupt(path, "a genotype has an edge from a later node or two edges from the same node")
     return genotypes
+
+
+def transnas101(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
+    """The table of all cells, sorted by their strings, with the validation metric of the last epoch of each
+    task.
+
+    Args:
+        files: the source ``results`` of the manifest.
+
+    Raises:
+        CorruptFile: the file is not what it should be, and why.
+    """
+    found = naslib_accuracies(
+        files["results"], "transbench101_micro", list(TASKS), len(TRANSNAS_OPERATIONS), ROWS
+    )
+    space = TransNAS101Micro()
+    cells = space.enumerate()
+    labels = {}
+    for task, (ops, values) in found.items():
+        row = ops @ len(TRANSNAS_OPERATIONS) ** np.arange(
+            5, -1, -1
+        )  # all combinations occur, and the enumeration counts through them
+        labels[TASKS[task].field] = np.empty(ROWS, dtype=np.float32)
+        labels[TASKS[task].field][row] = values
+    return {
+        "transnas101/micro.npz": {
+            "ops": space.to_ops(cells).astype(np.uint8),
+            "arch": np.array(space.format(cells), dtype="S"),
+            "op_names": np.array(TRANSNAS_OPERATIONS),
+            "edges": np.array(EDGES, dtype=np.uint8),
+            **labels,
+            "connected": is_connected(live_edges(cells).any(1)).numpy(),
+        }
+    }

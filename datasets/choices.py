@@ -1,4 +1,5 @@
-"""HW-GPT-Bench: language models like GPT-2 of two scales, with one-shot perplexities.
+"""Tables of choices: HW-GPT-Bench, language models like GPT-2 of two scales, with one-shot perplexities; and
+cells and chains as what they look like to someone who knows nothing of their graphs, a flat table.
 
 Sukthanker, Zela, Staffler, Klein, Purucker, Franke, Hutter: "HW-GPT-Bench: Hardware-Aware Architecture
     Benchmark for Language Models", NeurIPS 2024 (datasets and benchmarks).
@@ -10,14 +11,21 @@ import gzip
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+import archenc
 from archenc.dataset import ArchDataset
+from archenc.datasets.recipes.raw import MAX_BYTES, corrupt
 from archenc.datasets.sources.tables import MAX_TABLE_BYTES, Table, labelled, provenance
+from archenc.datasets.sources.unpickle import load_values
 from archenc.errors import CorruptFile
 from archenc.files.trusted import content_digest, data_root, read_bytes, sha256
+from archenc.spaces.cell import CellSpace
+from archenc.spaces.stages import StageSpace
 from archenc.spaces.stages.named import HWGPT
 
 Scale = Literal["s", "l"]
@@ -88,12 +96,12 @@ def _read(scale: Scale) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     return found, {str(lines): sha256(lines)}
 
 
-def load_s() -> ArchDataset:
-    """The 10,000 networks of scale s; see :func:`load_l`."""
+def load_hwgpt_s() -> ArchDataset:
+    """The 10,000 networks of scale s; see :func:`load_hwgpt_l`."""
     return _load("s")
 
 
-def load_l() -> ArchDataset:
+def load_hwgpt_l() -> ArchDataset:
     """The 429 networks of scale l; the default label is ``openwebtext/val_negative_perplexity/oneshot``.
 
     Perplexity is better the lower it is, and labels are ranked from high to low: the label is its negative.
@@ -131,3 +139,105 @@ def _load(scale: Scale) -> ArchDataset:
         duplicates="none",
         provenance=provenance(name, files),
     )
+
+
+# -- from the lists of networks in its repository ------------------------------------------------------------
+
+_FIELDS = {
+    "sample_embed_dim": int,
+    "sample_n_layer": int,
+    "sample_n_head": list,
+    "sample_mlp_ratio": list,
+    "sample_bias": bool,
+}
+
+
+def build_s(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
+    """The table of scale s; see :func:`build_l`."""
+    return _build(files, "s")
+
+
+def build_l(files: Mapping[str, Path]) -> dict[str, dict[str, np.ndarray]]:
+    """The table of scale l, in the order of the files.
+
+    Args:
+        files: the sources of the manifest, called by the number of their first network.
+
+    Raises:
+        CorruptFile: a file is not what it should be, and why.
+    """
+    return _build(files, "l")
+
+
+def _build(files: Mapping[str, Path], scale: Scale) -> dict[str, dict[str, np.ndarray]]:
+    names = sorted(files, key=int)
+    rows = [row for name in names for row in _rows(files[name], MOST_LAYERS[scale])]
+    if len(rows) != ROWS[scale]:
+        raise corrupt(files[names[-1]], f"all files hold {len(rows):,} networks instead of {ROWS[scale]:,}")
+    return {f"hwgpt/gpt_{scale}.npz": arrays(rows, MOST_LAYERS[scale])}
+
+
+def _rows(path: Path, most_layers: int) -> list[dict[str, Any]]:
+    records = load_values(read_bytes(path, MAX_BYTES), path)
+    if not isinstance(records, list):
+        raise corrupt(path, "it holds no list of networks")
+    return [_row(path, record, most_layers) for record in records]
+
+
+def _row(path: Path, record: Any, most_layers: int) -> dict[str, Any]:
+    """A network; of its lists as many items count as it has layers."""
+    arch = record.get("arch") if isinstance(record, dict) else None
+    if not isinstance(arch, dict) or any(type(arch.get(name)) is not kind for name, kind in _FIELDS.items()):
+        raise corrupt(path, f"{record!r:.60} is no network")
+    values = [record.get("accuracy"), record.get("perplexity")]
+    layers, lists = arch["sample_n_layer"], (arch["sample_n_head"], arch["sample_mlp_ratio"])
+    fits = 0 < layers <= most_layers and all(
+        len(held) >= layers and all(type(one) is int and 0 < one < 256 for one in held) for held in lists
+    )
+    if (
+        not fits
+        or not 0 < arch["sample_embed_dim"] < 2**15
+        or any(type(value) is not float for value in values)
+    ):
+        raise corrupt(path, f"{record!r:.60} has numbers that are none of a network")
+    return {
+        "embed_dim": arch["sample_embed_dim"],
+        "layers": layers,
+        "heads": lists[0],
+        "mlp_ratio": lists[1],
+        "bias": arch["sample_bias"],
+        "next_token_accuracy": round(values[0] * 100, 6),
+        "perplexity": values[1],
+    }
+
+
+# -- cells and chains as flat tables -------------------------------------------------------------------------
+
+
+def _flat(name: str) -> ArchDataset:
+    """A data set whose architectures are choices of one operation at each of a number of places.
+
+    Labels, groups and provenance are those of the data set.
+    """
+    dataset = archenc.load_dataset(name)
+    space = dataset.space
+    assert isinstance(space, CellSpace)
+    numbers = space.to_ops(dataset.graphs)
+    places = {"layers": numbers.shape[1], "attributes": {"op": list(space.operations)}}
+    choices = StageSpace(f"{space.name}-choices", stages={"places": places})
+    return replace(dataset, name=f"{name}-choices", graphs=choices.from_choices(numbers))
+
+
+def load_nasbench201() -> ArchDataset:
+    """``nasbench201`` as one choice of an operation for each of 6 places; its wiring is not to be seen."""
+    return _flat("nasbench201")
+
+
+def load_nasbench_macro() -> ArchDataset:
+    """``nasbench-macro`` as one choice of a block for each of 8 places."""
+    return _flat("nasbench-macro")
+
+
+def load_transnas101() -> ArchDataset:
+    """``transnas101-micro`` as one choice of an operation for each of 6 places."""
+    return _flat("transnas101-micro")
