@@ -16,6 +16,8 @@ from archenc.spaces.stages.definition import Attribute, Stage, Table
 
 MOST_OWN = 8
 """Global choices up to which each is a group of its own."""
+LONG = 4
+"""Layers from which a stage has a beginning, a middle and an end."""
 
 Group = tuple[list[str], list[np.ndarray]]
 """Names of columns, and the columns, (N,) each."""
@@ -34,6 +36,9 @@ class ChoicesEncoder(Encoder):
     * depth: the layers of each stage, where they vary, and of all stages;
     * for each attribute of layers that is a number its mean over all layers that exist, a group each;
     * for each value of each attribute, the share of the layers that have it;
+    * for each attribute that is a number, in each stage of 4 layers or more, whether it rises along the
+      layers and whether it is higher at both ends: the mean of its numbers times the first and the second
+      Legendre polynomial of the layer's place;
     * the same means and shares within each stage of several layers, where there are several such stages;
     * the attributes of each layer, as numbers around the middle of the scale, and one-hot; 0 where the layer
       does not exist or the attribute does not count.
@@ -102,6 +107,7 @@ class ChoicesEncoder(Encoder):
         stages = [stage for stage in layout.stages if stage.most > 1]
         exists = [np.arange(s.most) < layout.depths(s, table)[:, None] for s in layout.stages]
         groups = [*chosen, self._depth(exists), *self._summaries(list(layout.stages), table, whole=True)]
+        groups.append(_all([self._profile(stage, table) for stage in layout.stages if stage.most >= LONG]))
         if len(stages) > 1:
             groups += [_all([_all(self._summaries([stage], table, whole=False)) for stage in stages])]
         groups.append(self._places(table))
@@ -154,6 +160,21 @@ class ChoicesEncoder(Encoder):
                 columns.append((codes == code).sum(1) / layers)
             _add(counted, (names, columns))
         return [*means, counted]
+
+    def _profile(self, stage: Stage, table: Table) -> Group:
+        """Where along a stage the high numbers are."""
+        depth = self.choices.layout.depths(stage, table)[:, None]
+        values = self.choices.layout.layers(stage, table)
+        place = (2 * np.arange(stage.most) + 1) / depth - 1  # from -1 to 1
+        found: Group = ([], [])
+        for at, one in enumerate(stage.attributes):
+            if one.ordered:
+                numbers = np.where(values[..., at] >= 0, one.scaled()[values[..., at]] - 0.5, 0.0)
+                moments = [
+                    (numbers * weights).sum(1) / depth[:, 0] for weights in (place, 1.5 * place**2 - 0.5)
+                ]
+                _add(found, ([f"slope({one.name})", f"bend({one.name})"], moments))
+        return found
 
     def _places(self, table: Table) -> Group:
         found: Group = ([], [])

@@ -192,6 +192,35 @@ def test_spaces_of_a_family_are_joined() -> None:
         )
 
 
+def test_networks_are_translated_within_their_family() -> None:
+    large = {"layers": [6, 9], "attributes": {"heads": [8, 16, 20], "ratio": [2, 4]}}
+    other = StageSpace(
+        "large", stages={"blocks": large}, globals={"embed_dim": [320, 640], "bias": [False, True]}
+    )
+    deep = {"heads": [8, 8, 20, 20, 16, 16, 8, 16, 20], "ratio": [4] * 9}
+    graphs = other.parse([{"embed_dim": 640, "bias": True, "blocks": deep}])
+    (written,) = SMALL.to_dicts(SMALL.translate(graphs))
+    assert written == {"embed_dim": 384, "bias": True, "blocks": {"heads": [8, 8, 8], "ratio": [4, 4, 4]}}
+    same = SMALL.sample(100, seed=0)
+    assert (SMALL.translate(same).ops == same.ops).all()
+    there = other.sample(500, seed=1)
+    back = SMALL.to_table(SMALL.translate(there))
+    heads = np.array([[back[f"blocks.{layer}.heads"][n] or 0 for layer in range(3)] for n in range(500)])
+    depth = (heads > 0).sum(1)
+    means = (heads.sum(1) / depth - 4) / 4
+    table = other.to_table(there)
+    level = {8: 0, 16: 1, 20: 2}
+    levels = [
+        [level[table[f"blocks.{k}.heads"][n]] for k in range(6 if depth[n] == 2 else 9)] for n in range(500)
+    ]
+    assert np.abs(means - [np.mean(each) for each in levels]).max() <= 0.5 / 2 + 1e-9, (
+        "at most half a step in all"
+    )
+    with pytest.raises(InvalidParameter, match="differ in attributes") as caught:
+        SMALL.translate(CONDITIONAL.sample(2, 0))
+    assert_one_sentence(caught.value)
+
+
 def test_very_many_combinations_are_several_nodes() -> None:
     attributes = {f"a{k}": list(range(6)) for k in range(4)}
     space = StageSpace("wide", stages={"body": {"layers": 3, "attributes": attributes}})

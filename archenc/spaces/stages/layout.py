@@ -102,6 +102,13 @@ class Layout:
                 yield from ((f"{stage.name}.{layer}.{one.label}", one) for one in stage.attributes)
             at += stage.most * len(stage.attributes)
 
+    @property
+    def family(self) -> tuple[Any, ...]:
+        """What spaces of one family share: the names of all attributes, and the rules."""
+        stages = tuple((stage.name, tuple(one.label for one in stage.attributes)) for stage in self.stages)
+        rules = [(one.name, one.when) for one in self.known.values() if one.when]
+        return tuple(one.name for one in self.globals), stages, rules, self.forbidden, self.totals
+
     # -- tables ----------------------------------------------------------------------------------------------
 
     def layers(self, stage: Stage, table: Table) -> np.ndarray:
@@ -308,3 +315,53 @@ class Layout:
 
 def _depth(stage: Stage) -> Attribute:
     return Attribute(f"{stage.name}.{DEPTH}", stage.depths)
+
+
+# -- spaces of one family ------------------------------------------------------------------------------------
+
+
+def translated(source: Layout, table: Table, target: Layout) -> Table:
+    """The choices of one space as those of another one of the same attributes, by their places among the
+    choices: the lowest becomes the lowest, the highest the highest.
+
+    Where depths differ, a stage is stretched or squeezed: each layer gets the mean level of those that it
+    stands for, and what rounding leaves over goes to the next layer, so that the means of all stay.
+    """
+    found = np.zeros((len(table), len(target.columns)), dtype=np.int16)
+    for at, (one, other) in enumerate(zip(source.globals, target.globals, strict=True)):
+        found[:, at] = _levels(table[:, at], len(one.choices), len(other.choices))
+    for stage, like in zip(source.stages, target.stages, strict=True):
+        if len(like.depths) > 1:
+            order, ranks = np.argsort(like.depths), np.argsort(np.argsort(stage.depths))
+            depth = source.depths(stage, table)
+            rank = ranks[np.argmax(depth[:, None] == np.asarray(stage.depths), axis=1)]
+            at = target.start[like.name] - 1
+            found[:, at] = order[_levels(rank, len(stage.depths), len(like.depths))]
+        _translate_layers(
+            source.layers(stage, table),
+            stage,
+            target.layers(like, found),
+            like,
+            [source.depths(stage, table), target.depths(like, found)],
+        )
+    return target.resolved(found)
+
+
+def _translate_layers(
+    values: np.ndarray, stage: Stage, into: np.ndarray, like: Stage, depths: list[np.ndarray]
+) -> None:
+    """Put the levels of layers (N, layers, attributes) into those of another space."""
+    for depth, wanted in np.unique(np.stack(depths, axis=1), axis=0).tolist():
+        rows = (depths[0] == depth) & (depths[1] == wanted)
+        ends = np.arange(wanted + 1)[:, None] * depth / wanted  # of the new layers, counted in old ones
+        covered = np.clip(ends - np.arange(depth), 0, 1) * wanted / depth
+        for at, (one, other) in enumerate(zip(stage.attributes, like.attributes, strict=True)):
+            scale = (len(other.choices) - 1) / max(len(one.choices) - 1, 1)
+            levels = np.maximum(values[rows, :depth, at], 0) * scale
+            steps = np.diff(np.round(levels @ covered.T + 1e-9), axis=1)
+            into[rows, :wanted, at] = np.clip(steps, 0, len(other.choices) - 1)
+
+
+def _levels(numbers: np.ndarray, of: int, wanted: int) -> np.ndarray:
+    levels: np.ndarray = np.round(numbers * ((wanted - 1) / max(of - 1, 1))).astype(np.int16)
+    return np.maximum(levels, -1)

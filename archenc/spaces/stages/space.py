@@ -20,7 +20,7 @@ from archenc.spaces.cell.enumeration import refuse_above
 from archenc.spaces.parameters import space_name
 from archenc.spaces.stages import notation as choices_notation
 from archenc.spaces.stages.definition import Attribute, Stage, Table, as_values, both
-from archenc.spaces.stages.layout import ABSENT_LAYER, Layout
+from archenc.spaces.stages.layout import ABSENT_LAYER, Layout, translated
 from archenc.spaces.stages.parts import attribute_features
 
 
@@ -130,15 +130,9 @@ class StageSpace(CellSpace):
 
     @classmethod
     def of_table(cls, name: str, table: Any) -> StageSpace:
-        """The smallest space that holds all architectures of a table.
-
-        Args:
-            name: what it is called.
-            table: a dict of columns, a list of dicts or a pandas DataFrame, with the columns of
-                :meth:`to_table`; a layer exists where it has a value.
-
-        Raises:
-            InvalidParameter: no table, or a column of another name.
+        """The smallest space that holds all architectures of a table, a dict of columns, a list of dicts or a
+        pandas DataFrame with the columns of :meth:`to_table`; a layer exists where it has a value. Raises
+        :class:`InvalidParameter` for no table, or a column of another name.
         """
         return cls(name, **choices_notation.definition_of(table))
 
@@ -149,17 +143,8 @@ class StageSpace(CellSpace):
         Raises:
             InvalidParameter: spaces of unlike attributes, or with unlike conditions or constraints.
         """
+        self._check_family(other)
         one, two = self.definition_as_values(), other.definition_as_values()
-        same = one["conditions"] == two["conditions"] and one["constraints"] == two["constraints"]
-        names = [
-            (list(each["globals"]), {key: list(stage["attributes"]) for key, stage in each["stages"].items()})
-            for each in (one, two)
-        ]
-        if not same or names[0] != names[1]:
-            raise InvalidParameter(
-                f"the spaces {self.name!r} and {other.name!r} differ in attributes, conditions or "
-                "constraints; join spaces of one family"
-            )
         for label, values in two["globals"].items():
             one["globals"][label] = both(one["globals"][label], values)
         for label, stage in two["stages"].items():
@@ -180,6 +165,27 @@ class StageSpace(CellSpace):
             raise InvalidArchitecture(f"{graphs.space.name!r} is no space of choices; parse its texts")
         own = self.parse(graphs.space.to_dicts(graphs))
         return own.with_architecture_features(graphs.architecture_features)
+
+    def translate(self, graphs: ArchGraphs) -> ArchGraphs:
+        """The nearest architectures of this space to those of another one of its family: the lowest choice
+        becomes the lowest one, the highest the highest, and deeper stages are squeezed
+        (:func:`archenc.spaces.stages.layout.translated`). So a predictor of small networks ranks large ones.
+
+        Raises:
+            InvalidParameter: a space of other attributes.
+        """
+        self._check_family(graphs.space)
+        table = graphs.space.to_choices(graphs)
+        own = self.from_choices(translated(graphs.space.layout, table, self.layout))
+        return own.with_architecture_features(graphs.architecture_features)
+
+    def _check_family(self, other: Any) -> None:
+        """Raise :class:`InvalidParameter` unless the other space has the same attributes and rules."""
+        if not isinstance(other, StageSpace) or other.layout.family != self.layout.family:
+            raise InvalidParameter(
+                f"the spaces {self.name!r} and {other.name!r} differ in attributes, conditions or "
+                "constraints; take spaces of one family"
+            )
 
     @property
     def operation_features(self) -> Tensor:
