@@ -136,6 +136,46 @@ def test_tables_there_and_back() -> None:
     assert inferred.definition_as_values() == SMALL.definition_as_values()
 
 
+def test_a_configuration_space_is_read() -> None:
+    package = pytest.importorskip("ConfigSpace")
+    space = package.ConfigurationSpace()
+    layers = package.OrdinalHyperparameter("body.layers", [1, 3])
+    space.add(layers, package.OrdinalHyperparameter("resolution", [128, 160]))
+    space.add(package.CategoricalHyperparameter("bias", [False, True]), package.Constant("stem", "a"))
+    for number in range(3):
+        op = package.CategoricalHyperparameter(f"body.{number}.op", ["conv", "mb"])
+        kernel = package.UniformIntegerHyperparameter(f"body.{number}.kernel", 3, 5)
+        space.add(op, kernel)
+        wanted = package.EqualsCondition(kernel, op, "mb")
+        if number:
+            deep = package.InCondition(kernel, layers, [3])
+            space.add(package.AndConjunction(wanted, deep), package.EqualsCondition(op, layers, 3))
+        else:
+            space.add(wanted)
+        clauses = package.ForbiddenEqualsClause(op, "mb"), package.ForbiddenInClause(space["bias"], [True])
+        space.add(package.ForbiddenAndConjunction(*clauses))
+    read = StageSpace.of_configspace("read", space)
+    assert read.definition_as_values() == {
+        "stages": {"body": {"layers": [1, 3], "attributes": {"kernel": [3, 4, 5], "op": ["conv", "mb"]}}},
+        "globals": {"bias": [False, True], "resolution": [128, 160], "stem": ["a"]},
+        "conditions": [{"attribute": "body.kernel", "when": {"body.op": ["mb"]}}],
+        "constraints": [{"forbid": {"body.op": ["mb"], "bias": [True]}}],
+    }
+    check_space(read)
+    for one in space.sample_configuration(20):
+        assert len(read.parse(dict(one))) == 1
+    for changed, sentence in (
+        (package.ForbiddenEqualsClause(space["body.1.op"], "conv"), "1 of the 3 layers"),
+        (package.UniformFloatHyperparameter("lr", 0.1, 1.0), "is a range"),
+    ):
+        space.add(changed)
+        with pytest.raises(InvalidParameter, match=sentence) as caught:
+            StageSpace.of_configspace("bad", space)
+        assert_one_sentence(caught.value)
+    with pytest.raises(InvalidParameter, match="no ConfigurationSpace"):
+        StageSpace.of_configspace("bad", 3)
+
+
 def test_children_have_the_choices_of_their_parents() -> None:
     first, second = SMALL.sample(200, seed=0), SMALL.sample(200, seed=1)
     a, b, child = (SMALL.to_choices(graphs) for graphs in (first, second, SMALL.cross(first, second, seed=2)))

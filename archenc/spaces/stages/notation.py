@@ -5,6 +5,8 @@ choice.
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +16,16 @@ from archenc.errors import InvalidArchitecture, InvalidParameter, hint
 from archenc.files.text import listed, shown
 from archenc.spaces.base import is_list
 from archenc.spaces.parameters import is_whole
-from archenc.spaces.stages.definition import DEPTH, Attribute, Stage, Table, plain, position, texts
+from archenc.spaces.stages.definition import (
+    DEPTH,
+    MAX_COLUMNS,
+    Attribute,
+    Stage,
+    Table,
+    plain,
+    position,
+    texts,
+)
 from archenc.spaces.stages.layout import Layout
 
 # -- reading -------------------------------------------------------------------------------------------------
@@ -246,3 +257,103 @@ def _gather(held: dict[str, list[Any]], name: str, values: list[Any]) -> None:
 
 def _sorted(values: list[Any]) -> list[Any]:
     return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def definition_of_configspace(space: Any) -> dict[str, Any]:
+    """The parameters of the space that a ``ConfigurationSpace`` of the package ConfigSpace describes.
+
+    Hyperparameters of layers are called ``"blocks.0.heads"``, their number ``"blocks.layers"``. Conditions on
+    that number are left out, as layers beyond it never count.
+
+    Raises:
+        InvalidParameter: something else, numbers that are no choices, or a rule for one layer alone.
+    """
+    try:
+        values = {name: _values_of(one) for name, one in dict(space).items()}
+        conditions = [_clauses(one) for one in space.conditions]
+        forbidden = [_clauses(one) for one in space.forbidden_clauses]
+    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidParameter):
+            raise
+        raise InvalidParameter(f"{shown(space)} is no ConfigurationSpace; give one of ConfigSpace") from None
+    longest = max(map(len, values.values()), default=0)
+    rows = [{name: held[row % len(held)] for name, held in values.items()} for row in range(longest)]
+    definition = definition_of(rows)
+    counts = {name: stage[DEPTH][0] for name, stage in definition["stages"].items()}
+    for name, stage in definition["stages"].items():
+        stage[DEPTH] = values.get(f"{name}.{DEPTH}", stage[DEPTH])
+    rules = [_rule(child, clauses) for child, clauses in conditions + forbidden]
+    found = Counter(rule for rule in rules if rule is not None)
+    for (stage, rule), count in found.items():
+        if count != counts.get(stage, count):
+            raise InvalidParameter(
+                f"the rule {rule:.120} holds for {count} of the {counts[stage]} layers of {stage!r}; give it "
+                "to all of them"
+            )
+    held_rules = [json.loads(rule) for _, rule in found]
+    definition["conditions"] = [rule for rule in held_rules if "attribute" in rule]
+    definition["constraints"] = [rule for rule in held_rules if "forbid" in rule]
+    return definition
+
+
+def _values_of(one: Any) -> list[Any]:
+    """The choices of a hyperparameter."""
+    for name in ("choices", "sequence"):
+        if hasattr(one, name):
+            return [plain(value) for value in getattr(one, name)]
+    if hasattr(one, "value"):
+        return [plain(one.value)]
+    if isinstance(one.lower, int) and one.upper - one.lower < MAX_COLUMNS:
+        return list(range(one.lower, one.upper + 1))
+    raise InvalidParameter(f"the hyperparameter {shown(one.name)} is a range; give ordinal choices instead")
+
+
+def _clauses(rule: Any) -> tuple[str, dict[str, list[Any]]]:
+    """The child of a condition, else empty, and the values of each other hyperparameter that a rule names."""
+    held: dict[str, list[Any]] = {}
+    child = ""
+    for one in getattr(rule, "components", [rule]):
+        kind = type(one).__name__
+        if ("Equals" not in kind and "In" not in kind) or kind.startswith(("Not", "Or")):
+            raise InvalidParameter(f"the rule {shown(rule)} lists no values; write it with equals or in")
+        child = one.child.name if hasattr(one, "child") else ""
+        values = getattr(one, "values", None)
+        name = one.parent.name if child else one.hyperparameter.name
+        held[name] = [plain(value) for value in ([one.value] if values is None else values)]
+    return child, held
+
+
+def _rule(child: str, clauses: dict[str, list[Any]]) -> tuple[str, str] | None:
+    """A rule as JSON text without the number of its layer, and the stage of that; None where it says what
+    every depth says.
+    """
+    inside = {tuple(name.split(".")[:2]) for name in (child, *clauses) if name.count(".") == 2}
+    if len(inside) > 1:
+        raise InvalidParameter(
+            f"a rule joins {' and '.join(map('.'.join, sorted(inside)))}; keep to one layer"
+        )
+    stage, layer = next(iter(inside), ("", ""))
+
+    def general(name: str) -> str:
+        return name.replace(f"{stage}.{layer}.", f"{stage}.", 1) if stage else name
+
+    kept = {general(name): held for name, held in clauses.items() if not child or not name.endswith(DEPTH)}
+    if child and not kept:
+        return None
+    rule = {"attribute": general(child), "when": kept} if child else {"forbid": kept}
+    return stage, json.dumps(rule)
+
+
+def checked_cost(value: Any, of: dict[str, Any]) -> float:
+    """What a function says that an architecture costs; raises :class:`InvalidParameter` for no finite
+    number.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidParameter(
+            f"the cost of {to_text(of):.120} is {shown(value)}; let the function give a finite number"
+        )
+    return number

@@ -136,6 +136,13 @@ class StageSpace(CellSpace):
         """
         return cls(name, **choices_notation.definition_of(table))
 
+    @classmethod
+    def of_configspace(cls, name: str, space: Any) -> StageSpace:
+        """The space of a ``ConfigurationSpace`` of the package ConfigSpace, whose hyperparameters are called
+        as the columns of :meth:`to_table`; raises :class:`InvalidParameter` for what has no choices here.
+        """
+        return cls(name, **choices_notation.definition_of_configspace(space))
+
     def joined(self, other: StageSpace, name: str) -> StageSpace:
         """The space of the choices of both, for what is learnt from one and used on the other
         (:meth:`adopt`).
@@ -384,18 +391,7 @@ class StageSpace(CellSpace):
         numbers = self.to_choices(graphs)
         _, first, inverse = np.unique(numbers, axis=0, return_index=True, return_inverse=True)
         written = choices_notation.to_dicts(self.layout, numbers[first])
-        values = np.array([_checked_cost(function(one), one) for one in written], dtype=np.float64)
-        return values[inverse.ravel()]
-
-
-def _checked_cost(value: Any, of: dict[str, Any]) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise InvalidParameter(
-            f"the cost of {choices_notation.to_text(of):.120} is {shown(value)}; let the function give a "
-            "finite number"
+        values = np.array(
+            [choices_notation.checked_cost(function(one), one) for one in written], dtype=np.float64
         )
-    return number
+        return values[inverse.ravel()]
