@@ -17,6 +17,7 @@ from archenc.encoders.modules.features import (
     one_hot,
     operation_numbers,
 )
+from archenc.encoders.modules.nodes import KnownOfOperations
 from archenc.graphs import ArchGraphs
 from archenc.registry.rules import Layers, Size
 from archenc.spaces.base import Space
@@ -37,7 +38,8 @@ class MLPEncoder(Encoder):
         space: the search space.
         hidden: widths of the layers; the last is the length of the encoding of a cell. The papers give none.
         onehot: feed one-hot operations instead of their numbers. This is not the published baseline, where
-            plain numbers put the operations in an order that means nothing.
+            plain numbers put the operations in an order that means nothing. Where the space knows attributes
+            of its operations, these are fed instead of their numbers.
         simplify: whether what computes nothing is cut first.
 
     Examples:
@@ -49,6 +51,7 @@ class MLPEncoder(Encoder):
     """
 
     paper = _PAPER
+    known: Tensor
 
     def __init__(
         self, space: Space, *, hidden: Layers = (200, 200, 200), onehot: bool = False, simplify: bool = False
@@ -57,7 +60,12 @@ class MLPEncoder(Encoder):
         self.onehot = onehot
         self.pairs = edge_pairs(space, simplify=simplify)
         self.absent = has_absent(space, simplify=simplify)
-        states = len(space.operations) + self.absent if onehot else 1
+        features = None if onehot else space.operation_features
+        known = (
+            torch.zeros(0, 1) if features is None else torch.cat([torch.zeros_like(features[:1]), features])
+        )
+        self.register_buffer("known", known, persistent=False)  # of "no operation", then of each one
+        states = len(space.operations) + self.absent if onehot else known.shape[1]
         widths = [self.pairs.shape[1] + num_positions(space) * states, *hidden]
         layers = [layer for i, o in pairwise(widths) for layer in (nn.Linear(i, o), nn.ReLU())]
         self.layers = nn.Sequential(*layers)
@@ -67,6 +75,8 @@ class MLPEncoder(Encoder):
         numbers = operation_numbers(graphs)
         if self.onehot:
             numbers = one_hot(numbers, len(self.space.operations), absent=self.absent)
+        elif len(self.known):
+            numbers = self.known[numbers.long()].flatten(1)
         edges = edge_bits(graphs, self.pairs.to(graphs.device))
         encodings: Tensor = self.layers(torch.cat([edges, numbers], dim=1).float())
         return encodings
@@ -115,12 +125,13 @@ class LSTMEncoder(Encoder):
         self.order = node_by_node(space, self.pairs) if by_node else None
         self.edge_embedding = nn.Parameter(torch.randn(2, embedding_dim)) if self.pairs.shape[1] > 0 else None
         self.op_embedding = nn.Parameter(torch.randn(len(space.operations) + 1, embedding_dim))
+        self.known = KnownOfOperations(space, len(self.op_embedding), embedding_dim, 1)
         self.input_map = nn.Linear(embedding_dim, 4 * hidden)
         self.state_map = nn.Linear(hidden, 4 * hidden, bias=False)
         self.cell_dim = hidden
 
     def encode_cells(self, graphs: ArchGraphs) -> Tensor:
-        steps = self.input_map(self.op_embedding)[operation_numbers(graphs).long()]
+        steps = self.input_map(self.known(self.op_embedding))[operation_numbers(graphs).long()]
         if self.edge_embedding is not None:
             edges = edge_bits(graphs, self.pairs.to(graphs.device)).long()
             steps = torch.cat([self.input_map(self.edge_embedding)[edges], steps], dim=1)

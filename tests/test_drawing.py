@@ -19,7 +19,7 @@ from archenc.graphs.layout import ARROW, WIDEST, layered, rows
 from archenc.registry import SPACES
 from tests.bad_input import MARKER
 
-NAMES = [name for name in SPACES.names() if name not in ("chain", "cell", "genotype", "operations")]
+NAMES = [name for name in SPACES.names() if name not in ("chain", "cell", "genotype", "operations", "stages")]
 SVG = "{http://www.w3.org/2000/svg}"
 
 

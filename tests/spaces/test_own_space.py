@@ -151,7 +151,7 @@ def test_parametric_operations():
 
 def test_which_spaces_need_parameters():
     needing = {name for name in SPACES.names() if needs_parameters(SPACES.get(name))}
-    assert needing == {"cell", "chain", "genotype"}
+    assert needing == {"cell", "chain", "genotype", "stages"}
     assert not needs_parameters(lambda **settings: Ladder(**settings))
 
 

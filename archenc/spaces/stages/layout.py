@@ -190,7 +190,7 @@ class Layout:
             broken &= np.arange(stage.most) < self.depths(stage, table)[:, None]
         for name, allowed in forbidden.clauses:
             broken = broken & self._holds(table, name, allowed, values, stage)
-        return np.asarray(broken.reshape(len(table), -1).any(1))
+        return np.asarray(broken.any(1) if broken.ndim == 2 else broken)
 
     def _sentence(self, forbidden: Forbidden) -> str:
         clauses = [
@@ -258,7 +258,7 @@ class Layout:
                 np.where(exists, part.operations(values[..., places_in(stage, part)]), 0)
                 for part in self.parts[stage.name]
             ]
-            columns.append(np.stack(for_parts, axis=2).reshape(len(table), -1))
+            columns.append(np.stack(for_parts, axis=2).reshape(len(table), stage.most * len(for_parts)))
         return np.concatenate(columns, axis=1) if columns else np.zeros((len(table), 0), dtype=np.int64)
 
     def _exists(self, stage: Stage, table: Table) -> np.ndarray:
@@ -364,4 +364,4 @@ def _translate_layers(
 
 def _levels(numbers: np.ndarray, of: int, wanted: int) -> np.ndarray:
     levels: np.ndarray = np.round(numbers * ((wanted - 1) / max(of - 1, 1))).astype(np.int16)
-    return np.maximum(levels, -1)
+    return levels.clip(min=-1)

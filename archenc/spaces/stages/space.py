@@ -295,11 +295,10 @@ class StageSpace(CellSpace):
         )
 
     def _example(self) -> str:
-        return choices_notation.to_text(
-            choices_notation.to_dicts(
-                self.layout, self.layout.resolved(np.zeros((1, len(self.layout.columns)), dtype=np.int16))
-            )[0]
-        )
+        """The beginning of an architecture, for messages."""
+        first = self.layout.resolved(np.zeros((1, len(self.layout.columns)), dtype=np.int16))
+        text = choices_notation.to_text(choices_notation.to_dicts(self.layout, first)[0])
+        return text if len(text) < 160 else f"{text[:157]}..."
 
     def format(self, graphs: ArchGraphs) -> list[str]:
         """Compact JSON: choices under their names, stages as dicts of lists."""
