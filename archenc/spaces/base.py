@@ -260,9 +260,7 @@ class Space(ABC):
 
     @property
     def operation_features(self) -> Tensor | None:
-        """float32 (K, k): what is known of each operation, which learned encoders see beside its number; None
-        where operations are mere names.
-        """
+        """float32 (K, k): what is known of each operation; None where operations are mere names."""
         return None
 
     def edge_slots(self) -> Tensor:
@@ -338,9 +336,7 @@ def generator(seed: int | np.random.Generator) -> np.random.Generator:
 
 
 def checked_count(space: Space, n: Any) -> int:
-    """How many architectures are to be drawn; raises :class:`InvalidParameter` for what is no number of them,
-    or too many at once.
-    """
+    """How many are to be drawn; raises :class:`InvalidParameter` for no such number, or too many at once."""
     if not is_whole(n) or n < 0:
         raise InvalidParameter(f"{shown(n)} architectures cannot be drawn; give a whole number of at least 0")
     most = MAX_DRAWN // (space.cells * space.max_nodes**2)
