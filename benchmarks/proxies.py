@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 import archenc
-from archenc.benchmarks.reports.estimates import Estimate
-from archenc.benchmarks.reports.text import signed
+from archenc.benchmarks.reports.estimates import Estimate, signed
 from archenc.dataset import ArchDataset
 from archenc.dataset.splits import halves
 from archenc.errors import CorruptFile

@@ -246,9 +246,9 @@ def best_other(benchmark: Benchmark, minutes: float | None) -> Row | None:
 
 
 def _reached(row: Row) -> list[str]:
+    from archenc.benchmarks.reports.estimates import mean_and_std
     from archenc.benchmarks.reports.published import METRIC
     from archenc.benchmarks.reports.rows import fit_cost
-    from archenc.benchmarks.reports.text import mean_and_std
 
     return [row.method.name, mean_and_std(row, METRIC), f"{fit_cost(row):.1f}"]
 

@@ -29,7 +29,7 @@ from archenc.graphs.networkx import from_networkx
 from archenc.predictor import Predictor
 from archenc.search.suggest import suggest
 from tests.bad_input import refused
-from tests.spaces.examples import SPACES
+from tests.shared import SPACES
 
 SPACE = archenc.create_space("nasbench201")
 CELLS = archenc.create_space("nasbench101")

@@ -17,7 +17,7 @@ from archenc.spaces.nasbench101 import NASBench101
 from archenc.spaces.nasbench201 import NASBench201
 from archenc.testing.assertions import equal
 from tests.bad_input import assert_one_sentence
-from tests.spaces.examples import SPACES
+from tests.shared import SPACES
 
 INDICES = {
     "int": (3, [3]),

@@ -10,7 +10,7 @@ from archenc.dataset import ArchDataset
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs.pyg import ArchInMemoryDataset, from_batch, loader, to_batch, to_data_list
 from tests.bad_input import assert_one_sentence
-from tests.spaces.examples import SPACES
+from tests.shared import SPACES
 
 each_space = pytest.mark.parametrize("name", SPACES)
 

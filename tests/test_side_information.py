@@ -18,7 +18,7 @@ from archenc.metrics import kendall_tau
 from archenc.testing.assertions import equal
 from archenc.training.side_information import SideInformation
 from tests.bad_input import assert_one_sentence
-from tests.spaces.examples import SPACES
+from tests.shared import SPACES
 from tests.test_graphs import INDICES
 
 NB201 = archenc.create_space("nasbench201")

@@ -21,7 +21,7 @@ from archenc.graphs.transforms import (
 )
 from archenc.spaces.cell import CellSpace
 from archenc.spaces.nasbench201 import NASBench201
-from tests.spaces.examples import SPACES
+from tests.shared import SPACES
 
 SPACE = CellSpace("mine", ["conv", "pool", "skip", "none"], max_nodes=6, none_op="none", skip_op="skip")
 quick = settings(max_examples=20, deadline=None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from archenc.benchmarks.embeddings import walks
 from archenc.benchmarks.embeddings.analyses import Analyses
-from archenc.benchmarks.embeddings.published import published_embeddings
+from archenc.benchmarks.embeddings.walks import published_embeddings
 from archenc.files.reports import figure_label, page, svg, text_table
 from archenc.files.trusted import json_text, write_texts
 

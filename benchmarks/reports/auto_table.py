@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from archenc.benchmarks.reports.estimates import estimate, paired
-from archenc.benchmarks.reports.text import signed
+from archenc.benchmarks.reports.estimates import estimate, paired, signed
 from archenc.benchmarks.runs import Leaderboard, Row
 from archenc.files.reports import markdown_table, number
 

@@ -16,6 +16,7 @@ from scipy import stats
 
 from archenc.benchmarks.protocol import Setting
 from archenc.benchmarks.runs import Leaderboard, Row
+from archenc.files.reports import number
 
 
 def t_quantile(count: int) -> float:
@@ -105,3 +106,32 @@ def paired(board: Leaderboard, method: str, baseline: str, size: int) -> Paired 
     if not differences:
         return None
     return Paired(Estimate.of(set_means(board.setting, differences)), Estimate.of([*differences.values()]))
+
+
+# -- metrics, differences and times as text ------------------------------------------------------------------
+
+
+METRIC_NAMES = {"kendall_tau": "Kendall's tau", "spearman": "Spearman's rho", "pearson": "Pearson's r"}
+
+
+def metric_name(metric: str) -> str:
+    """A metric as a person writes it."""
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign, and a dash for NaN."""
+    return f"{value:+.3f}" if math.isfinite(value) else "-"
+
+
+def mean_and_std(row: Row | None, metric: str) -> str:
+    """``0.612 ± 0.013 (3)``: mean, standard deviation over seeds, number of runs."""
+    if row is None:
+        return ""
+    deviation = f" ± {number(row.std(metric))}" if len(row.runs) > 1 else ""
+    return f"{number(row.mean(metric))}{deviation} ({len(row.runs)})"
+
+
+def duration(row: Row | None) -> str:
+    """Mean seconds of training and of prediction of the whole test set."""
+    return "" if row is None else f"{row.seconds('fit'):.1f} + {row.seconds('predict'):.1f}"

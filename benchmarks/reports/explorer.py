@@ -14,11 +14,11 @@ from typing import Any
 
 from archenc.benchmarks.kinds import KINDS
 from archenc.benchmarks.reports.cards import FAMILIES, cards
+from archenc.benchmarks.reports.estimates import metric_name
 from archenc.benchmarks.reports.overview import BUDGETS, overview_csv
 from archenc.benchmarks.reports.rows import board_names, results_csv
 from archenc.benchmarks.reports.searches import search_tables, searches_csv
 from archenc.benchmarks.reports.statements import notes, split_audit
-from archenc.benchmarks.reports.text import metric_name
 from archenc.benchmarks.runs import Leaderboard
 from archenc.benchmarks.searches import SearchRun
 from archenc.files.reports import bare_page

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from archenc.benchmarks.reports.text import mean_and_std, signed
+from archenc.benchmarks.reports.estimates import mean_and_std, signed
 from archenc.benchmarks.runs import Leaderboard
 from archenc.dataset.rows import read_rows
 from archenc.errors import CorruptFile

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from archenc.benchmarks.reports.estimates import duration, mean_and_std, metric_name
 from archenc.benchmarks.reports.explorer import explorer_page
 from archenc.benchmarks.reports.overview import overview_csv
 from archenc.benchmarks.reports.published import comparison_markdown
 from archenc.benchmarks.reports.rows import results_csv
 from archenc.benchmarks.reports.searches import search_markdown, searches_csv
 from archenc.benchmarks.reports.statements import notes_markdown
-from archenc.benchmarks.reports.text import duration, mean_and_std, metric_name
 from archenc.benchmarks.runs import Leaderboard, Row, Run, leaderboards
 from archenc.benchmarks.searches import SearchRun
 from archenc.files.documents import canonical_json

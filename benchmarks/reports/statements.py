@@ -12,9 +12,16 @@ from typing import Annotated, TypeVar
 
 from msgspec import Meta
 
-from archenc.benchmarks.reports.estimates import Estimate, Paired, estimate, paired, t_quantile
+from archenc.benchmarks.reports.estimates import (
+    Estimate,
+    Paired,
+    estimate,
+    metric_name,
+    paired,
+    signed,
+    t_quantile,
+)
 from archenc.benchmarks.reports.published import METRIC, PublishedResult, published_results
-from archenc.benchmarks.reports.text import metric_name, signed
 from archenc.benchmarks.runs import Leaderboard, Row
 from archenc.files.documents import Digest, Name, Record, Text, read_yaml, record
 from archenc.files.reports import number

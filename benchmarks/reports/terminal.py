@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from archenc.benchmarks.next import NextRun, heading, standings
+from archenc.benchmarks.reports.estimates import metric_name
 from archenc.benchmarks.reports.published import (
     DIFFERENCE,
     PublishedResult,
@@ -14,7 +15,6 @@ from archenc.benchmarks.reports.published import (
     published_results,
 )
 from archenc.benchmarks.reports.report import matrix, split_text
-from archenc.benchmarks.reports.text import metric_name
 from archenc.benchmarks.runs import Leaderboard
 from archenc.errors import InvalidParameter
 from archenc.files.terminal import ANYWHERE, DEVIATIONS, Table, Terminal, by_gaps

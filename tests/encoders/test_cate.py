@@ -15,7 +15,7 @@ from archenc.errors import InvalidParameter
 from archenc.graphs import ArchGraphs, transforms
 from archenc.spaces.cell import CellSpace
 from tests.bad_input import assert_one_sentence
-from tests.encoders.by_hand import added, apply, normed
+from tests.shared import added, apply, normed
 
 TOY = CellSpace("toy", ["conv", "pool"], max_nodes=5, max_edges=6)
 NB201 = archenc.create_space("nasbench201")

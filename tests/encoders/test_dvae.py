@@ -18,7 +18,7 @@ from archenc.errors import InvalidParameter
 from archenc.graphs import INPUT, NODE_OFFSET, OUTPUT, PAD
 from archenc.graphs.transforms import isomorphic_twin, permute_nodes
 from archenc.spaces.cell import CellSpace
-from tests.encoders.by_hand import added, apply, assert_gradient_is_slope
+from tests.shared import added, apply, assert_gradient_is_slope
 
 SMALL = {"hidden_dim": 5, "latent_dim": 3}
 

@@ -11,7 +11,7 @@ import torch
 import archenc
 from archenc.errors import InvalidParameter
 from archenc.spaces.cell import CellSpace
-from tests.encoders.by_hand import assert_gradient_is_slope
+from tests.shared import assert_gradient_is_slope
 
 
 def dot(vector, matrix):

@@ -18,7 +18,7 @@ from archenc.graphs.transforms import isomorphic_twin
 from archenc.spaces.cell import CellSpace
 from archenc.testing import check_encoder, example_spaces
 from tests.bad_input import assert_one_sentence
-from tests.encoders.by_hand import assert_gradient_is_slope
+from tests.shared import assert_gradient_is_slope
 
 SMALL = {"op_dim": 3, "node_dim": 2, "hidden_dim": 4, "update_dim": 5}
 

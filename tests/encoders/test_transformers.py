@@ -19,7 +19,7 @@ from archenc.encoders.flowerformer import (
 from archenc.encoders.nnformer import barred_pairs
 from archenc.errors import InvalidParameter
 from archenc.graphs.transforms import permute_nodes, prune
-from tests.encoders.by_hand import added, apply, assert_worked_example, normed
+from tests.shared import added, apply, assert_worked_example, normed
 
 # -- FlowerFormer --------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from archenc.encoders.modules import latent
 from archenc.encoders.vgae import GAEEncoder, VGAEEncoder, kl_divergence, reconstruction_loss, undirected
 from archenc.graphs import INPUT, OUTPUT, PAD, ArchGraphs, concatenate, transforms
 from archenc.spaces.cell import CellSpace
-from tests.encoders.by_hand import added, apply
+from tests.shared import added, apply
 
 SPACE = CellSpace("toy", ["conv", "pool"], max_nodes=5, max_edges=6)
 ENCODERS = [Arch2vecEncoder, VGAEEncoder, GAEEncoder]

@@ -12,7 +12,7 @@ from networkx.algorithms.isomorphism import categorical_multiedge_match, categor
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.spaces.cell import CellSpace
 from tests.bad_input import assert_one_sentence
-from tests.spaces.examples import DIAMOND, SPACES
+from tests.shared import DIAMOND, SPACES
 
 TINY = {"operations": ["a", "b"], "max_nodes": 4}
 

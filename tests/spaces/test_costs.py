@@ -9,7 +9,7 @@ from archenc.errors import InvalidParameter
 from archenc.spaces.nasbench101 import OPERATIONS, NASBench101
 from archenc.spaces.nasbench201 import NASBench201
 from tests.bad_input import assert_one_sentence
-from tests.spaces.examples import SPACES
+from tests.shared import SPACES
 
 NB101, NB201 = NASBench101(), NASBench201()
 MAXPOOL = OPERATIONS[2]

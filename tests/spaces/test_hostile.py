@@ -24,7 +24,7 @@ from archenc.spaces.genotype import GenotypeSpace
 from archenc.spaces.nasbench_nlp import NASBenchNLP
 from archenc.testing import registered_spaces
 from tests.bad_input import assert_one_sentence
-from tests.spaces.examples import SPACES as EXAMPLES
+from tests.shared import SPACES as EXAMPLES
 
 SPACES = EXAMPLES | registered_spaces() | {"operations": OperationSpace(max_nodes=12)}
 each_space = pytest.mark.parametrize("name", SPACES)

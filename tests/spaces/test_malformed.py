@@ -22,7 +22,7 @@ from archenc.spaces.nasbench201 import NASBench201
 from archenc.testing import registered_spaces
 from tests.bad_input import assert_one_sentence
 from tests.mutants import mutate_bytes, mutate_json, mutate_text
-from tests.spaces.examples import SPACES as EXAMPLES
+from tests.shared import SPACES as EXAMPLES
 
 CONV, POOL = "conv3x3-bn-relu", "maxpool3x3"
 LINE = [[0, 1, 0], [0, 0, 1], [0, 0, 0]]

@@ -25,8 +25,7 @@ from archenc.graphs.paths import is_connected, on_path
 from archenc.graphs.transforms import isomorphic_twin, live_edges, permute_nodes, simplify
 from archenc.spaces import OperationSpace, from_config, from_module
 from archenc.spaces.traced.space import _random_edges
-from tests.shared import torch_calls
-from tests.spaces.examples import SPACES
+from tests.shared import SPACES, torch_calls
 
 ONE = ['{"adjacency": [[0, 1, 0], [0, 0, 1], [0, 0, 0]], "ops": ["input", "relu", "output"]}']
 WORK: dict[str, Callable[[OperationSpace], Any]] = {

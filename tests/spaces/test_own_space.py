@@ -35,7 +35,7 @@ from archenc.spaces.genotype import GenotypeSpace
 from archenc.spaces.genotype.notation import GenotypeDefinition
 from archenc.testing import check_space, registered_spaces
 from tests.bad_input import assert_one_sentence
-from tests.spaces.examples import SPACES as EXAMPLES
+from tests.shared import SPACES as EXAMPLES
 
 LETTERS = {"idle": "i", "dense": "d", "sparse": "s", "mix": "m"}
 

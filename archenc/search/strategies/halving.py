@@ -12,7 +12,7 @@ from archenc.errors import DataNotFound, InvalidArchitecture, InvalidParameter
 from archenc.registry.rules import Count, Part
 from archenc.search.base import Proposal, State, Strategy
 from archenc.search.candidates import Candidates
-from archenc.search.vectors import from_vectors, to_vectors, vector_choices
+from archenc.search.operators import from_vectors, to_vectors, vector_choices
 
 Rungs = Annotated[
     Sequence[Count], Meta(min_length=2, max_length=20, description="a list of 2 to 20 numbers of epochs")
@@ -85,7 +85,7 @@ class BOHB(SuccessiveHalving):
 
     Deviations from the paper: the rungs are those of asynchronous successive halving in place of Hyperband's
     brackets; which share of the trainings counts as good is Optuna's choice. Only spaces whose architectures
-    are vectors (:mod:`archenc.search.vectors`) have such a model.
+    are vectors (:mod:`archenc.search.operators`) have such a model.
 
     Args:
         epochs, eta: as of :class:`SuccessiveHalving`.

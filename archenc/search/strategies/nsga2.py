@@ -10,9 +10,8 @@ import numpy as np
 from archenc.errors import InvalidArchitecture
 from archenc.registry.rules import Count, Part
 from archenc.search.base import State, Strategy
-from archenc.search.operators import Crossover, crossover
+from archenc.search.operators import Crossover, crossover, from_vectors, to_vectors
 from archenc.search.pareto import crowding, leading
-from archenc.search.vectors import from_vectors, to_vectors
 from archenc.spaces.base import Space
 from archenc.spaces.genetic_cnn import WiredStageSpace
 from archenc.spaces.nsga_net import NSGANetMicro

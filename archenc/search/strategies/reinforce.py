@@ -15,7 +15,7 @@ from archenc.pretraining.weights import load_pretrained
 from archenc.registry.rules import Name, Positive, Probability, Size
 from archenc.search.base import State, Strategy, listed_only
 from archenc.search.candidates import Candidates
-from archenc.search.vectors import from_vectors, to_vectors, vector_choices
+from archenc.search.operators import from_vectors, to_vectors, vector_choices
 from archenc.torch_state import building, own_state
 
 ATTEMPTS = 50
@@ -93,7 +93,7 @@ class ReinforceDecisions(Reinforce):
     """REINFORCE over decisions: an LSTM says the number of each place of an architecture's vector, given
     those before (Zoph, Le: Neural Architecture Search with Reinforcement Learning, ICLR 2017, section 3.1).
 
-    Only spaces whose architectures are vectors (:mod:`archenc.search.vectors`) can be decided so.
+    Only spaces whose architectures are vectors (:mod:`archenc.search.operators`) can be decided so.
 
     Args:
         hidden: units of the LSTM.
