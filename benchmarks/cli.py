@@ -93,7 +93,7 @@ def run_protocol(
     chosen = _methods(_names(methods, protocol.methods), methods_file)
     chosen_sizes = parse_numbers(sizes, protocol.train_sizes, "--sizes", 2)
     chosen_seeds = parse_numbers(seeds, protocol.seeds, "--seeds", 0)
-    folder = _folder(runs, Path("runs") / safe_name(protocol.name))
+    folder = _folder(runs or Path("runs") / safe_name(protocol.name))
     command = shlex.join(["archenc", "bench", "run", protocol_name, *_given(methods_file)])
 
     from archenc.benchmarks.forecast import costs_of, forecast, known_runs
@@ -129,7 +129,7 @@ def _run_search(
     protocol = load_search_protocol(name)
     contenders = [find_contender(each) for each in _names(strategies, protocol.strategies)]
     chosen = parse_numbers(seeds, tuple(range(protocol.seeds)), "--seeds", 0)
-    folder = _folder(runs, Path("runs") / name)
+    folder = _folder(runs or Path("runs") / name)
     command = shlex.join(["archenc", "bench", "run", name])
     wanted = list(searches.jobs_of(protocol, contenders, chosen, folder, command))
     failures = local.run(_missing(wanted, force), jobs, searches.run_job)
@@ -187,10 +187,9 @@ def _given(methods_file: Path | None) -> list[str]:
     return [] if methods_file is None else ["--methods-file", str(methods_file)]
 
 
-def _folder(runs: Path | None, default: Path) -> Path:
-    folder = runs or default
+def _folder(folder: Path, option: str = "--runs") -> Path:
     if folder.exists() and not folder.is_dir():
-        raise InvalidParameter(f"--runs {folder} is a file; give the name of a folder")
+        raise InvalidParameter(f"{option} {folder} is a file; give the name of a folder")
     return folder
 
 
@@ -259,7 +258,7 @@ def suggest_next(
     protocol = load_protocol(protocol_name)
     chosen = _methods(_names(methods, study.METHODS), methods_file, {study.RANDOM.name: study.RANDOM})
     seeds = parse_numbers(files, study.FILES, "--files", 0)
-    folder = _folder(runs, Path("runs") / "next" / safe_name(protocol.name))
+    folder = _folder(runs or Path("runs") / "next" / safe_name(protocol.name))
     plan = study.Plan(trained, count, rounds)
     options = [
         "--trained",
@@ -298,8 +297,7 @@ def report(
     """Write one page of all results, index.html, with leaderboard.csv, overview.csv, leaderboard.md,
     runs.csv, searches.csv, searches.md and plots beside it.
     """
-    if out.exists() and not out.is_dir():
-        raise InvalidParameter(f"--out {out} is a file; give the name of a folder")
+    _folder(out, "--out")
     from archenc.benchmarks.reports.report import write_report
     from archenc.benchmarks.runs import COMMITTED, Run, read_runs, stored_runs
     from archenc.benchmarks.searches import PREFIX, SearchRun
@@ -321,8 +319,7 @@ def collect_runs(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where PROTOCOL.jsonl are and go.")],
 ) -> None:
     """Join run files into one text file for each protocol, a run a line, beside what is there already."""
-    if out.exists() and not out.is_dir():
-        raise InvalidParameter(f"--out {out} is a file; give the name of a folder")
+    _folder(out, "--out")
     from archenc.benchmarks.collected import collect
 
     say(*(f"{path}: {count:,} runs" for path, count in collect(runs, out).items()))
@@ -366,6 +363,23 @@ def speed_of_everything(
 
     for line in report(sizes, large, rounds):
         say(line)
+
+
+@app.command("diagnose")
+def diagnose(
+    datasets: Annotated[list[str], typer.Argument(metavar="DATASET[:LABEL]...", help="What is estimated.")],
+    estimators: Annotated[str | None, typer.Option(metavar="LABEL,LABEL", help="Judge these labels.")] = None,
+    scores: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE.csv", help="Scores beside an 'arch'; again: a seed.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write it.")] = Path("diagnosis"),
+) -> None:
+    """Say what zero-cost scores, early accuracies, sizes and your own scores are worth as estimators."""
+    _folder(out, "--out")
+    from archenc.benchmarks.diagnosis import diagnose_all
+    from archenc.benchmarks.reports.diagnosis import write_diagnosis
+
+    say(*map(str, write_diagnosis(diagnose_all(datasets, estimators, scores or ()), out)))
 
 
 @app.command("list")

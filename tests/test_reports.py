@@ -29,8 +29,8 @@ def text_of(html: str, tag: str) -> str:
 
 def small_page(title: str) -> str:
     return page(
-        "archenc.benchmarks.embeddings",
-        "embeddings.html",
+        "archenc.benchmarks.reports",
+        "figures.html",
         title=title,
         introduction="",
         setting=[],
@@ -64,8 +64,8 @@ def test_values_of_a_page_are_text() -> None:
 def test_a_page_without_a_value_that_it_needs_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="introduction"):
         page(
-            "archenc.benchmarks.embeddings",
-            "embeddings.html",
+            "archenc.benchmarks.reports",
+            "figures.html",
             title="t",
             setting=[],
             header=[],

@@ -83,12 +83,25 @@ def parts_of(graphs: ArchGraphs, best: np.ndarray) -> list[Part]:
         graphs: N architectures.
         best: int64, those that matter most: what is common among them is counted, even if it is rare else.
     """
+    form = _computing(graphs)
+    beside = _places(graphs) if has_places(graphs) else _links(form, best)
+    return _varying([*_operations(graphs), *beside, *_motifs(form, best), *_numbers(graphs, form)])
+
+
+def sizes_of(graphs: ArchGraphs) -> list[Part]:
+    """The numbers and then the operations of :func:`parts_of`, as far as they vary."""
+    return _varying([*_numbers(graphs, _computing(graphs)), *_operations(graphs)])
+
+
+def _computing(graphs: ArchGraphs) -> ArchGraphs:
+    """The simplified op-on-node form."""
     form = graphs.with_features(None).with_architecture_features(None)
     form = graphs.space.node_form(form)
-    form = narrowed(form if form.simplified else graphs.space.simplify(form))
-    beside = _places(graphs) if has_places(graphs) else _links(form, best)
-    found = [*_operations(graphs), *beside, *_motifs(form, best), *_numbers(graphs, form)]
-    return [part for part in found if np.ptp(part.values) > 0]
+    return narrowed(form if form.simplified else graphs.space.simplify(form))
+
+
+def _varying(parts: list[Part]) -> list[Part]:
+    return [part for part in parts if np.ptp(part.values) > 0]
 
 
 # -- operations and places -----------------------------------------------------------------------------------

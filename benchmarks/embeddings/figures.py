@@ -10,7 +10,7 @@ import numpy as np
 
 from archenc.benchmarks.embeddings import walks
 from archenc.benchmarks.embeddings.analyses import Analyses
-from archenc.benchmarks.embeddings.walks import published_embeddings
+from archenc.benchmarks.reports.published import published_embeddings
 from archenc.files.reports import figure_label, page, svg, text_table
 from archenc.files.trusted import json_text, write_texts
 
@@ -146,8 +146,8 @@ def _page(
         ),
     }
     return page(
-        "archenc.benchmarks.embeddings",
-        "embeddings.html",
+        "archenc.benchmarks.reports",
+        "figures.html",
         title="archenc embeddings",
         introduction="Pretrained embeddings beside supervised ones.",
         setting=[(_words(name), value) for name, value in setting.items()],

@@ -4,13 +4,10 @@ them.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,10 +16,8 @@ from torch import Tensor
 
 from archenc import metrics
 from archenc.dataset import ArchDataset
-from archenc.files.documents import Count, Name, Record, read_yaml, record
 from archenc.graphs import ArchGraphs, concatenate
 from archenc.graphs.hashing import sortable_keys
-from archenc.registry.rules import Number
 from archenc.spaces.base import Space
 
 WALKS = 50
@@ -204,50 +199,3 @@ def _correlations(labels: np.ndarray) -> np.ndarray:
     return np.array(
         [metrics.pearson(labels[:-lag].ravel(), labels[lag:].ravel()) for lag in range(1, LAGS + 1)]
     )
-
-
-# -- published numbers of pretrained embeddings, from ``published/embeddings.yaml`` --------------------------
-
-
-PATH = Path(str(files("archenc.benchmarks"))) / "published" / "embeddings.yaml"
-
-
-class Regression(Record):
-    """A Gaussian process that learns so many labels, judged on labels above a bound.
-
-    Attributes:
-        encoder, space, labels, above: the task.
-        rmse, pearson: as they are printed, of pretrained and of supervised embeddings.
-    """
-
-    encoder: Name
-    space: Name
-    labels: Count
-    above: Number
-    rmse: tuple[Name, Name]
-    pearson: tuple[Name, Name]
-
-
-class Published(Record):
-    """The numbers of one paper; figures of autoencoders, called as in cards, are percent."""
-
-    paper: Name
-    autoencoders: dict[Name, dict[Name, dict[Name, Number]]]
-    regressions: tuple[Regression, ...]
-
-    def figures(self, encoder: str, space: str) -> dict[str, float]:
-        """What an encoder rebuilds and what random points decode to; empty where nothing is printed."""
-        return self.autoencoders.get(encoder, {}).get(space, {})
-
-    def regression(self, *task: str | float) -> Regression | None:
-        """The printed numbers of a task (encoder, space, labels, above), if there are some."""
-        found = (
-            each for each in self.regressions if (each.encoder, each.space, each.labels, each.above) == task
-        )
-        return next(found, None)
-
-
-@functools.cache
-def published_embeddings() -> Published:
-    """The numbers of the paper that introduced such reports."""
-    return record(read_yaml(PATH), Published, str(PATH))

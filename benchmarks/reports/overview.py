@@ -11,17 +11,18 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from archenc.benchmarks.kinds import KINDS
-from archenc.benchmarks.reports.estimates import values_of
+from archenc.benchmarks.reports.estimates import estimate, paired, signed, values_of
 from archenc.benchmarks.reports.published import METRIC
 from archenc.benchmarks.reports.rows import Records, fit_cost, kind_of, scoring_cost
 from archenc.benchmarks.runs import Leaderboard, Row
-from archenc.files.reports import markdown_table
+from archenc.files.reports import markdown_table, number
 from archenc.files.text import csv_text
 
 BUDGETS = {10: (2, 29), 50: (30, 110), 200: (111, 450), 1_000: (451, 2_000), 5_000: (2_001, 10**8)}
@@ -211,3 +212,74 @@ def _best(line: dict[str, Any]) -> list[str]:
     tau, low, high = (float(line[f"normalised_tau{part}"]) for part in ("", "_low", "_high"))
     seconds = float(line["fit_cpu_seconds"])
     return [line["method"], f"{tau:.3f} ({low:.3f} to {high:.3f})", f"{seconds:.1f}"]
+
+
+# -- the predictor that chooses itself -----------------------------------------------------------------------
+
+AUTO = "auto"
+AUTO_INTRODUCTION = """# auto beside the best other method
+
+Mean of each protocol's first metric, Kendall's tau, over all runs of `Predictor("auto")`; beside it the best
+of all other methods that were run at that size, which is chosen after the fact on the test set. Intervals and
+differences count training sets; a difference is on runs that both have, where there are any, else of the
+means (without an interval). Coverage: share of test labels in the interval that is to hold 80 percent. CPU s:
+time of all processors for a fit, in the mean.
+
+{table}
+
+Every row again: `archenc bench run PROTOCOL --methods auto --sizes LABELS`
+"""
+AUTO_COLUMNS = [
+    "protocol",
+    "labels",
+    "auto",
+    "95 % interval",
+    "runs",
+    "best other method",
+    "its value",
+    "auto minus it",
+    "coverage",
+    "fit, CPU s",
+]
+
+
+def auto_markdown(boards: Sequence[Leaderboard]) -> str:
+    """A page with one line for each protocol and size that ``auto`` was run at."""
+    lines = [
+        line for board in boards for size in board.sizes if (line := _auto_line(board, size)) is not None
+    ]
+    return AUTO_INTRODUCTION.format(table=markdown_table(AUTO_COLUMNS, lines))
+
+
+def _auto_line(board: Leaderboard, size: int) -> list[str] | None:
+    ours = board.cell(AUTO, size)
+    others = [row for row in board.rows if row.size == size and row.method.name != AUTO]
+    if ours is None or not others:
+        return None
+    sign = -1 if board.smaller_is_better else 1
+    best = max(others, key=lambda row: sign * row.mean(board.metric))
+    found = estimate(ours)
+    return [
+        board.setting.name,
+        str(size),
+        number(found.mean),
+        f"{number(found.low)} to {number(found.high)}" if math.isfinite(found.margin) else "",
+        str(len(ours.runs)),
+        best.method.name,
+        number(best.mean(board.metric)),
+        _difference(board, ours, best),
+        _mean_text([run.coverage for run in ours.runs if run.coverage is not None], "{:.2f}"),
+        _mean_text([run.seconds.fit_cpu for run in ours.runs if run.seconds.fit_cpu is not None], "{:.1f}"),
+    ]
+
+
+def _difference(board: Leaderboard, ours: Row, best: Row) -> str:
+    pair = paired(board, AUTO, best.method.name, ours.size)
+    if pair is None:
+        return signed(ours.mean(board.metric) - best.mean(board.metric))
+    margin = pair.over_sets.margin
+    return signed(pair.over_sets.mean) + (f" ± {number(margin)}" if math.isfinite(margin) else "")
+
+
+def _mean_text(values: Sequence[float], form: str) -> str:
+    return form.format(fmean(values)) if values else ""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from archenc.benchmarks.embeddings.walks import published_embeddings
+from archenc.benchmarks.reports.published import published_embeddings
 from archenc.files.documents import Count, Name, Record, Seconds, read_json, record
 from archenc.files.reports import markdown_table, number
 from archenc.pretraining.weights import pretrained_folders, read_card

@@ -2,7 +2,8 @@
 
 ``published/rankings.csv`` holds Kendall's tau as papers print it, one line for each method and training size,
 with the protocol of this package that comes closest. Where that protocol differs from the paper's, the line's
-note says how: the notes are the footnotes of every table made from it.
+note says how: the notes are the footnotes of every table made from it. ``published/embeddings.yaml`` holds
+numbers of pretrained embeddings.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from archenc.benchmarks.reports.estimates import mean_and_std, signed
 from archenc.benchmarks.runs import Leaderboard
 from archenc.dataset.rows import read_rows
 from archenc.errors import CorruptFile
+from archenc.files.documents import Count, Name, Record, read_yaml, record
 from archenc.files.reports import markdown_table, number
 from archenc.files.text import markdown
+from archenc.registry.rules import Number
 
 FOLDER = Path(str(files("archenc.benchmarks"))) / "published"
+EMBEDDINGS = FOLDER / "embeddings.yaml"
 METRIC = "kendall_tau"
 SOURCES = {
     "slides": "Ning, Neural Architecture Search and Architecture Encoding, slides of 24 November 2022",
@@ -189,3 +193,47 @@ def comparison_markdown(board: Leaderboard) -> str | None:
     notes = [f"{at}. {markdown(note)}" for at, note in enumerate(table.footnotes, start=1)]
     title = f"{markdown(table.title)} (± standard deviation; runs in brackets):"
     return "\n".join([title, "", markdown_table(table.header, table.lines), "", *notes])
+
+
+# -- embeddings ----------------------------------------------------------------------------------------------
+
+
+class Regression(Record):
+    """A Gaussian process that learns so many labels, judged on labels above a bound.
+
+    Attributes:
+        encoder, space, labels, above: the task.
+        rmse, pearson: as they are printed, of pretrained and of supervised embeddings.
+    """
+
+    encoder: Name
+    space: Name
+    labels: Count
+    above: Number
+    rmse: tuple[Name, Name]
+    pearson: tuple[Name, Name]
+
+
+class Published(Record):
+    """The numbers of one paper; figures of autoencoders, called as in cards, are percent."""
+
+    paper: Name
+    autoencoders: dict[Name, dict[Name, dict[Name, Number]]]
+    regressions: tuple[Regression, ...]
+
+    def figures(self, encoder: str, space: str) -> dict[str, float]:
+        """What an encoder rebuilds and what random points decode to; empty where nothing is printed."""
+        return self.autoencoders.get(encoder, {}).get(space, {})
+
+    def regression(self, *task: str | float) -> Regression | None:
+        """The printed numbers of a task (encoder, space, labels, above), if there are some."""
+        found = (
+            each for each in self.regressions if (each.encoder, each.space, each.labels, each.above) == task
+        )
+        return next(found, None)
+
+
+@functools.cache
+def published_embeddings() -> Published:
+    """The numbers of the paper that introduced such reports."""
+    return record(read_yaml(EMBEDDINGS), Published, str(EMBEDDINGS))

@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from archenc.benchmarks.next import next_markdown, read_all
-from archenc.benchmarks.reports.auto_table import auto_markdown
-from archenc.benchmarks.reports.overview import recommended_markdown
+from archenc.benchmarks.reports.overview import auto_markdown, recommended_markdown
 from archenc.benchmarks.reports.pretraining import pretraining_markdown, read_pretrainings
 from archenc.benchmarks.reports.published import comparison_markdown
 from archenc.benchmarks.reports.report import (

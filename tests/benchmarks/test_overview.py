@@ -14,9 +14,9 @@ from scipy import stats
 import archenc
 from archenc.benchmarks.kinds import KINDS, LISTS_OF_CHOICES, SPACES, kind_of_dataset, kind_of_space
 from archenc.benchmarks.protocol import list_protocols, load_protocol
-from archenc.benchmarks.reports.auto_table import auto_markdown
 from archenc.benchmarks.reports.overview import (
     BUDGETS,
+    auto_markdown,
     benchmarks,
     critical_difference,
     overview_csv,
