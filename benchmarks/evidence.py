@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from archenc.benchmarks.kinds import SPACES
 from archenc.benchmarks.reports.overview import Benchmark, benchmarks_between, standings
-from archenc.benchmarks.reports.rows import kind_of
+from archenc.benchmarks.reports.rows import SPACES, kind_of_dataset
 from archenc.benchmarks.runs import COMMITTED, Leaderboard, leaderboards, read_runs
 
 REACH = 2.5
@@ -88,7 +87,7 @@ def find_evidence(space: str, kind: str, labels: int, dataset: str | None = None
 
     Args:
         space: name of a search space.
-        kind: its key in :data:`archenc.benchmarks.kinds.KINDS`.
+        kind: its key in :data:`archenc.benchmarks.reports.rows.KINDS`.
         labels: of the training set.
         dataset: name of a data set of the space.
     """
@@ -96,7 +95,7 @@ def find_evidence(space: str, kind: str, labels: int, dataset: str | None = None
     relations: dict[Relation, Callable[[str], bool]] = {
         "dataset": lambda name: name == dataset,
         "space": lambda name: SPACES.get(name) == space,
-        "kind": lambda name: kind_of(name) == kind,
+        "kind": lambda name: kind_of_dataset(name) == kind,
         "none": lambda name: True,
     }
     related: dict[Relation, list[Benchmark]] = {

@@ -81,7 +81,7 @@ def recommend(
     if minutes is not None and not math.isfinite(minutes):
         raise InvalidParameter("--minutes is not a number of minutes; leave it out for any time")
     from archenc.benchmarks.evidence import choose, find_evidence
-    from archenc.benchmarks.kinds import KINDS, kind_of_space
+    from archenc.benchmarks.reports.rows import KINDS, kind_of_space
     from archenc.commands.suggest_input import read_space
 
     where = ("--space", space) if space is not None else ("--dataset", str(dataset))
@@ -101,7 +101,7 @@ def recommend(
 def _space_of(dataset: str) -> Space:
     """The space of a data set, which is not loaded if its space is known."""
     import archenc
-    from archenc.benchmarks.kinds import SPACES
+    from archenc.benchmarks.reports.rows import SPACES
 
     if dataset in SPACES:
         return archenc.create_space(SPACES[dataset])

@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
-from archenc.benchmarks.kinds import KINDS, SPACES
 from archenc.benchmarks.methods import AUTO, Content
 from archenc.benchmarks.reports.estimates import metric_name
 from archenc.benchmarks.reports.overview import BUDGETS, overview_csv
-from archenc.benchmarks.reports.rows import board_names, learning, results_csv
+from archenc.benchmarks.reports.rows import KINDS, SPACES, board_names, learning, results_csv
 from archenc.benchmarks.reports.searches import search_tables, searches_csv
 from archenc.benchmarks.reports.statements import notes, split_audit
 from archenc.benchmarks.runs import Leaderboard

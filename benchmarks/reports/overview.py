@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from archenc.benchmarks.kinds import KINDS
 from archenc.benchmarks.reports.estimates import estimate, paired, signed, values_of
 from archenc.benchmarks.reports.published import METRIC
-from archenc.benchmarks.reports.rows import Records, fit_cost, kind_of, scoring_cost
+from archenc.benchmarks.reports.rows import KINDS, Records, fit_cost, kind_of_dataset, scoring_cost
 from archenc.benchmarks.runs import Leaderboard, Row
 from archenc.files.reports import markdown_table, number
 from archenc.files.text import csv_text
@@ -73,7 +72,7 @@ def benchmarks_between(boards: Iterable[Leaderboard], labels: int, low: int, hig
     for key, sizes in groups.items():
         size = max(sizes, key=lambda n: (len(sizes[n]), -abs(math.log(n / labels))))
         if len(sizes[size]) > 1:
-            found.append(Benchmark(names[key], key[0], kind_of(key[0]), size, sizes[size]))
+            found.append(Benchmark(names[key], key[0], kind_of_dataset(key[0]), size, sizes[size]))
     return found
 
 

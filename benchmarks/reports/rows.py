@@ -12,9 +12,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from archenc.benchmarks.kinds import kind_of_dataset
 from archenc.benchmarks.methods import AUTO, Content
 from archenc.benchmarks.reports.estimates import estimate
 from archenc.benchmarks.reports.published import METRIC, PublishedResult, published_results
@@ -23,13 +22,15 @@ from archenc.errors import ArchencError
 from archenc.files.documents import canonical_json
 from archenc.files.text import csv_text
 
+if TYPE_CHECKING:
+    from archenc.spaces.base import Space
+
 Origin = Literal["ours", "re-run", "published", "yours"]
 """Whose a row is: archenc's; archenc's, of a method that a paper has a number of; a paper's; the user's."""
 
 SCORED = 10_000
 """Architectures for which the cost of scoring is given."""
 Records = list[dict[str, Any]]
-kind_of = functools.cache(kind_of_dataset)
 
 
 def results_csv(boards: Sequence[Leaderboard], yours: Iterable[str] = ()) -> str:
@@ -107,7 +108,7 @@ def _where(row: Row) -> dict[str, Any]:
         "version": setting.version,
         "dataset": setting.dataset,
         "label": setting.label,
-        "kind": kind_of(setting.dataset),
+        "kind": kind_of_dataset(setting.dataset),
         "split": split.name,
         "test": split.test,
         "archenc": row.version,
@@ -164,3 +165,67 @@ def _decimals(value: float) -> str:
 
 def _mean(values: Sequence[float]) -> str:
     return f"{fmean(values):.4f}" if values else ""
+
+
+# -- kinds of search spaces ----------------------------------------------------------------------------------
+
+
+KINDS = {
+    "edge-cell": "one cell, operations on edges (NAS-Bench-201)",
+    "node-cell": "one cell, operations on nodes (NAS-Bench-101)",
+    "cells": "two cells or more (DARTS)",
+    "chain": "a chain of choices (NAS-Bench-Macro)",
+}
+"""What each kind is called."""
+
+SPACES = {
+    "nasbench101": "nasbench101",
+    "nasbench101-full": "nasbench101",
+    "nasbench201": "nasbench201",
+    "nasbench201-analog": "nasbench201",
+    "transnas101-micro": "transnas101-micro",
+    "nasbench-graph": "nasbench-graph",
+    "nasbench-nlp": "nasbench-nlp",
+    "nasbench-macro": "nasbench-macro",
+    "nasbench301": "darts",
+    "nasbench301-surrogate": "darts",
+    "nds-darts": "nds-darts",
+    "nds-nasnet": "nasnet",
+    "nds-amoeba": "amoeba",
+    "nds-pnas": "pnas",
+    "nds-enas": "enas",
+}
+"""The space of each data set with labels, known without loading it."""
+LISTS_OF_CHOICES = (
+    "hwgpt-s",
+    "hwgpt-l",
+    "nasbench201-choices",
+    "nasbench-macro-choices",
+    "transnas101-micro-choices",
+)
+"""Data sets of spaces of choices (:class:`archenc.spaces.stages.StageSpace`), which are chains."""
+
+
+def kind_of_space(space: Space) -> str:
+    """A key of :data:`KINDS`: by the number of cells, by where operations sit, and by whether wirings differ.
+
+    >>> import archenc
+    >>> kind_of_space(archenc.create_space("darts"))
+    'cells'
+    """
+    if space.cells > 1:
+        return "cells"
+    if space.op_on == "edge":
+        return "edge-cell"
+    wirings = space.sample(16, 0).adjacency
+    return "node-cell" if (wirings != wirings[:1]).any() else "chain"
+
+
+@functools.cache
+def kind_of_dataset(name: str) -> str:
+    """The kind of a data set's space; empty for a data set that is not known here."""
+    from archenc.registry import create_space
+
+    if name in LISTS_OF_CHOICES:
+        return "chain"
+    return kind_of_space(create_space(SPACES[name])) if name in SPACES else ""

@@ -12,7 +12,6 @@ import pytest
 from scipy import stats
 
 import archenc
-from archenc.benchmarks.kinds import KINDS, LISTS_OF_CHOICES, SPACES, kind_of_dataset, kind_of_space
 from archenc.benchmarks.protocol import list_protocols, load_protocol
 from archenc.benchmarks.reports.overview import (
     BUDGETS,
@@ -22,6 +21,7 @@ from archenc.benchmarks.reports.overview import (
     overview_csv,
     standings,
 )
+from archenc.benchmarks.reports.rows import KINDS, LISTS_OF_CHOICES, SPACES, kind_of_dataset, kind_of_space
 from archenc.benchmarks.runs import COMMITTED, Run, leaderboards, read_runs
 from archenc.errors import DataNotFound
 from archenc.files.documents import plain_values, record

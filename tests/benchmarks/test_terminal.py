@@ -16,12 +16,11 @@ import archenc
 from archenc.benchmarks.evidence import MethodEvidence, choose, find_evidence, is_near
 from archenc.benchmarks.forecast import costs_of, duration_text, forecast, seconds_of
 from archenc.benchmarks.jobs import plan
-from archenc.benchmarks.kinds import SPACES
 from archenc.benchmarks.methods import find_method, load_methods
 from archenc.benchmarks.next import groups, read_all
 from archenc.benchmarks.protocol import load_protocol
 from archenc.benchmarks.recommend import best_other, parts_of
-from archenc.benchmarks.reports.rows import fit_cost, kind_of, scoring_cost
+from archenc.benchmarks.reports.rows import SPACES, fit_cost, kind_of_dataset, scoring_cost
 from archenc.benchmarks.reports.terminal import View, comparison_text, leaderboard_text, next_text
 from archenc.benchmarks.runs import COMMITTED, leaderboards, read_runs
 from archenc.commands.app import main
@@ -361,7 +360,7 @@ def test_a_data_set_is_nearest_then_the_space_then_its_kind():
 @pytest.mark.parametrize(("labels", "near"), [(50, True), (200, True), (5, False), (100_000, False)])
 def test_far_from_every_benchmark_of_the_kind_its_nearest_sizes_count(labels, near):
     found = find_evidence("pnas", "cells", labels)
-    assert {kind_of(one.dataset) for one in found.benchmarks} == {"cells"}
+    assert {kind_of_dataset(one.dataset) for one in found.benchmarks} == {"cells"}
     assert all(is_near(one.size, labels) is near for one in found.benchmarks)
     assert {one.size for one in found.benchmarks} == ({50} if labels < 100 else {200})
 
