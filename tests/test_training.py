@@ -133,9 +133,7 @@ def test_averages_are_used_only_for_a_while():
 
 def test_a_clipped_gradient_bounds_the_step(monkeypatch):
     """Gradient descent at rate 1 moves by the gradient, so by its greatest length at most."""
-    monkeypatch.setattr(
-        torch.optim, "Adam", lambda parameters, lr, weight_decay: torch.optim.SGD(parameters, lr=lr)
-    )
+    monkeypatch.setattr(torch.optim, "Adam", lambda parameters, lr, **_: torch.optim.SGD(parameters, lr=lr))
     start, once = weights_of(linear_network()[0]), {"epochs": 1, "batch_size": 12, "lr": 1.0}
     free, clipped, loose = (trained(**once, gradient_clip=limit)[0] - start for limit in (None, 0.25, 1e6))
     assert free.norm() > 1.0

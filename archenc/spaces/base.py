@@ -94,7 +94,7 @@ class Space(ABC):
     Examples:
         >>> import archenc
         >>> archenc.list_spaces()[:3]
-        ['amoeba', 'cell', 'chain']
+        ['amoeba', 'autoformer', 'cell']
     """
 
     name: str

@@ -14,7 +14,7 @@ import archenc
 from archenc.errors import InvalidArchitecture, InvalidParameter
 from archenc.graphs import concatenate
 from archenc.predictor.automatic import recommend
-from archenc.search import vectors
+from archenc.search import operators
 from archenc.spaces import StageSpace, from_config
 from archenc.testing import check_space
 from tests.bad_input import assert_one_sentence
@@ -191,11 +191,11 @@ def test_children_have_the_choices_of_their_parents() -> None:
 
 def test_searches_see_a_vector_of_choices() -> None:
     graphs = CONDITIONAL.sample(100, seed=0)
-    numbers = vectors.to_vectors(CONDITIONAL, graphs)
+    numbers = operators.to_vectors(CONDITIONAL, graphs)
     assert numbers is not None
     assert (numbers >= 0).all()
-    assert (numbers < vectors.vector_choices(CONDITIONAL)).all()
-    assert (vectors.from_vectors(CONDITIONAL, numbers).ops == graphs.ops).all()
+    assert (numbers < operators.vector_choices(CONDITIONAL)).all()
+    assert (operators.from_vectors(CONDITIONAL, numbers).ops == graphs.ops).all()
 
 
 def test_costs_of_ones_own() -> None:
