@@ -20,6 +20,7 @@ from archenc.losses import ListwiseLoss, PairwiseLoss, PointwiseLoss
 from archenc.pretraining import pretrainable_encoders
 from archenc.pretraining.weights import read_card
 from archenc.registry import ENCODERS, HEADS, LOSSES
+from archenc.spaces.base import Space
 from archenc.testing import registered_spaces
 
 LEADERBOARD = Path(__file__).parents[2] / "benchmarks" / "results" / "leaderboard.csv"
@@ -47,7 +48,8 @@ def encoders() -> str:
             "learn; *learned* ones are trained with a head; *pretrained* ones can also learn from "
             "architectures alone, and a number in brackets says for how many tables weights come with "
             "archenc. *Twins alike*: isomorphic architectures get the same vector. *Length* and *weights* "
-            "(trainable numbers) are those of the defaults on NAS-Bench-201.",
+            "(trainable numbers) are those of the defaults on NAS-Bench-201, or on HW-GPT-Bench where only lists "
+            "of choices are taken.",
             f"*Cost* is that of a fit with {FEW[0]} to {FEW[-1]} labels, the median over all committed runs "
             "of methods with this encoder: low is below 2 seconds, medium below 10, high above, on a thread; "
             "empty is not measured. *Spaces* counts the registered spaces that it accepts as they are.",
@@ -57,8 +59,14 @@ def encoders() -> str:
     )
 
 
+def _space(name: str) -> Space:
+    """NAS-Bench-201, or HW-GPT-Bench for an encoder that only takes lists of choices."""
+    refused = "nasbench201" in _refusals(name)
+    return archenc.create_space("hw-gpt" if refused else "nasbench201")
+
+
 def _overview(name: str, found: type[Encoder]) -> tuple[str, ...]:
-    encoder = archenc.create_encoder(name, archenc.create_space("nasbench201"))
+    encoder = archenc.create_encoder(name, _space(name))
     weights = sum(weight.numel() for weight in encoder.parameters() if weight.requires_grad)
     spaces = len(registered_spaces())
     return (
@@ -138,7 +146,7 @@ def _encoder(name: str, found: type[Encoder]) -> str:
 
 def _forms(name: str, found: type[Encoder]) -> list[tuple[str, str]]:
     """The encoder by each of the choices that make it another one."""
-    space, rows = archenc.create_space("nasbench201"), []
+    space, rows = _space(name), []
     hints = get_type_hints(found.__init__, include_extras=True)
     for parameter in CHOICES:
         for value in _literals(hints.get(parameter)):

@@ -145,7 +145,7 @@ def test_searches_are_compared(visit, report):
     assert "random" not in first
 
 
-def test_a_folder_of_searches_alone_has_a_page(visit, tmp_path):
+def test_a_folder_of_searches_alone_has_a_page(data_root, visit, tmp_path):
     runs, out = tmp_path / "runs", tmp_path / "out"
     arguments = ["--methods", "random", "--seeds", "0", "--runs", str(runs)]
     assert main(["bench", "run", "search-transnas101-jigsaw", *arguments]) == 0

@@ -38,7 +38,7 @@ def _run(*arguments: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
+def runs(data_root, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("searches")
     assert (
         main(["bench", "run", NAME, "--methods", ",".join(CHEAP), "--seeds", "0,1,2", "--runs", str(folder)])
@@ -138,7 +138,7 @@ def test_committed_searches_are_those_that_the_commands_would_make() -> None:
 
 
 @pytest.mark.slow
-def test_a_kill_at_any_moment_loses_nothing(tmp_path) -> None:
+def test_a_kill_at_any_moment_loses_nothing(data_root, tmp_path) -> None:
     """Ten kills, then the same files as without."""
     arguments = ["bench", "run", NAME, "--methods", ",".join(CHEAP), "--seeds", "0,1,2,3,4"]
     command = [sys.executable, "-m", "archenc.commands.app", *arguments, "--runs"]
@@ -166,7 +166,7 @@ def test_a_kill_at_any_moment_loses_nothing(tmp_path) -> None:
 
 
 @pytest.fixture(scope="module")
-def by_epochs(tmp_path_factory) -> list[searches.SearchRun]:
+def by_epochs(data_root, tmp_path_factory) -> list[searches.SearchRun]:
     folder = tmp_path_factory.mktemp("epochs")
     methods = "random,successive-halving,bohb"
     arguments = ["--methods", methods, "--seeds", "0,1", "--runs", str(folder)]
