@@ -48,8 +48,8 @@ def encoders() -> str:
             "learn; *learned* ones are trained with a head; *pretrained* ones can also learn from "
             "architectures alone, and a number in brackets says for how many tables weights come with "
             "archenc. *Twins alike*: isomorphic architectures get the same vector. *Length* and *weights* "
-            "(trainable numbers) are those of the defaults on NAS-Bench-201, or on HW-GPT-Bench where only lists "
-            "of choices are taken.",
+            "(trainable numbers) are those of the defaults on NAS-Bench-201, or on HW-GPT-Bench where only "
+            "lists of choices are taken.",
             f"*Cost* is that of a fit with {FEW[0]} to {FEW[-1]} labels, the median over all committed runs "
             "of methods with this encoder: low is below 2 seconds, medium below 10, high above, on a thread; "
             "empty is not measured. *Spaces* counts the registered spaces that it accepts as they are.",
