@@ -87,7 +87,7 @@ def run_protocol(
     from archenc.files.trusted import safe_name
 
     if protocol_name in list_searches():
-        _run_search(protocol_name, methods, seeds, jobs, runs, force)
+        _run_search(protocol_name, methods, seeds, jobs, runs, force, dry_run)
         return
     protocol = load_protocol(protocol_name)
     chosen = _methods(_names(methods, protocol.methods), methods_file)
@@ -118,7 +118,7 @@ def run_protocol(
 
 
 def _run_search(
-    name: str, strategies: str | None, seeds: str | None, jobs: int, runs: Path | None, force: bool
+    name: str, strategies: str | None, seeds: str | None, jobs: int, runs: Path | None, force: bool, dry: bool
 ) -> None:
     """Compute what is missing of a search protocol, then print its table."""
     from archenc.benchmarks import searches
@@ -132,7 +132,11 @@ def _run_search(
     folder = _folder(runs or Path("runs") / name)
     command = shlex.join(["archenc", "bench", "run", name])
     wanted = list(searches.jobs_of(protocol, contenders, chosen, folder, command))
-    failures = local.run(_missing(wanted, force), jobs, searches.run_job)
+    todo = _missing(wanted, force)
+    if dry:
+        say(f"{sum(len(job.seeds) for job in todo)} runs are missing in {folder}")
+        return
+    failures = local.run(todo, jobs, searches.run_job)
     say(*search_text(map(searches.read_search, _paths(wanted))).split("\n"))
     _say_failures(failures)
 

@@ -96,6 +96,14 @@ def test_finished_runs_are_not_made_again(runs, monkeypatch) -> None:
     assert main(["bench", "run", NAME, "--methods", "random", "--seeds", "0,1", "--runs", str(runs)]) == 0
 
 
+def test_what_is_missing_is_said_and_not_made(runs, capsys) -> None:
+    arguments = ["--methods", "random", "--seeds", "0,1,7,8", "--runs", str(runs), "--dry-run"]
+    before = sorted(runs.iterdir())
+    assert main(["bench", "run", NAME, *arguments]) == 0
+    assert capsys.readouterr().out == f"2 runs are missing in {runs}\n"
+    assert sorted(runs.iterdir()) == before
+
+
 def test_the_table_counts_queries(runs) -> None:
     (group,) = groups(searches.read_searches(runs))
     header, lines = standings(group)
