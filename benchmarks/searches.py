@@ -309,14 +309,17 @@ def _by_epochs(search: Search, method: Contender, setting: SearchSetting) -> tup
     full = max(by_epochs)
     queried: list[int] = []
     epochs: list[int] = []
+    known: dict[int, int] = {}
+    left = setting.queries * full
     while True:
         batch = search.ask_numbers(_batch(search, method, len(queried)))
         lengths = [length or full for _, length in search.asked[-len(batch) :]]
         for number, length in zip(batch, lengths, strict=True):
+            left -= _taken(setting, known, number, length)
+            if left < 0:
+                return queried, epochs
             queried.append(number)
             epochs.append(length)
-            if _spent(setting, queried, epochs)[-1] > setting.queries:
-                return queried[:-1], epochs[:-1]
             search.tell_numbers([number], by_epochs[length][[number]], [length])
 
 
@@ -329,12 +332,16 @@ def _batch(search: Search, method: Contender, queried: int) -> int:
 def _spent(setting: SearchSetting, queried: list[int], epochs: list[int]) -> np.ndarray:
     """int64: full trainings that would take as many epochs as all trainings up to each, rounded up."""
     known: dict[int, int] = {}
-    used = []
-    for number, length in zip(queried, epochs, strict=True):
-        used.append(length - (known.get(number, 0) if setting.continued else 0))
-        known[number] = length
+    used = [_taken(setting, known, *training) for training in zip(queried, epochs, strict=True)]
     spent: np.ndarray = -(-np.cumsum(used) // setting.rungs[-1].epochs)
     return spent
+
+
+def _taken(setting: SearchSetting, known: dict[int, int], number: int, length: int) -> int:
+    """The epochs that a training takes, when the longest one of each candidate before it is ``known``."""
+    before = known.get(number, 0) if setting.continued else 0
+    known[number] = length
+    return length - before
 
 
 def _volume(objectives: np.ndarray, queried: list[int]) -> dict[str, float]:

@@ -191,17 +191,18 @@ def named(found: Sequence[list[SearchRun]]) -> dict[str, list[SearchRun]]:
 
 def search_tables(runs: Iterable[SearchRun]) -> dict[str, dict[str, Any]]:
     """What the page shows of each protocol: what it is about, its table, and published numbers."""
-    return {
-        name: {
+    tables: dict[str, dict[str, Any]] = {}
+    for name, group in named(groups(runs)).items():
+        header, lines = standings(group)
+        tables[name] = {
             "heading": heading(group),
-            "header": standings(group)[0],
-            "lines": standings(group)[1],
+            "header": header,
+            "lines": lines,
             "published_header": PUBLISHED_HEADER,
             "published": published(group),
             "command": f"archenc bench run {group[0].key.protocol.name}",
         }
-        for name, group in named(groups(runs)).items()
-    }
+    return tables
 
 
 # -- beside published numbers --------------------------------------------------------------------------------

@@ -164,17 +164,6 @@ def test_nodes_see_those_that_a_path_joins_them_with():
     assert sees.tolist() == [[True] * 4, [True, True, False, True], [True, False, True, True], [True] * 4]
 
 
-def test_padding_may_lie_anywhere():
-    space = archenc.create_space("nasbench101")
-    graphs = prune(space.sample(20, 0))
-    place = torch.where(graphs.mask, 1, 0)
-    place[:, 0], place[:, -1] = -1, 2
-    moved = permute_nodes(graphs, torch.argsort(place, dim=1, stable=True))
-    assert not torch.equal(moved.mask, graphs.mask)
-    encoder = small_encoder(space)
-    np.testing.assert_allclose(encoder.encode(moved), encoder.encode(graphs), rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize("wrong", [{"dim": 10, "heads": 4}, {"layers": 0}, {"heads": 0}])
 def test_sizes_that_do_not_fit(wrong):
     with pytest.raises(InvalidParameter, match=next(iter(wrong))):
@@ -193,6 +182,18 @@ def small_encoder_nnformer(space):
     for parameter in encoder.parameters():  # some start at 0 or 1, which would hide an error
         torch.nn.init.normal_(parameter, std=0.5)
     return encoder
+
+
+@pytest.mark.parametrize("make", [small_encoder, small_encoder_nnformer])
+def test_padding_may_lie_anywhere(make):
+    space = archenc.create_space("nasbench101")
+    graphs = prune(space.sample(20, 0))
+    place = torch.where(graphs.mask, 1, 0)
+    place[:, 0], place[:, -1] = -1, 2
+    moved = permute_nodes(graphs, torch.argsort(place, dim=1, stable=True))
+    assert not torch.equal(moved.mask, graphs.mask)
+    encoder = make(space)
+    np.testing.assert_allclose(encoder.encode(moved), encoder.encode(graphs), rtol=1e-5, atol=1e-6)
 
 
 def attention_nnformer(layer, x, seen):
@@ -273,17 +274,6 @@ def test_each_head_sees_one_kind_of_neighbour():
     down = {(0, 1), (0, 2), (1, 3), (2, 3)}
     siblings = {(1, 2), (2, 1)}
     assert pairs == [down, {(j, i) for i, j in down}, siblings, siblings]
-
-
-def test_padding_may_lie_anywhere_nnformer():
-    space = archenc.create_space("nasbench101")
-    graphs = prune(space.sample(20, 0))
-    place = torch.where(graphs.mask, 1, 0)
-    place[:, 0], place[:, -1] = -1, 2
-    moved = permute_nodes(graphs, torch.argsort(place, dim=1, stable=True))
-    assert not torch.equal(moved.mask, graphs.mask)
-    encoder = small_encoder_nnformer(space)
-    np.testing.assert_allclose(encoder.encode(moved), encoder.encode(graphs), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("wrong", [{"dim": 10}, {"dim": 0}, {"layers": 0}, {"hidden_dim": 5}])
